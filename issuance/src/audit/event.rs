@@ -1,0 +1,141 @@
+//! One thing that happened. Never holds a secret; texts from peers are bounded.
+
+use pki::{serial::SerialNumber, time::Time};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    authn::Requester,
+    identity::{CredentialId, KeyId, Protocol, RequestId, ResourceName},
+};
+
+/// What is recorded. Absent parts are left out of the record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditEvent {
+    pub at: Time,
+    pub action: Action,
+    pub outcome: AuditOutcome,
+    pub actor: Actor,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<ResourceName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<ResourceName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<ResourceName>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<KeyId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serial: Option<SerialNumber>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<RequestId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialId>,
+    /// The rule or the reason, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// How many times, where several were counted together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+}
+
+/// What was done or tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Action {
+    ServerStarted,
+    ServerStopped,
+    ConfigurationLoaded,
+    AuthorityCreated,
+    CertificateRequested,
+    CertificateIssued,
+    CertificateRevoked,
+    CertificateHeld,
+    CertificateReleased,
+    RequestApproved,
+    RequestDenied,
+    RequestsExpired,
+    CredentialCreated,
+    CredentialRegenerated,
+    CredentialChanged,
+    CredentialRevoked,
+    AuthenticationFailed,
+    CrlPublished,
+    SealingKeyRotated,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AuditOutcome {
+    Done,
+    Pending,
+    Refused,
+    Failed,
+}
+
+/// Who did it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Actor {
+    /// Through a protocol, authenticated.
+    Requester {
+        protocol: Protocol,
+        name: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
+    /// Through a protocol, nobody in particular.
+    Stranger {
+        protocol: Protocol,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        address: Option<String>,
+    },
+    /// A person at the command line or the API.
+    Operator { name: String },
+    /// The server by itself.
+    Server,
+}
+
+impl Actor {
+    pub fn of(requester: &Requester) -> Self {
+        if requester.protocol == Protocol::Internal {
+            return Self::Server;
+        }
+        Self::Requester {
+            protocol: requester.protocol,
+            name: requester.name.clone(),
+            address: requester.address.map(|address| address.to_string()),
+        }
+    }
+}
+
+impl AuditEvent {
+    /// An event with nothing but the necessary; the rest is set by field.
+    pub fn new(at: Time, action: Action, outcome: AuditOutcome, actor: Actor) -> Self {
+        Self {
+            at,
+            action,
+            outcome,
+            actor,
+            method: None,
+            profile: None,
+            authority: None,
+            issuer: None,
+            serial: None,
+            subject: None,
+            request: None,
+            credential: None,
+            reason: None,
+            count: None,
+        }
+    }
+
+    /// With the reason cut to a bounded length, because part of it may come from a peer.
+    #[must_use]
+    pub fn because(mut self, reason: &str) -> Self {
+        const MAX_REASON: usize = 500;
+        self.reason = Some(reason.chars().take(MAX_REASON).collect());
+        self
+    }
+}

@@ -1,0 +1,10 @@
+//! Who asks. Verifiers here return [`Evidence`], whose fields nobody else can set; only evidence makes
+//! [`Authenticated`].
+
+mod cache;
+mod evidence;
+mod password;
+
+pub use cache::CredentialCache;
+pub use evidence::{Authenticated, Evidence, Requester};
+pub use password::PasswordVerifier;

@@ -1,0 +1,222 @@
+//! Credentials as rows: who may ask over one method, how that is checked, and for how long.
+
+use std::fmt;
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use aws_lc_rs::digest;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use pki::time::Time;
+use serde::{Deserialize, Serialize};
+use subtle::ConstantTimeEq as _;
+
+use crate::{
+    error::{AuthenticationFailure, Error},
+    identity::{CredentialId, Owner, Protocol, ResourceName},
+    policy::Strength,
+    ports::random,
+    secret::Secret,
+};
+
+/// One credential of one method.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CredentialRow {
+    pub id: CredentialId,
+    /// Grows with every change, so that what was checked against an older row does not commit.
+    pub version: u64,
+    pub method: ResourceName,
+    pub protocol: Protocol,
+    /// Name for people: the resource that declares it, or what its maker chose.
+    pub name: ResourceName,
+    /// None: a secret of the method, accepted with any user name.
+    pub username: Option<String>,
+    #[serde(skip_serializing)]
+    pub verifier: Verifier,
+    pub owner: Option<Owner>,
+    pub state: CredentialState,
+    pub created_at: Time,
+    pub expires_at: Option<Time>,
+    pub maximum_uses: Option<u64>,
+    pub uses: u64,
+    pub last_used_at: Option<Time>,
+    /// Whether a resource declares it; such a row changes through the resource only.
+    pub declared: bool,
+    /// The resource's `spec.regeneration` that made the current value.
+    pub regeneration: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CredentialState {
+    Active,
+    Revoked,
+}
+
+impl CredentialRow {
+    /// Whether it may be used now.
+    ///
+    /// # Errors
+    /// The reason it may not, for the log.
+    pub fn usable(&self, now: Time) -> Result<(), AuthenticationFailure> {
+        match self.state {
+            CredentialState::Revoked => return Err(AuthenticationFailure::Revoked),
+            CredentialState::Active => {}
+        }
+        if self.expires_at.is_some_and(|end| end <= now) {
+            return Err(AuthenticationFailure::Expired);
+        }
+        if self.maximum_uses.is_some_and(|most| self.uses >= most) {
+            return Err(AuthenticationFailure::UsedUp);
+        }
+        Ok(())
+    }
+
+    /// A secret of one user says more than one that a method's users share.
+    pub fn strength(&self) -> Strength {
+        if self.username.is_some() { Strength::PersonalSecret } else { Strength::SharedSecret }
+    }
+}
+
+/// How a presented secret is checked, without the secret itself.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", tag = "kind")]
+pub enum Verifier {
+    /// Of a secret that we made with 160 bits of entropy: nothing to gain from a slow hash.
+    Sha256 {
+        #[serde(with = "hex::serde")]
+        hash: [u8; 32],
+    },
+    /// Of a secret that a person may have chosen (RFC 9106).
+    Argon2id {
+        memory_kib: u32,
+        passes: u32,
+        lanes: u32,
+        #[serde(with = "hex::serde")]
+        salt: [u8; 16],
+        #[serde(with = "hex::serde")]
+        hash: [u8; 32],
+    },
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sha256 { .. } => "Verifier::Sha256(redacted)",
+            Self::Argon2id { .. } => "Verifier::Argon2id(redacted)",
+        })
+    }
+}
+
+/// Most bytes of a presented secret that are looked at.
+pub const MAX_SECRET_LENGTH: usize = 1024;
+
+// RFC 9106 §4 second recommended option, with less memory: 19 MiB and two passes is OWASP's floor, and one check
+// must not take a small machine's memory.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+impl Verifier {
+    /// Of a secret from [`generate`].
+    pub fn of_generated(secret: &Secret) -> Self {
+        Self::Sha256 { hash: sha256(secret) }
+    }
+
+    /// Of a secret from anywhere else. Takes tens of milliseconds on purpose.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for an empty or oversized secret; [`Error::Internal`] where hashing fails.
+    pub fn of_chosen(secret: &Secret) -> Result<Self, Error> {
+        if secret.is_empty() || secret.expose().len() > MAX_SECRET_LENGTH {
+            return Err(Error::Malformed(format!("a secret has 1 to {MAX_SECRET_LENGTH} octets")));
+        }
+        let salt = random::<16>()?;
+        let hash = argon2id(secret, &salt, MEMORY_KIB, PASSES, LANES)?;
+        Ok(Self::Argon2id { memory_kib: MEMORY_KIB, passes: PASSES, lanes: LANES, salt, hash })
+    }
+
+    /// Whether checking costs so much that it belongs on a thread of its own.
+    pub fn is_slow(&self) -> bool {
+        match self {
+            Self::Sha256 { .. } => false,
+            Self::Argon2id { .. } => true,
+        }
+    }
+
+    /// Whether this is the secret. Takes the same time whichever octet differs.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where hashing fails, which is not a mismatch.
+    pub fn matches(&self, presented: &Secret) -> Result<bool, Error> {
+        if presented.is_empty() || presented.expose().len() > MAX_SECRET_LENGTH {
+            return Ok(false);
+        }
+        Ok(match self {
+            Self::Sha256 { hash } => hash.ct_eq(&sha256(presented)).into(),
+            Self::Argon2id { memory_kib, passes, lanes, salt, hash } => {
+                hash.ct_eq(&argon2id(presented, salt, *memory_kib, *passes, *lanes)?).into()
+            }
+        })
+    }
+}
+
+/// A new secret: 160 random bits as 27 characters that survive every configuration file and shell.
+///
+/// # Errors
+/// [`Error::Internal`] where the random generator fails.
+pub fn generate() -> Result<Secret, Error> {
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(random::<20>()?)))
+}
+
+fn sha256(secret: &Secret) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(b"chancery credential v1\0");
+    context.update(secret.expose());
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
+fn argon2id(secret: &Secret, salt: &[u8], memory_kib: u32, passes: u32, lanes: u32) -> Result<[u8; 32], Error> {
+    let internal = |error: argon2::Error| Error::Internal(format!("argon2: {error}"));
+    let parameters = Params::new(memory_kib, passes, lanes, Some(32)).map_err(internal)?;
+    let mut hash = [0; 32];
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, parameters)
+        .hash_password_into(secret.expose(), salt, &mut hash)
+        .map_err(internal)?;
+    Ok(hash)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_secret_matches_only_itself() {
+        let (one, other) = (generate().unwrap(), generate().unwrap());
+        assert_eq!(one.expose().len(), 27);
+        let verifier = Verifier::of_generated(&one);
+        assert!(verifier.matches(&one).unwrap());
+        assert!(!verifier.matches(&other).unwrap());
+        assert!(!verifier.matches(&Secret::new("")).unwrap());
+    }
+
+    #[test]
+    fn a_chosen_secret_is_hashed_slowly_with_its_own_salt() {
+        let secret = Secret::new("correct horse");
+        let (one, two) = (Verifier::of_chosen(&secret).unwrap(), Verifier::of_chosen(&secret).unwrap());
+        assert_ne!(one, two);
+        assert!(one.is_slow() && one.matches(&secret).unwrap() && two.matches(&secret).unwrap());
+        assert!(!one.matches(&Secret::new("correct horsf")).unwrap());
+        assert!(Verifier::of_chosen(&Secret::new("")).is_err());
+        assert!(Verifier::of_chosen(&Secret::new(vec![b'x'; MAX_SECRET_LENGTH + 1])).is_err());
+    }
+
+    #[test]
+    fn a_verifier_survives_storage_and_is_never_printed() {
+        let verifier = Verifier::of_generated(&generate().unwrap());
+        let stored = serde_json::to_string(&verifier).unwrap();
+        assert_eq!(serde_json::from_str::<Verifier>(&stored).unwrap(), verifier);
+        assert_eq!(format!("{verifier:?}"), "Verifier::Sha256(redacted)");
+    }
+}

@@ -1,0 +1,131 @@
+//! The store's port, shaped for many replicas on one database.
+//!
+//! Everything that changes goes through [`Store::commit`]: all of it or none, durable before it returns, guarded by
+//! what the caller expects to be still true. Reads see every commit that was answered before they began.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `rows.rs` | certificates, requests, CRLs, sealed secrets |
+//! | `commit.rs` | expectations, writes, conflicts |
+//! | `jobs.rs` | work that is leased |
+//! | `page.rs` | filters and cursors |
+//! | `memory.rs` | the store in memory: for tests of the core, and the plain meaning of the port |
+//! | `suite.rs` | what every implementation must do |
+
+mod commit;
+mod jobs;
+pub mod memory;
+mod page;
+mod rows;
+#[cfg(any(test, feature = "suite"))]
+pub mod suite;
+
+use async_trait::async_trait;
+use pki::{crl::RevokedEntry, serial::SerialNumber, time::Time};
+
+pub use commit::{Commit, Committed, Conflict, Expect, Write};
+pub use jobs::{Job, JobKind, JobLease};
+pub use page::{CertificateFilter, CredentialFilter, Cursor, Page, RequestFilter};
+pub use rows::{
+    CertificateRow, CertificateStatus, CrlRow, Decision, RequestKey, RequestRow, RequestState, SealedRow,
+};
+
+use crate::{
+    audit::{AuditRecord, Checkpoint},
+    credential::CredentialRow,
+    identity::{CredentialId, KeyId, RequestId, ResourceName},
+};
+
+/// Why the store did not answer. Whether the change was made is never in doubt: it was not.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Locked, full, read-only, out of reach. The same call may succeed later.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
+    /// A row that does not hold what we wrote.
+    #[error("the store holds a row that cannot be read: {0}")]
+    Corrupt(String),
+}
+
+pub type StoreResult<T> = Result<T, StoreError>;
+
+/// Rows of one database.
+#[async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Checks what is expected, makes all the writes and appends the audit events, in one durable step.
+    ///
+    /// # Errors
+    /// `Ok(Err(conflict))` when an expectation does not hold or a unique row exists: nothing was written.
+    /// [`StoreError::Unavailable`] when nothing was written for another reason.
+    async fn commit(&self, commit: Commit) -> StoreResult<Result<Committed, Conflict>>;
+
+    async fn certificate(&self, issuer: KeyId, serial: &SerialNumber) -> StoreResult<Option<CertificateRow>>;
+
+    /// Rows with this serial number, whoever issued them: for operators who have nothing but a number.
+    async fn certificates_by_serial(&self, serial: &SerialNumber) -> StoreResult<Vec<CertificateRow>>;
+
+    /// In the order of issue.
+    async fn certificates(&self, filter: &CertificateFilter, page: &Page) -> StoreResult<Vec<(Cursor, CertificateRow)>>;
+
+    /// Whatever the CRL of this authority must list: revoked or held, and not expired before `expired_before`
+    /// (RFC 5280 §3.3: an entry stays until one CRL after the expiry). Ordered by serial number; at most `limit`
+    /// entries after `after`.
+    async fn revoked(
+        &self,
+        issuer: KeyId,
+        expired_before: Time,
+        after: Option<&SerialNumber>,
+        limit: usize,
+    ) -> StoreResult<Vec<RevokedEntry>>;
+
+    async fn request(&self, id: &RequestId) -> StoreResult<Option<RequestRow>>;
+
+    async fn request_by_key(&self, method: &ResourceName, key: &RequestKey) -> StoreResult<Option<RequestRow>>;
+
+    /// In the order of arrival.
+    async fn requests(&self, filter: &RequestFilter, page: &Page) -> StoreResult<Vec<(Cursor, RequestRow)>>;
+
+    async fn credential(&self, id: &CredentialId) -> StoreResult<Option<CredentialRow>>;
+
+    /// The credentials of a method that this user name may use: those of that name, and those without a name.
+    /// Revoked and expired ones included, so that the refusal can say which it was.
+    async fn credentials_for(&self, method: &ResourceName, username: &str) -> StoreResult<Vec<CredentialRow>>;
+
+    /// In the order of creation.
+    async fn credentials(&self, filter: &CredentialFilter, page: &Page) -> StoreResult<Vec<(Cursor, CredentialRow)>>;
+
+    /// The newest CRL of an authority.
+    async fn latest_crl(&self, issuer: KeyId) -> StoreResult<Option<CrlRow>>;
+
+    async fn sealed(&self, name: &str) -> StoreResult<Option<SealedRow>>;
+
+    /// Every sealed row, ordered by name: what a rotation of the sealing key rewrites.
+    async fn all_sealed(&self) -> StoreResult<Vec<SealedRow>>;
+
+    /// Takes due jobs, each for this owner until `until`. A job leased by another is taken once its lease is over.
+    async fn lease_jobs(
+        &self,
+        kinds: &[JobKind],
+        lease: &JobLease,
+        now: Time,
+        limit: usize,
+    ) -> StoreResult<Vec<Job>>;
+
+    /// When the next job of these kinds falls due, leased or not.
+    async fn next_job(&self, kinds: &[JobKind]) -> StoreResult<Option<Time>>;
+
+    /// The names of all audit streams, sorted.
+    async fn audit_streams(&self) -> StoreResult<Vec<String>>;
+
+    /// Records of a stream with `sequence > after`, in order.
+    async fn audit_records(&self, stream: &str, after: u64, limit: usize) -> StoreResult<Vec<AuditRecord>>;
+
+    /// The last record of a stream.
+    async fn audit_head(&self, stream: &str) -> StoreResult<Option<AuditRecord>>;
+
+    /// Checkpoints in the order they were made.
+    async fn checkpoints(&self) -> StoreResult<Vec<Checkpoint>>;
+
+    /// Whether the store can take a commit now; cheap enough for a readiness probe.
+    async fn check(&self) -> StoreResult<()>;
+}
