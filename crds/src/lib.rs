@@ -1,1 +1,43 @@
+//! The Kubernetes resource types of Chancery, group `chancery.dev/v1alpha1`, and the CRDs generated from them.
+//!
+//! ```text
+//! EnrollmentCredential ─► EnrollmentMethod ─► CertificateProfile ─► CertificateAuthority ─► (parent) CertificateAuthority
+//!                               └──────────────────────┬─────────────────────┘
+//!                                              EnrollmentServer
+//! ```
+//!
+//! One kind per file. What one object alone can say is checked by its schema and its CEL rules, which the API server applies in a
+//! cluster; what only several objects together can say is checked by the crate `resolve`. The documentation of each
+//! field becomes the CRD's, and `docs/crd-reference.md`.
+//!
+//! Specs refuse unknown members also without an API server (`deny_unknown_fields`): a misspelt member of a policy must not be
+//! taken for an absent one. Statuses do not, so that an older program reads what a newer one wrote.
 
+#![allow(unreachable_pub, reason = "KubeSchema copies each struct, with its visibility, into a function")]
+
+mod certificate_authority;
+mod certificate_profile;
+mod common;
+pub mod conditions;
+mod duration;
+mod enrollment_credential;
+mod enrollment_method;
+mod enrollment_server;
+mod grant;
+mod oid;
+mod policy;
+mod string_enum;
+
+pub use self::{
+    certificate_authority::*, certificate_profile::*, common::*, duration::*, enrollment_credential::*,
+    enrollment_method::*, enrollment_server::*, grant::*, oid::*, policy::*,
+};
+
+/// The API group of every kind.
+pub const GROUP: &str = "chancery.dev";
+
+/// The API version of every kind.
+pub const VERSION: &str = "v1alpha1";
+
+/// Group and version, as `apiVersion` spells them.
+pub const API_VERSION: &str = "chancery.dev/v1alpha1";

@@ -1,0 +1,195 @@
+//! EnrollmentCredential: who may ask by one method.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    common::{LocalRef, SecretKeyRef},
+    conditions::conditions_schema,
+    string_enum::string_enum,
+};
+
+/// Declares one credential of one method: a secret that its owner shows to enrol.
+///
+/// Credentials are rows in the server's database; this resource declares a few of them. The value is generated, or taken
+/// from a Secret; it is stored hashed and shown once, in the Secret that `status.secretRef` names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "chancery.dev",
+    version = "v1alpha1",
+    kind = "EnrollmentCredential",
+    namespaced,
+    category = "chancery",
+    shortname = "ecred",
+    status = "EnrollmentCredentialStatus",
+    derive = "PartialEq",
+    doc = "Declares one credential of one method: a secret that its owner shows to enrol.",
+    printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
+    printcolumn(name = "Method", type_ = "string", json_path = ".spec.methodRef.name"),
+    printcolumn(name = "Uses", type_ = "integer", json_path = ".status.uses"),
+    printcolumn(name = "Expires", type_ = "date", json_path = ".spec.expiresAt"),
+    printcolumn(name = "Last-Used", type_ = "date", json_path = ".status.lastUsedAt", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("has(self.est)")
+        .message("give exactly one protocol: est (scep, acme, cmp, rest and waep are not served by this release)"),
+    validation = Rule::new("!has(self.valueFrom) || !has(self.writeTo)")
+        .message("writeTo is refused with valueFrom: the value is in that Secret already").field_path(".writeTo"),
+)]
+pub struct EnrollmentCredentialSpec {
+    /// The EnrollmentMethod, in the same namespace, that this credential opens. It cannot change.
+    #[x_kube(validation = Rule::new("self == oldSelf").message("methodRef cannot change: make a new credential"))]
+    pub method_ref: LocalRef,
+
+    /// A credential for EST: a password or a passphrase.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self == oldSelf").message("est cannot change: make a new credential"))]
+    pub est: Option<EstCredential>,
+
+    /// Who answers for the use of this credential; the audit trail names them.
+    pub owner: CredentialOwner,
+
+    /// Takes the value from a Secret in the same namespace; the default key is `password`. A new value there replaces the
+    /// old one at once. Absent: a value is generated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value_from: Option<CredentialSource>,
+
+    /// The Secret, in the same namespace, that a generated value is written to, as type `kubernetes.io/basic-auth`. Absent:
+    /// a Secret with the name of this object. A Secret that something else made is never overwritten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub write_to: Option<CredentialTarget>,
+
+    /// After this moment it is refused; RFC 3339, for example `2027-01-31T12:00:00Z`. Absent: it does not expire.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+
+    /// How many certificates it may open. Absent: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub maximum_uses: Option<u32>,
+
+    /// Stops it at once and for ever. Certificates it opened stay valid until they are revoked themselves.
+    #[serde(default)]
+    #[x_kube(validation = Rule::new("self || !oldSelf").message("a revoked credential stays revoked: make a new one"))]
+    pub revoked: bool,
+
+    /// Raise it to have a new value generated; the old one stops at once. Without effect with `valueFrom`.
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    #[x_kube(validation = Rule::new("self >= oldSelf").message("regeneration can only grow"))]
+    pub regeneration: u32,
+}
+
+/// The protocol of a credential with its settings, as one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CredentialProtocol<'a> {
+    Est(&'a EstCredential),
+}
+
+impl EnrollmentCredentialSpec {
+    /// The protocol; `None` unless exactly one is given.
+    pub fn protocol(&self) -> Option<CredentialProtocol<'_>> {
+        self.est.as_ref().map(CredentialProtocol::Est)
+    }
+}
+
+/// A credential for EST.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EstCredential {
+    /// The user name to give with HTTP Basic; no colon (RFC 7617 §2). Absent: this is the passphrase of the method, good with
+    /// any user name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 128), regex(pattern = r"^[^:\x00-\x1f\x7f]+$"))]
+    pub username: Option<String>,
+}
+
+/// Who owns a credential: a user or a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("has(self.user) != has(self.group)").message("give exactly one of user and group"))]
+pub struct CredentialOwner {
+    /// A user, for example `ada@example.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub user: Option<String>,
+    /// A group, for example `factory-3`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub group: Option<String>,
+}
+
+/// Where the value of a credential comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CredentialSource {
+    /// The Secret and the key in it; the default key is `password`.
+    pub secret_key_ref: SecretKeyRef,
+}
+
+/// Where a generated value is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CredentialTarget {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: String,
+}
+
+/// What is known about a credential.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnrollmentCredentialStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Conditions `Accepted`, `Programmed` and `Ready`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+    /// Identifier of the row, as the audit trail and the inventory show it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub credential_id: Option<String>,
+    /// Whether it opens anything now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<CredentialState>,
+    /// When its present value was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<Time>,
+    /// When it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// When it last opened something.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Time>,
+    /// How many certificates it has opened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<u64>,
+    /// The regeneration its present value was made for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub regeneration: Option<u32>,
+    /// The Secret that holds its value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalRef>,
+}
+
+string_enum! {
+    /// Whether a credential opens anything.
+    pub enum CredentialState {
+        /// Its value is still to be made, or to be read.
+        Pending = "Pending",
+        /// It opens its method.
+        Active = "Active",
+        /// Its time is over.
+        Expired = "Expired",
+        /// It has been used as often as it may.
+        UsedUp = "UsedUp",
+        /// It was stopped for ever.
+        Revoked = "Revoked",
+    }
+}

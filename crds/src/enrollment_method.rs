@@ -1,0 +1,195 @@
+//! EnrollmentMethod: one way to ask for the certificates of one profile.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    certificate_profile::AuthenticationLevel,
+    common::{ObjectRef, Protocol},
+    conditions::conditions_schema,
+    duration::{Duration, Unit, longer_than_zero},
+    string_enum::string_enum,
+};
+
+/// One way to ask for the certificates of one profile.
+///
+/// Its label in URLs is `<namespace>.<name>`; an EnrollmentServer can give it a short label too. Its status shows the URLs
+/// to hand out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "chancery.dev",
+    version = "v1alpha1",
+    kind = "EnrollmentMethod",
+    namespaced,
+    category = "chancery",
+    shortname = "emethod",
+    status = "EnrollmentMethodStatus",
+    derive = "PartialEq",
+    doc = "One way to ask for the certificates of one profile.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason"
+    ),
+    printcolumn(name = "Profile", type_ = "string", json_path = ".spec.profileRef.name"),
+    printcolumn(name = "Label", type_ = "string", json_path = ".status.label"),
+    printcolumn(name = "Issued", type_ = "integer", json_path = ".status.counters.issued"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.urls[0].url", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("has(self.est)")
+        .message("give exactly one protocol: est (scep, acme, cmp, rest and waep are not served by this release)"),
+)]
+pub struct EnrollmentMethodSpec {
+    /// The CertificateProfile to issue by. In another namespace it must list this one under `grants.attach`.
+    pub profile_ref: ObjectRef,
+
+    /// The EnrollmentServer that answers. Absent: the server of the profile's authority. It must be that server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server_ref: Option<ObjectRef>,
+
+    /// Enrollment over Secure Transport, RFC 7030.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub est: Option<EstMethod>,
+}
+
+/// The protocol of a method with its settings, as one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MethodProtocol<'a> {
+    Est(&'a EstMethod),
+}
+
+impl MethodProtocol<'_> {
+    /// Which protocol it is.
+    pub const fn protocol(self) -> Protocol {
+        match self {
+            Self::Est(_) => Protocol::Est,
+        }
+    }
+}
+
+impl EnrollmentMethodSpec {
+    /// The protocol; `None` unless exactly one is given.
+    pub fn protocol(&self) -> Option<MethodProtocol<'_>> {
+        self.est.as_ref().map(MethodProtocol::Est)
+    }
+}
+
+/// Settings of EST.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EstMethod {
+    /// How a device shows who it is.
+    #[serde(default = "basic")]
+    pub authentication: EstAuthentication,
+    /// What `Retry-After` tells a device whose request waits for approval (RFC 7030 §4.2.3).
+    #[serde(default = "one_minute")]
+    #[x_kube(validation = longer_than_zero())]
+    pub pending_retry_after: Duration,
+}
+
+string_enum! {
+    /// How a device that speaks EST shows who it is.
+    pub enum EstAuthentication {
+        /// HTTP Basic (RFC 7030 §3.2.3) with the passphrase of the method or the password of one user, each declared by an
+        /// EnrollmentCredential.
+        Basic = "Basic",
+    }
+}
+
+impl EstAuthentication {
+    /// The least that a caller has shown once this has succeeded: anyone who knows the passphrase is let in.
+    pub const fn level(self) -> AuthenticationLevel {
+        match self {
+            Self::Basic => AuthenticationLevel::SharedSecret,
+        }
+    }
+}
+
+/// What is known about a method.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnrollmentMethodStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Conditions `Accepted`, `Programmed` and `Ready`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+    /// URLs to hand out, the shortest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub urls: Vec<MethodUrl>,
+    /// Its short label, where the server gives it one; otherwise `<namespace>.<name>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 317))]
+    pub label: Option<String>,
+    /// SHA-256 over the certificate of the issuing authority in DER, in hexadecimal: what a person compares by hand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub ca_fingerprint: Option<String>,
+    /// How requests ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<MethodCounters>,
+    /// The last request that was refused or failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<MethodFailure>,
+}
+
+/// One URL of a method.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MethodUrl {
+    /// What the URL is for, where a method has several kinds of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub purpose: Option<String>,
+    /// The URL.
+    #[schemars(length(max = 2048))]
+    pub url: String,
+}
+
+/// How the requests of a method ended, since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MethodCounters {
+    /// Certificates issued.
+    #[serde(default)]
+    pub issued: u64,
+    /// Requests that wait now.
+    #[serde(default)]
+    pub pending: u64,
+    /// Requests refused.
+    #[serde(default)]
+    pub refused: u64,
+}
+
+/// A request that was refused or failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct MethodFailure {
+    /// When.
+    pub time: Time,
+    /// Why, in one sentence.
+    #[schemars(length(max = 1024))]
+    pub reason: String,
+}
+
+fn basic() -> EstAuthentication {
+    EstAuthentication::Basic
+}
+
+fn one_minute() -> Duration {
+    Duration::of(60, Unit::Seconds)
+}

@@ -1,0 +1,336 @@
+//! EnrollmentServer: one running server.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    common::{LocalRef, Marker, ObjectRef},
+    conditions::conditions_schema,
+    duration::{Duration, Unit, longer_than_zero},
+    string_enum::string_enum,
+};
+
+/// One running enrollment server: its names, its TLS certificate, its labels and its limits.
+///
+/// It is the only thing of its namespace besides what belongs to it. In standalone mode there is one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
+#[kube(
+    group = "chancery.dev",
+    version = "v1alpha1",
+    kind = "EnrollmentServer",
+    namespaced,
+    category = "chancery",
+    shortname = "eserver",
+    status = "EnrollmentServerStatus",
+    derive = "PartialEq",
+    doc = "One running enrollment server: its names, its TLS certificate, its labels and its limits.",
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type=='Ready')].reason"
+    ),
+    printcolumn(name = "URL", type_ = "string", json_path = ".spec.enrollmentBaseUrl"),
+    printcolumn(name = "Public-URL", type_ = "string", json_path = ".spec.publicBaseUrl", priority = 1),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnrollmentServerSpec {
+    /// The `http` URL under which the whole world reaches the public listener, without a slash at the end: for example
+    /// `http://pki.acme.com`. It is baked into every certificate, for the revocation list and the authority's certificate
+    /// (plain, because fetching them must not need a certificate: RFC 5280 §8). Absent: certificates carry no such URLs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 8, max = 512),
+        regex(pattern = r"^http://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~%-]+)*$")
+    )]
+    pub public_base_url: Option<String>,
+
+    /// The `https` URL under which devices reach the enrollment listener, without a slash at the end: for example
+    /// `https://enroll.acme.com`. It is what the status of each EnrollmentMethod hands out. Absent: standalone uses its
+    /// own listen address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(
+        length(min = 9, max = 512),
+        regex(pattern = r"^https://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~%-]+)*$")
+    )]
+    pub enrollment_base_url: Option<String>,
+
+    /// The TLS certificate of the enrollment listener.
+    pub tls: ServerTls,
+
+    /// The EnrollmentMethod that answers where a URL has no label, such as `/.well-known/est/cacerts`. Absent: none does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_method_ref: Option<ObjectRef>,
+
+    /// Short labels for methods. They belong to the server, so that nobody can inherit another's URL by taking its name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 1000))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["label".into()]))]
+    pub labels: Vec<MethodLabel>,
+
+    /// What a single peer, and all of them together, may take.
+    #[serde(default)]
+    pub limits: ServerLimits,
+
+    /// The audit trail.
+    #[serde(default)]
+    pub audit: AuditSettings,
+
+    /// Where rows are kept.
+    #[serde(default)]
+    pub storage: Storage,
+}
+
+/// The TLS certificate of a server: issued by an authority here, or taken from a Secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("has(self.authorityRef) != has(self.secretRef)")
+        .message("give exactly one of authorityRef and secretRef"),
+    validation = Rule::new("!has(self.secretRef) || !has(self.dnsNames)")
+        .message("dnsNames is refused with secretRef: the certificate in the Secret has its names").field_path(".dnsNames"),
+    validation = Rule::new("!has(self.secretRef) || !has(self.ipAddresses)")
+        .message("ipAddresses is refused with secretRef: the certificate in the Secret has its names").field_path(".ipAddresses"),
+    validation = Rule::new("!has(self.secretRef) || !has(self.validity)")
+        .message("validity is refused with secretRef: the certificate in the Secret has it").field_path(".validity"),
+    validation = Rule::new(
+        "!has(self.authorityRef) || (has(self.dnsNames) && size(self.dnsNames) > 0) \
+         || (has(self.ipAddresses) && size(self.ipAddresses) > 0)"
+    ).message("give at least one of dnsNames and ipAddresses: clients compare the name they called"),
+)]
+pub struct ServerTls {
+    /// The CertificateAuthority that issues the server's certificate; the server makes the key and renews in time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority_ref: Option<ObjectRef>,
+    /// A Secret of type `kubernetes.io/tls` in the same namespace: `tls.crt` holds the certificate and those above it,
+    /// `tls.key` the key as PKCS#8 PEM. A new content is taken over at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalRef>,
+    /// DNS names in the certificate, for example `[enroll.acme.com]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 253), regex(pattern = HOST_PATTERN)))]
+    pub dns_names: Vec<String>,
+    /// IP addresses in the certificate, for example `[127.0.0.1, "::1"]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(min = 1, max = 45), regex(pattern = "^[0-9A-Fa-f:.]+$")))]
+    pub ip_addresses: Vec<String>,
+    /// How long the certificate is valid; it is renewed when a third of that is left. Absent: 90d.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = longer_than_zero())]
+    pub validity: Option<Duration>,
+}
+
+/// Where a server's TLS certificate comes from, as one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServerTlsSource<'a> {
+    Authority(&'a ObjectRef),
+    Secret(&'a LocalRef),
+}
+
+impl ServerTls {
+    /// The source; `None` unless exactly one is given.
+    pub fn source(&self) -> Option<ServerTlsSource<'_>> {
+        match (&self.authority_ref, &self.secret_ref) {
+            (Some(authority), None) => Some(ServerTlsSource::Authority(authority)),
+            (None, Some(secret)) => Some(ServerTlsSource::Secret(secret)),
+            (None, None) | (Some(_), Some(_)) => None,
+        }
+    }
+
+    /// The validity of the certificate to issue, with the default filled in.
+    pub fn effective_validity(&self) -> Duration {
+        self.validity.clone().unwrap_or_else(|| Duration::of(90, Unit::Days))
+    }
+}
+
+const HOST_PATTERN: &str =
+    r"^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$";
+
+/// A short label for a method.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MethodLabel {
+    /// The label in URLs: small letters, digits and hyphens. It has no dot, so it never equals the `<namespace>.<name>` of a
+    /// method.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub label: String,
+    /// The EnrollmentMethod that answers there.
+    pub method_ref: ObjectRef,
+}
+
+/// What a single peer, and all of them together, may take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServerLimits {
+    /// Bytes of all header fields of a request together.
+    #[serde(default = "header_bytes")]
+    #[schemars(range(min = 1024, max = 1_048_576))]
+    pub header_bytes: u32,
+    /// Bytes of a request body.
+    #[serde(default = "body_bytes")]
+    #[schemars(range(min = 4096, max = 16_777_216))]
+    pub body_bytes: u32,
+    /// Time for the header fields of a request to arrive.
+    #[serde(default = "ten_seconds")]
+    #[x_kube(validation = longer_than_zero())]
+    pub header_timeout: Duration,
+    /// Time for the body of a request to arrive.
+    #[serde(default = "thirty_seconds")]
+    #[x_kube(validation = longer_than_zero())]
+    pub read_timeout: Duration,
+    /// Time for the TLS handshake.
+    #[serde(default = "ten_seconds")]
+    #[x_kube(validation = longer_than_zero())]
+    pub handshake_timeout: Duration,
+    /// Connections at one time; more wait to be accepted.
+    #[serde(default = "ten_thousand")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub connections: u32,
+    /// Requests that are worked on at one time; more are answered 503.
+    #[serde(default = "requests_in_flight")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub requests_in_flight: u32,
+    /// Failed authentications.
+    #[serde(default)]
+    pub failed_authentications: FailedAuthenticationLimit,
+}
+
+impl Default for ServerLimits {
+    fn default() -> Self {
+        Self {
+            header_bytes: header_bytes(),
+            body_bytes: body_bytes(),
+            header_timeout: ten_seconds(),
+            read_timeout: thirty_seconds(),
+            handshake_timeout: ten_seconds(),
+            connections: ten_thousand(),
+            requests_in_flight: requests_in_flight(),
+            failed_authentications: FailedAuthenticationLimit::default(),
+        }
+    }
+}
+
+/// How many failed authentications one address may have before it is answered 429.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct FailedAuthenticationLimit {
+    /// Whether it is enforced. Switch it off where address translation or a load balancer shows many devices as one address.
+    #[serde(default = "enforced")]
+    pub state: LimitState,
+    /// Failures of one address (IPv6: one /64) within the window.
+    #[serde(default = "twenty")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub per_address: u32,
+    /// The window.
+    #[serde(default = "one_minute")]
+    #[x_kube(validation = longer_than_zero())]
+    pub window: Duration,
+}
+
+impl Default for FailedAuthenticationLimit {
+    fn default() -> Self {
+        Self { state: enforced(), per_address: twenty(), window: one_minute() }
+    }
+}
+
+string_enum! {
+    /// Whether a limit is enforced.
+    pub enum LimitState {
+        /// It is enforced.
+        Enforced = "Enforced",
+        /// It is not.
+        Off = "Off",
+    }
+}
+
+/// The audit trail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AuditSettings {
+    /// Time between signed checkpoints of the trail.
+    #[serde(default = "one_hour")]
+    #[x_kube(validation = longer_than_zero())]
+    pub checkpoint_interval: Duration,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self { checkpoint_interval: one_hour() }
+    }
+}
+
+/// Where rows are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(validation = Rule::new("has(self.sqlite)").message("give exactly one storage: sqlite"))]
+pub struct Storage {
+    /// A SQLite database in the data folder of the server; for one replica.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sqlite: Option<Marker>,
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { sqlite: Some(Marker {}) }
+    }
+}
+
+/// What is known about a server.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EnrollmentServerStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Conditions `Accepted`, `Programmed` and `Ready`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "conditions_schema")]
+    pub conditions: Vec<Condition>,
+}
+
+fn header_bytes() -> u32 {
+    16_384
+}
+
+fn body_bytes() -> u32 {
+    65_536
+}
+
+fn ten_thousand() -> u32 {
+    10_000
+}
+
+fn requests_in_flight() -> u32 {
+    1_024
+}
+
+fn twenty() -> u32 {
+    20
+}
+
+fn enforced() -> LimitState {
+    LimitState::Enforced
+}
+
+fn ten_seconds() -> Duration {
+    Duration::of(10, Unit::Seconds)
+}
+
+fn thirty_seconds() -> Duration {
+    Duration::of(30, Unit::Seconds)
+}
+
+fn one_minute() -> Duration {
+    Duration::of(1, Unit::Minutes)
+}
+
+fn one_hour() -> Duration {
+    Duration::of(1, Unit::Hours)
+}
