@@ -1,1 +1,31 @@
+//! The one harness of every test that runs Chancery as a program.
+//!
+//! ```text
+//! Workspace ──holds──► Resources ──read by──► Server ──writes──► Endpoints, Status
+//!                                                ▲
+//!            curl, openssl, estclient, zlint, est::Client (in process) enrol against it and judge the answers
+//! ```
+//!
+//! Everything that runs is owned: a [`Server`] that goes out of scope is dead, and prints its log if the test failed.
+//! Programs that are missing say how to get them ([`program`]). The tests themselves are in `tests/tests`; what their
+//! prefixes mean is in `tests/README.md`.
 
+pub mod curl;
+pub mod endpoints;
+#[cfg(feature = "est-client")]
+pub mod est;
+pub mod estclient;
+pub mod openssl;
+pub mod plain_http;
+pub mod program;
+pub mod resources;
+pub mod server;
+pub mod status;
+pub mod workspace;
+pub mod zlint;
+
+pub use endpoints::{Credential, Endpoint, Endpoints};
+pub use resources::Resources;
+pub use server::{Server, Settings};
+pub use status::Status;
+pub use workspace::Workspace;

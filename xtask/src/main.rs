@@ -1,1 +1,61 @@
-fn main() {}
+//! `cargo xtask`: everything one does with this repository, as programs instead of prose.
+//!
+//! | command | does |
+//! | --- | --- |
+//! | `quickstart` | builds the server, starts it, enrols a device, shows the certificate, stops |
+//! | `test` | every check and test there is; installs or builds what they need |
+//! | `generate` | writes the files that are generated from code (`--check`: only compares) |
+//! | `bench` | measures the server beside a peer and the machine's floor |
+//! | `fuzz` | runs each fuzz target for a while |
+//! | `peers` | builds the programs that tests enrol with |
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
+
+mod bench;
+mod cargo;
+mod fuzz;
+mod generate;
+mod packages;
+mod peers;
+mod quickstart;
+mod shell;
+mod test;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    about = "The commands of the Chancery repository",
+    disable_help_subcommand = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build and start a standalone server, enrol a device by EST with curl and openssl, show the certificate, stop
+    Quickstart(quickstart::Options),
+    /// Run every check and test; install or build what they need
+    Test(test::Options),
+    /// Write the files that are generated from code
+    Generate(generate::Options),
+    /// Measure the server beside a peer and the machine's floor
+    Bench(bench::Options),
+    /// Run each fuzz target for a while, from its seeds
+    Fuzz(fuzz::Options),
+    /// Build the programs that the tests enrol with (needs Go)
+    Peers,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Quickstart(options) => quickstart::run(&options),
+        Command::Test(options) => test::run(&options),
+        Command::Generate(options) => generate::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Fuzz(options) => fuzz::run(&options),
+        Command::Peers => peers::build(),
+    }
+}

@@ -1,0 +1,3 @@
+module chancery.dev/tests/bench
+
+go 1.19

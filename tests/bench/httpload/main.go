@@ -1,0 +1,104 @@
+// Command httpload sends one HTTPS request many times to a server on this machine and prints, as one line of JSON, the
+// rate, the latencies, the errors, and the CPU time and memory that the server's process used meanwhile.
+//
+// Exit status: 0 every operation succeeded, 1 some failed, 2 the run could not be made.
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"chancery.dev/tests/bench/meter"
+)
+
+func main() {
+	opts, err := parseOptions()
+	if err != nil {
+		fail(err)
+	}
+	client, err := newClient(opts)
+	if err != nil {
+		fail(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), opts.limit)
+	defer cancel()
+
+	spread(ctx, opts.workers, opts.warmup, func() { _ = send(ctx, client, opts) })
+	run, err := meter.Start(opts.pid)
+	if err != nil {
+		fail(err)
+	}
+	spread(ctx, opts.workers, opts.count, func() {
+		began := time.Now()
+		err := send(ctx, client, opts)
+		run.Add(time.Since(began), err)
+	})
+	result, err := run.Finish()
+	if err != nil {
+		fail(err)
+	}
+	if err := result.WriteJSON(os.Stdout); err != nil {
+		fail(err)
+	}
+	if result.Errors > 0 || result.OK < opts.count {
+		os.Exit(1)
+	}
+}
+
+// send makes one request and reads the whole answer.
+func send(ctx context.Context, client *http.Client, opts *options) error {
+	req, err := http.NewRequestWithContext(ctx, opts.method, opts.url, bytes.NewReader(opts.body))
+	if err != nil {
+		return err
+	}
+	for _, header := range opts.headers {
+		name, value, _ := strings.Cut(header, ":")
+		req.Header.Set(name, strings.TrimSpace(value))
+	}
+	if opts.user != "" {
+		req.SetBasicAuth(opts.user, opts.password)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return err
+	}
+	if res.StatusCode != opts.expect {
+		return fmt.Errorf("status %d: %.80s", res.StatusCode, body)
+	}
+	return nil
+}
+
+// spread does the work count times from several workers, or until the time is up.
+func spread(ctx context.Context, workers, count int, work func()) {
+	var left atomic.Int64
+	left.Store(int64(count))
+	var group sync.WaitGroup
+	for i := 0; i < workers; i++ {
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			for left.Add(-1) >= 0 && ctx.Err() == nil {
+				work()
+			}
+		}()
+	}
+	group.Wait()
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "httpload:", err)
+	os.Exit(2)
+}

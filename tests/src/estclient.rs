@@ -1,0 +1,66 @@
+//! globalsign `estclient`: an EST client that we did not write.
+
+use std::path::Path;
+
+use anyhow::Result;
+
+use crate::Endpoint;
+use crate::curl::TlsVersion;
+use crate::program;
+
+/// One way of calling `estclient` against one endpoint.
+#[derive(Clone, Debug)]
+pub struct EstClient<'a> {
+    endpoint: &'a Endpoint,
+    label: Option<&'a str>,
+    user: Option<(&'a str, &'a str)>,
+    program: &'static str,
+}
+
+impl<'a> EstClient<'a> {
+    /// Speaks at most this version. `estclient` has no option for it, so the one that stops at TLS 1.2 is a second
+    /// build of the same sources with that one limit set (`xtask/src/peers.rs`).
+    pub fn new(endpoint: &'a Endpoint, tls: TlsVersion) -> Self {
+        let program = match tls {
+            TlsVersion::Tls12 => "estclient-tls12",
+            TlsVersion::Tls13 => "estclient",
+        };
+        Self { endpoint, label: endpoint.label.as_deref(), user: None, program }
+    }
+
+    /// Asks without a label: the server's default method answers.
+    pub fn without_label(mut self) -> Self {
+        self.label = None;
+        self
+    }
+
+    /// HTTP Basic user name and password.
+    pub fn user(mut self, name: &'a str, password: &'a str) -> Self {
+        self.user = Some((name, password));
+        self
+    }
+
+    /// Fetches the authority's certificates into a PEM file.
+    pub fn cacerts(&self, out: &Path) -> Result<()> {
+        self.run("cacerts", &["-out", &out.to_string_lossy()])
+    }
+
+    /// Enrols with a PEM CSR; the certificate goes to a PEM file.
+    pub fn enroll(&self, csr: &Path, key: &Path, out: &Path) -> Result<()> {
+        let (csr, key, out) = (csr.to_string_lossy(), key.to_string_lossy(), out.to_string_lossy());
+        self.run("enroll", &["-csr", &csr, "-key", &key, "-out", &out])
+    }
+
+    fn run(&self, operation: &str, options: &[&str]) -> Result<()> {
+        let ca = self.endpoint.ca.to_string_lossy();
+        let mut arguments = vec![operation, "-server", self.endpoint.authority()?, "-explicit", &ca];
+        if let Some(label) = self.label {
+            arguments.extend(["-aps", label]);
+        }
+        if let Some((name, password)) = self.user {
+            arguments.extend(["-user", name, "-pass", password]);
+        }
+        arguments.extend(options);
+        program::succeed(self.program, &arguments, None).map(drop)
+    }
+}

@@ -1,0 +1,131 @@
+//! The folder of YAML that a standalone server reads.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::Workspace;
+
+/// The namespace of everything that [`Resources::base`] and its helpers write.
+pub const NAMESPACE: &str = "test";
+
+/// A server, a root and an authority that issues, for methods to be added to.
+const BASE: &str = "\
+apiVersion: chancery.dev/v1alpha1
+kind: EnrollmentServer
+metadata: {name: server, namespace: test}
+spec: {}
+---
+apiVersion: chancery.dev/v1alpha1
+kind: CertificateAuthority
+metadata: {name: root, namespace: test}
+spec:
+  selfSigned: {}
+  subject: {commonName: Test Root}
+---
+apiVersion: chancery.dev/v1alpha1
+kind: CertificateAuthority
+metadata: {name: issuing, namespace: test}
+spec:
+  intermediate: {parentRef: {name: root}}
+  subject: {commonName: Test Issuing}
+";
+
+/// A folder of resources that a test writes and changes.
+#[derive(Clone, Debug)]
+pub struct Resources {
+    directory: PathBuf,
+}
+
+impl Resources {
+    /// An empty folder in the workspace.
+    pub fn empty(workspace: &Workspace) -> Result<Self> {
+        let directory = workspace.file("resources");
+        std::fs::create_dir(&directory).context("cannot make the folder of resources")?;
+        Ok(Self { directory })
+    }
+
+    /// A copy of `examples/quickstart`: what a newcomer runs first is what is tested.
+    pub fn quickstart(workspace: &Workspace) -> Result<Self> {
+        let resources = Self::empty(workspace)?;
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("examples").join("quickstart");
+        for entry in std::fs::read_dir(&examples).with_context(|| format!("no {}", examples.display()))? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "yaml") {
+                let name = path.file_name().context("a file without a name")?;
+                std::fs::copy(&path, resources.directory.join(name))?;
+            }
+        }
+        Ok(resources)
+    }
+
+    /// One server, a root `root` and an intermediate `issuing`, all in [`NAMESPACE`].
+    pub fn base(workspace: &Workspace) -> Result<Self> {
+        let resources = Self::empty(workspace)?;
+        resources.write("base.yaml", BASE)?;
+        Ok(resources)
+    }
+
+    /// Adds a profile, an EST method on it and the method's passphrase, all of this name.
+    ///
+    /// `policy` is the profile's `spec` without the authority, as YAML in flow style: `{preset: Device, ...}`.
+    pub fn est_method(&self, name: &str, policy: &str) -> Result<()> {
+        let policy = policy.trim();
+        let policy = policy
+            .strip_prefix('{')
+            .and_then(|rest| rest.strip_suffix('}'))
+            .context("not a YAML flow map")?;
+        let comma = if policy.trim().is_empty() { "" } else { ", " };
+        let yaml = format!(
+            "\
+apiVersion: chancery.dev/v1alpha1
+kind: CertificateProfile
+metadata: {{name: {name}, namespace: {NAMESPACE}}}
+spec: {{authorityRef: {{name: issuing}}{comma}{policy}}}
+---
+apiVersion: chancery.dev/v1alpha1
+kind: EnrollmentMethod
+metadata: {{name: {name}, namespace: {NAMESPACE}}}
+spec: {{profileRef: {{name: {name}}}, est: {{}}}}
+---
+apiVersion: chancery.dev/v1alpha1
+kind: EnrollmentCredential
+metadata: {{name: {name}-passphrase, namespace: {NAMESPACE}}}
+spec: {{methodRef: {{name: {name}}}, est: {{}}, owner: {{group: testers}}}}
+"
+        );
+        self.write(&format!("{name}.yaml"), &yaml)
+    }
+
+    /// Writes one file in one step, as an editor or a volume mount does, so that the server never reads half of it.
+    pub fn write(&self, name: &str, yaml: &str) -> Result<()> {
+        let target = self.directory.join(name);
+        let draft = self.directory.join(format!(".{name}.draft"));
+        std::fs::write(&draft, yaml).with_context(|| format!("cannot write {}", draft.display()))?;
+        std::fs::rename(&draft, &target).with_context(|| format!("cannot write {}", target.display()))
+    }
+
+    /// Reads one file back.
+    pub fn read(&self, name: &str) -> Result<String> {
+        let path = self.directory.join(name);
+        std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
+
+    /// Replaces text in one file; an error if it is not there.
+    pub fn replace(&self, name: &str, from: &str, to: &str) -> Result<()> {
+        let text = self.read(name)?;
+        anyhow::ensure!(text.contains(from), "{name} does not hold `{from}`:\n{text}");
+        self.write(name, &text.replace(from, to))
+    }
+
+    /// Removes one file.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.directory.join(name);
+        std::fs::remove_file(&path).with_context(|| format!("cannot remove {}", path.display()))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.directory
+    }
+}

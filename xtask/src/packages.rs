@@ -1,0 +1,67 @@
+//! Programs that come from the distribution or from crates.io.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+use chancery_tests::program::cache_directory;
+
+use crate::cargo::cargo;
+use crate::shell;
+
+/// A program and the Debian package it comes in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Package {
+    program: &'static str,
+    debian: &'static str,
+}
+
+/// What the tests call directly.
+pub(crate) const OPENSSL: Package = Package { program: "openssl", debian: "openssl" };
+/// What the tests call directly.
+pub(crate) const CURL: Package = Package { program: "curl", debian: "curl" };
+/// What the peers and load tools are built with.
+pub(crate) const GO: Package = Package { program: "go", debian: "golang-go" };
+/// The C compiler that estclient's PKCS#11 support needs.
+pub(crate) const CC: Package = Package { program: "cc", debian: "gcc libc6-dev" };
+
+/// Pinned, so that a new release cannot change what this commit is judged by.
+const CARGO_DENY_VERSION: &str = "0.20.2";
+
+/// Makes sure that all of these are there: installs them where this runs as root on a Debian, else says what to type.
+pub(crate) fn ensure(packages: &[Package]) -> Result<()> {
+    let missing: Vec<Package> =
+        packages.iter().copied().filter(|package| !shell::exists(package.program)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<&str> = missing.iter().flat_map(|package| package.debian.split(' ')).collect();
+    if !is_root()? || !shell::exists("apt-get") {
+        let programs: Vec<&str> = missing.iter().map(|package| package.program).collect();
+        bail!("missing: {}. On Debian: sudo apt-get install {}", programs.join(", "), names.join(" "));
+    }
+    let mut update = shell::command("apt-get");
+    shell::run(update.args(["update", "-qq"]))?;
+    let mut install = shell::command("apt-get");
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    shell::run(install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(&names))
+}
+
+/// The path of cargo-deny: the pinned version from the cache, built there if it is missing.
+pub(crate) fn cargo_deny() -> Result<PathBuf> {
+    let root = cache_directory()?.join("tools").join(format!("cargo-deny-{CARGO_DENY_VERSION}"));
+    let binary = root.join("bin/cargo-deny");
+    if !binary.is_file() {
+        let root = root.to_str().context("the cache directory is not UTF-8")?;
+        let version = format!("={CARGO_DENY_VERSION}");
+        let mut install =
+            cargo(&["install", "cargo-deny", "--locked", "--version", &version, "--root", root]);
+        // Its own build directory: sharing ours would rebuild dependencies with other features.
+        shell::run(install.env_remove("CARGO_TARGET_DIR"))?;
+    }
+    Ok(binary)
+}
+
+fn is_root() -> Result<bool> {
+    let id = shell::capture(shell::command("id").arg("-u"))?;
+    Ok(String::from_utf8_lossy(&id).trim() == "0")
+}

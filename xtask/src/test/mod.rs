@@ -1,0 +1,46 @@
+//! `cargo xtask test`: every check and test there is, in the order in which they fail soonest.
+//!
+//! Each step prints a header, everything its programs print, and its time. All steps run even where one fails; the last
+//! lines say what failed and what was skipped, and the very last is the sum of all tests.
+
+mod report;
+mod steps;
+
+use anyhow::{Result, bail};
+
+use crate::shell;
+use report::Report;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Only formatting, lints and the tests of single crates: no programs from outside, no server, no fuzzing
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Runs all steps; fails if one failed, and under CI if one was skipped.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let mut report = Report::default();
+    report.step("formatting", steps::formatting);
+    report.step("lints", steps::lints);
+    report.step("generated files", steps::generated_files);
+    report.step("tests of the crates", steps::crates);
+    if options.quick {
+        for name in ["dependencies", "peer programs", "tests of the server", "fuzz targets"] {
+            report.skip(name, "--quick");
+        }
+    } else {
+        report.step("dependencies", steps::dependencies);
+        let absent = report.peers();
+        report.step("tests of the server", |tally| steps::server(&absent, tally));
+        report.step("fuzz targets", steps::fuzz);
+    }
+    report.print();
+    if !report.succeeded() {
+        bail!("not everything passed");
+    }
+    if shell::in_ci() && report.skipped_anything() {
+        bail!("under CI nothing may be skipped");
+    }
+    Ok(())
+}
