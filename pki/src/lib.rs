@@ -1,1 +1,27 @@
+//! Certificates, requests and revocation lists as plain types: bytes in, checked values out, and back.
+//!
+//! Nothing here opens a file, reads a clock or awaits. A caller checks the size of what a peer sent before it
+//! calls a parser; every parser is linear in its input, strict about DER (X.690) and never panics. What a
+//! signature covers is kept byte for byte as it was received, and every signature is checked over those bytes.
+//!
+//! ```text
+//! der_io ◄ algorithm, serial, time ◄ key, name ◄ general_name ◄ extension ◄ csr, certificate, crl, cms     pem
+//! ```
 
+pub mod algorithm;
+pub mod certificate;
+pub mod cms;
+pub mod crl;
+pub mod csr;
+pub mod der_io;
+pub mod extension;
+pub mod general_name;
+pub mod key;
+pub mod name;
+pub mod pem;
+pub mod serial;
+mod signed;
+pub mod time;
+
+pub use const_oid::ObjectIdentifier;
+pub use signed::SignatureError;

@@ -1,0 +1,232 @@
+//! Certification requests (PKCS #10, RFC 2986), accepted as broadly as OpenSSL does.
+//!
+//! The attributes `[0]` may be missing, sets need not be sorted, the subject may be empty, and extensions are found
+//! under PKCS #9 (RFC 2985 §5.4.2) and under Microsoft's older identifier. The signature is checked over the request
+//! as received; [`Csr`] exists only where it verified.
+
+use std::fmt;
+
+use const_oid::ObjectIdentifier;
+
+use crate::{
+    algorithm::{AlgorithmError, SignatureAlgorithm},
+    der_io::{DerError, Reader, check_well_formed, parse_all, tag},
+    extension::{Extension, ExtensionError, read_extensions},
+    key::{KeyError, PublicKey},
+    name::{Name, NameError, directory_string},
+    signed::Signed,
+};
+
+/// A request that was read but not verified: nothing in it can be looked at yet.
+#[derive(Clone)]
+pub struct UnverifiedCsr {
+    algorithm: SignatureAlgorithm,
+    csr: Csr,
+}
+
+/// A request that is signed by the key that is in it.
+#[derive(Clone)]
+pub struct Csr {
+    signed: Signed,
+    subject: Name,
+    public_key: PublicKey,
+    attributes: Vec<CsrAttribute>,
+    requested_extensions: Vec<Extension>,
+    challenge_password: Option<String>,
+}
+
+/// One attribute of a request.
+#[derive(Clone, PartialEq, Eq)]
+pub struct CsrAttribute {
+    pub oid: ObjectIdentifier,
+    /// The whole DER of each value, in the order received.
+    pub values: Vec<Vec<u8>>,
+}
+
+/// Why a request is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CsrError {
+    #[error("the certificate request is malformed")]
+    Malformed(#[from] DerError),
+    #[error("the certificate request is not of version 1")]
+    Version,
+    #[error(transparent)]
+    Subject(#[from] NameError),
+    #[error(transparent)]
+    PublicKey(#[from] KeyError),
+    #[error(transparent)]
+    Algorithm(#[from] AlgorithmError),
+    #[error(transparent)]
+    Extension(#[from] ExtensionError),
+    #[error("the certificate request has two {0} attributes")]
+    DuplicateAttribute(&'static str),
+    #[error("the {0} attribute of the certificate request does not have exactly one value")]
+    NotOneValue(&'static str),
+    #[error("the challenge password of the certificate request is not text")]
+    ChallengePassword,
+    #[error("the certificate request is not signed by the key in it")]
+    Signature,
+}
+
+const CHALLENGE_PASSWORD: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.7");
+const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
+const MICROSOFT_EXTENSIONS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.2.1.14");
+
+/// How deep attribute values may be nested.
+const ATTRIBUTE_DEPTH: u8 = 16;
+
+impl UnverifiedCsr {
+    /// Reads a whole `CertificationRequest`.
+    pub fn from_der(der: &[u8]) -> Result<Self, CsrError> {
+        let signed = Signed::from_der(der)?;
+        let algorithm = SignatureAlgorithm::from_identifier_der(signed.algorithm())?;
+        let (subject, public_key, attributes) =
+            parse_all(signed.to_be_signed(), |reader| reader.sequence(read_info))?;
+        let requested_extensions = requested_extensions(&attributes)?;
+        let challenge_password = challenge_password(&attributes)?;
+        let csr = Csr { signed, subject, public_key, attributes, requested_extensions, challenge_password };
+        Ok(Self { algorithm, csr })
+    }
+
+    /// The whole request, as received.
+    pub fn der(&self) -> &[u8] {
+        self.csr.der()
+    }
+
+    /// Checks the signature over the `CertificationRequestInfo` as received (RFC 2986 §3).
+    pub fn verify(self) -> Result<Csr, CsrError> {
+        let Self { algorithm, csr } = self;
+        let verified = csr.public_key.verify(algorithm, csr.signed.to_be_signed(), csr.signed.signature());
+        match verified {
+            Ok(()) => Ok(csr),
+            Err(KeyError::Signature) => Err(CsrError::Signature),
+            Err(other) => Err(other.into()),
+        }
+    }
+}
+
+impl Csr {
+    pub fn subject(&self) -> &Name {
+        &self.subject
+    }
+
+    pub fn public_key(&self) -> &PublicKey {
+        &self.public_key
+    }
+
+    /// The whole request, as received.
+    pub fn der(&self) -> &[u8] {
+        self.signed.der()
+    }
+
+    /// Extensions that are asked for, in the order received.
+    pub fn requested_extensions(&self) -> &[Extension] {
+        &self.requested_extensions
+    }
+
+    /// The challenge password (RFC 2985 §5.4.1). A secret: keep it out of logs.
+    pub fn challenge_password(&self) -> Option<&str> {
+        self.challenge_password.as_deref()
+    }
+
+    /// All attributes in the order received, those that are understood too.
+    pub fn attributes(&self) -> &[CsrAttribute] {
+        &self.attributes
+    }
+}
+
+impl fmt::Debug for UnverifiedCsr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnverifiedCsr").field("algorithm", &self.algorithm).finish_non_exhaustive()
+    }
+}
+
+/// Without the challenge password.
+impl fmt::Debug for Csr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Csr")
+            .field("subject", &self.subject)
+            .field("public_key", &self.public_key)
+            .field("requested_extensions", &self.requested_extensions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without the values: one of them may be the challenge password.
+impl fmt::Debug for CsrAttribute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CsrAttribute").field("oid", &self.oid).field("values", &self.values.len()).finish()
+    }
+}
+
+fn read_info(info: &mut Reader<'_>) -> Result<(Name, PublicKey, Vec<CsrAttribute>), CsrError> {
+    if info.small_unsigned()? != 0 {
+        return Err(CsrError::Version);
+    }
+    let subject = Name::read(info)?;
+    let public_key = PublicKey::from_spki_der(info.tlv(tag::SEQUENCE)?.raw)?;
+    Ok((subject, public_key, tolerate_absent_attributes(info)?))
+}
+
+/// RFC 2986 §4.1 has the attributes without OPTIONAL, so that an empty set is written out. Old OpenSSL (`-asn1-kludge`)
+/// and embedded clients leave it out, and OpenSSL reads both.
+fn tolerate_absent_attributes(info: &mut Reader<'_>) -> Result<Vec<CsrAttribute>, CsrError> {
+    let mut attributes = Vec::new();
+    if info.is_empty() {
+        return Ok(attributes);
+    }
+    info.nested(tag::context_constructed(0), |set| {
+        while !set.is_empty() {
+            attributes.push(set.sequence(read_attribute)?);
+        }
+        Ok(attributes)
+    })
+}
+
+fn read_attribute(attribute: &mut Reader<'_>) -> Result<CsrAttribute, DerError> {
+    let oid = attribute.oid()?;
+    let values = attribute.nested(tag::SET, |set| {
+        let mut values = Vec::new();
+        while !set.is_empty() {
+            let value = set.any()?.raw;
+            check_well_formed(value, ATTRIBUTE_DEPTH)?;
+            values.push(value.to_vec());
+        }
+        Ok::<_, DerError>(values)
+    })?;
+    Ok(CsrAttribute { oid, values })
+}
+
+fn requested_extensions(attributes: &[CsrAttribute]) -> Result<Vec<Extension>, CsrError> {
+    let is_request = |oid| oid == EXTENSION_REQUEST || oid == MICROSOFT_EXTENSIONS;
+    match only_value("extensionRequest", attributes, is_request)? {
+        // An empty list asks for nothing; OpenSSL writes one for a configuration section without entries.
+        Some(value) => Ok(parse_all(value, |reader| reader.sequence(read_extensions))?),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn challenge_password(attributes: &[CsrAttribute]) -> Result<Option<String>, CsrError> {
+    let Some(value) = only_value("challengePassword", attributes, |oid| oid == CHALLENGE_PASSWORD)? else {
+        return Ok(None);
+    };
+    let tlv = parse_all(value, |reader| reader.any())?;
+    directory_string(tlv).map(Some).ok_or(CsrError::ChallengePassword)
+}
+
+/// The value of the one attribute that matches; RFC 2985 §5.4 makes both kinds single-valued.
+fn only_value<'a>(
+    name: &'static str,
+    attributes: &'a [CsrAttribute],
+    matches: impl Fn(ObjectIdentifier) -> bool,
+) -> Result<Option<&'a [u8]>, CsrError> {
+    let mut matching = attributes.iter().filter(|attribute| matches(attribute.oid));
+    let Some(attribute) = matching.next() else { return Ok(None) };
+    if matching.next().is_some() {
+        return Err(CsrError::DuplicateAttribute(name));
+    }
+    match attribute.values.as_slice() {
+        [value] => Ok(Some(value)),
+        _ => Err(CsrError::NotOneValue(name)),
+    }
+}
