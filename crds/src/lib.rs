@@ -14,7 +14,13 @@
 //! taken for an absent one. Statuses do not, so that an older program reads what a newer one wrote.
 
 #![allow(unreachable_pub, reason = "KubeSchema copies each struct, with its visibility, into a function")]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "every printer column has a type of its own, often the same"
+)]
 
+#[cfg(feature = "admission")]
+pub mod admission;
 mod certificate_authority;
 mod certificate_profile;
 mod common;
@@ -23,14 +29,17 @@ mod duration;
 mod enrollment_credential;
 mod enrollment_method;
 mod enrollment_server;
+pub mod generate;
 mod grant;
 mod oid;
 mod policy;
+mod reference;
+mod resource;
 mod string_enum;
 
 pub use self::{
     certificate_authority::*, certificate_profile::*, common::*, duration::*, enrollment_credential::*,
-    enrollment_method::*, enrollment_server::*, grant::*, oid::*, policy::*,
+    enrollment_method::*, enrollment_server::*, grant::*, oid::*, policy::*, resource::*,
 };
 
 /// The API group of every kind.
