@@ -29,6 +29,9 @@ pub enum Error {
     /// Another request came first; trying again with fresh data may succeed.
     #[error("conflict: {0}")]
     Conflict(String),
+    /// What the requester proved was true when it was read and is not any more: authenticate again, from fresh rows.
+    #[error("what was proved is no longer current")]
+    Stale,
     /// A dependency (database, signer) is out of reach; nothing was recorded.
     #[error("unavailable: {0}")]
     Unavailable(String),
@@ -50,7 +53,7 @@ impl Error {
     pub fn retry(&self) -> Retry {
         match self {
             Self::Throttled { retry_after } => Retry::After(*retry_after),
-            Self::Conflict(_) => Retry::After(Duration::from_secs(1)),
+            Self::Conflict(_) | Self::Stale => Retry::After(Duration::from_secs(1)),
             Self::Unavailable(_) => Retry::After(Duration::from_secs(5)),
             Self::Malformed(_)
             | Self::Unauthenticated(_)
@@ -68,7 +71,7 @@ impl Error {
             Self::Throttled { .. } => "too many failed attempts from this address; try again later".into(),
             Self::Refused(refusal) => refusal.sentence().into(),
             Self::NotFound(what) => format!("{what} not found"),
-            Self::Conflict(_) => "another request changed this at the same time; try again".into(),
+            Self::Conflict(_) | Self::Stale => "another request changed this at the same time; try again".into(),
             Self::Unavailable(_) => "the service cannot record certificates at the moment; try again later".into(),
             Self::Internal(_) => "internal error".into(),
         }

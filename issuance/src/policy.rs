@@ -3,14 +3,35 @@
 
 use std::time::Duration;
 
+use const_oid::ObjectIdentifier;
 use ipnet::IpNet;
 use pki::{algorithm::KeyAlgorithm, extension::KeyUsage, name::AttributeType};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    identity::{Protocol, ResourceName},
+    identity::{ParseError, Protocol, ResourceName},
     pattern::Pattern,
 };
+
+/// An object identifier, dotted as text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Oid(pub ObjectIdentifier);
+
+impl TryFrom<String> for Oid {
+    type Error = ParseError;
+
+    fn try_from(text: String) -> Result<Self, ParseError> {
+        let parsed = ObjectIdentifier::new(&text);
+        parsed.map(Self).map_err(|_| ParseError { text, expected: "a dotted object identifier" })
+    }
+}
+
+impl From<Oid> for String {
+    fn from(oid: Oid) -> String {
+        oid.0.to_string()
+    }
+}
 
 /// A compiled CertificateProfile.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,9 +53,9 @@ pub struct Profile {
     /// Who may ask over what, and how well they must prove who they are. A protocol that is not listed may not
     /// be used.
     pub protocols: Vec<ProtocolRule>,
-    /// Policy identifiers (RFC 5280 §4.2.1.4), dotted.
+    /// RFC 5280 §4.2.1.4.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub certificate_policies: Vec<String>,
+    pub certificate_policies: Vec<Oid>,
     pub publish: PublishPolicy,
 }
 
@@ -152,8 +173,8 @@ pub struct IpRule {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OtherNameRule {
-    /// Dotted object identifier, for example 1.3.6.1.4.1.311.20.2.3 (user principal name).
-    pub type_id: String,
+    /// For example 1.3.6.1.4.1.311.20.2.3 (user principal name).
+    pub type_id: Oid,
     #[serde(flatten)]
     pub name: NameRule,
 }
@@ -186,8 +207,7 @@ pub struct KeyUsagePolicy {
 #[serde(rename_all = "camelCase")]
 pub struct ExtendedKeyUsagePolicy {
     pub mode: UsageMode,
-    /// Dotted object identifiers.
-    pub usages: Vec<String>,
+    pub usages: Vec<Oid>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -221,9 +241,9 @@ pub enum Request {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RequestExtensionsPolicy {
-    /// Dotted identifiers of extensions copied as they are. Never one that another rule governs.
+    /// Extensions copied as they are. Never one that another rule governs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub copy: Vec<String>,
+    pub copy: Vec<Oid>,
     pub others: Unlisted,
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use pki::{
     csr::Csr,
-    extension::{BasicConstraints, Extension, ExtendedKeyUsage, KeyUsage, SubjectAltName},
+    extension::{BasicConstraints, Extension, ExtendedKeyUsage, KeyUsage, SubjectAltName, TypedExtension as _},
     general_name::GeneralName,
     key::PublicKey,
     name::Name,

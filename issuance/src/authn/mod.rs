@@ -5,6 +5,6 @@ mod cache;
 mod evidence;
 mod password;
 
-pub use cache::CredentialCache;
+pub use cache::{CredentialCache, Freshness};
 pub use evidence::{Authenticated, Evidence, Requester};
 pub use password::PasswordVerifier;

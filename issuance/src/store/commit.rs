@@ -49,6 +49,8 @@ pub enum Write {
         decision: Option<Decision>,
         certificate: Option<(KeyId, SerialNumber)>,
     },
+    /// Pair with [`Expect::RequestState`].
+    DeleteRequest { id: RequestId },
     /// Pending requests that expired by `now` become `Expired`.
     ExpireRequests { now: Time },
     /// Inserts or replaces by id. Pair with [`Expect::CredentialVersion`].

@@ -1,1 +1,511 @@
-//! The store in memory.
+//! The store in memory: the plain meaning of the port, and what tests of the core run on.
+//!
+//! A commit changes a copy of the tables, which takes the place of the tables once everything in it has held. Rows
+//! are shared between the copies, so that a commit costs pointers and not certificates; still it is no store for
+//! a hundred thousand rows.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use pki::{crl::RevokedEntry, extension::ReasonCode, serial::SerialNumber, time::Time};
+
+use super::{
+    CertificateFilter, CertificateRow, CertificateStatus, Commit, Committed, Conflict, CredentialFilter, CrlRow,
+    Cursor, Expect, Job, JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow, RequestState, SealedRow,
+    Store, StoreError, StoreResult, Write,
+};
+use crate::{
+    audit::{self, AuditEvent, AuditRecord, Checkpoint},
+    credential::{CredentialRow, CredentialState},
+    identity::{CredentialId, JobId, KeyId, RequestId, ResourceName},
+};
+
+/// Most rows of one page.
+const MAX_PAGE: usize = 1000;
+
+/// Rows that end with the process.
+#[derive(Debug)]
+pub struct MemoryStore {
+    stream: String,
+    tables: Mutex<Tables>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Tables {
+    certificates: Numbered<CertificateRow>,
+    certificate_numbers: BTreeMap<(KeyId, SerialNumber), i64>,
+    requests: Numbered<RequestRow>,
+    credentials: Numbered<CredentialRow>,
+    crls: BTreeMap<(KeyId, u64), Arc<CrlRow>>,
+    sealed: BTreeMap<String, SealedRow>,
+    jobs: Numbered<JobRow>,
+    audit: BTreeMap<String, Vec<Arc<AuditRecord>>>,
+    checkpoints: Vec<Checkpoint>,
+}
+
+/// Rows in the order they were inserted; the numbers are the cursors.
+type Numbered<T> = BTreeMap<i64, Arc<T>>;
+
+#[derive(Clone, Debug)]
+struct JobRow {
+    job: Job,
+    lease: Option<JobLease>,
+    /// The earliest run that was asked for since the lease began.
+    requested: Option<Time>,
+}
+
+impl MemoryStore {
+    /// An empty store that appends to this audit stream.
+    pub fn new(stream: impl Into<String>) -> Self {
+        Self { stream: stream.into(), tables: Mutex::default() }
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self::new("memory")
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn commit(&self, commit: Commit) -> StoreResult<Result<Committed, Conflict>> {
+        let mut tables = self.tables();
+        let mut changed = tables.clone();
+        for expect in &commit.expect {
+            if !changed.holds(expect) {
+                return Ok(Err(Conflict::Expectation(Box::new(expect.clone()))));
+            }
+        }
+        for write in commit.writes {
+            if let Err(conflict) = changed.apply(write) {
+                return Ok(Err(conflict));
+            }
+        }
+        let committed = changed.append(&self.stream, &commit.audit)?;
+        *tables = changed;
+        Ok(Ok(committed))
+    }
+
+    async fn certificate(&self, issuer: KeyId, serial: &SerialNumber) -> StoreResult<Option<CertificateRow>> {
+        Ok(self.tables().certificate(issuer, *serial).map(|row| CertificateRow::clone(row)))
+    }
+
+    async fn certificates_by_serial(&self, serial: &SerialNumber) -> StoreResult<Vec<CertificateRow>> {
+        let tables = self.tables();
+        let rows = tables.certificates.values().filter(|row| row.serial == *serial);
+        Ok(rows.map(|row| CertificateRow::clone(row)).collect())
+    }
+
+    async fn certificates(
+        &self,
+        filter: &CertificateFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, CertificateRow)>> {
+        Ok(list(&self.tables().certificates, page, |row| certificate_matches(filter, row)))
+    }
+
+    async fn revoked(
+        &self,
+        issuer: KeyId,
+        expired_before: Time,
+        after: Option<&SerialNumber>,
+        limit: usize,
+    ) -> StoreResult<Vec<RevokedEntry>> {
+        let tables = self.tables();
+        let entries = tables
+            .certificate_numbers
+            .iter()
+            .filter(|((key, serial), _)| *key == issuer && after.is_none_or(|after| serial > after))
+            .filter_map(|(_, number)| tables.certificates.get(number))
+            .filter(|row| row.not_after >= expired_before)
+            .filter_map(|row| revoked_entry(row));
+        Ok(entries.take(limit).collect())
+    }
+
+    async fn request(&self, id: &RequestId) -> StoreResult<Option<RequestRow>> {
+        Ok(self.tables().requests.values().find(|row| row.id == *id).map(|row| RequestRow::clone(row)))
+    }
+
+    async fn request_by_key(
+        &self,
+        method: &ResourceName,
+        key: &RequestKey,
+    ) -> StoreResult<Option<RequestRow>> {
+        let tables = self.tables();
+        let row = tables.requests.values().find(|row| row.method == *method && row.key == Some(*key));
+        Ok(row.map(|row| RequestRow::clone(row)))
+    }
+
+    async fn requests(&self, filter: &RequestFilter, page: &Page) -> StoreResult<Vec<(Cursor, RequestRow)>> {
+        Ok(list(&self.tables().requests, page, |row| {
+            filter.state.is_none_or(|state| row.state == state)
+                && filter.method.as_ref().is_none_or(|method| row.method == *method)
+        }))
+    }
+
+    async fn credential(&self, id: &CredentialId) -> StoreResult<Option<CredentialRow>> {
+        Ok(self.tables().credential(id).map(|(_, row)| CredentialRow::clone(row)))
+    }
+
+    async fn credentials_for(
+        &self,
+        method: &ResourceName,
+        username: &str,
+    ) -> StoreResult<Vec<CredentialRow>> {
+        let tables = self.tables();
+        let rows = tables.credentials.values().filter(|row| {
+            row.method == *method && row.username.as_deref().is_none_or(|name| name == username)
+        });
+        Ok(rows.map(|row| CredentialRow::clone(row)).collect())
+    }
+
+    async fn credentials(
+        &self,
+        filter: &CredentialFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, CredentialRow)>> {
+        Ok(list(&self.tables().credentials, page, |row| {
+            filter.method.as_ref().is_none_or(|method| row.method == *method)
+                && filter.declared.is_none_or(|declared| row.declared == declared)
+        }))
+    }
+
+    async fn latest_crl(&self, issuer: KeyId) -> StoreResult<Option<CrlRow>> {
+        Ok(self.tables().latest_crl(issuer).map(|row| CrlRow::clone(row)))
+    }
+
+    async fn sealed(&self, name: &str) -> StoreResult<Option<SealedRow>> {
+        Ok(self.tables().sealed.get(name).cloned())
+    }
+
+    async fn all_sealed(&self) -> StoreResult<Vec<SealedRow>> {
+        Ok(self.tables().sealed.values().cloned().collect())
+    }
+
+    async fn lease_jobs(
+        &self,
+        kinds: &[JobKind],
+        lease: &JobLease,
+        now: Time,
+        limit: usize,
+    ) -> StoreResult<Vec<Job>> {
+        let mut tables = self.tables();
+        let mut due: Vec<_> = tables
+            .jobs
+            .iter()
+            .filter(|(_, row)| kinds.contains(&row.job.kind) && row.job.run_at <= now && row.free_at(now))
+            .map(|(number, row)| (row.job.run_at, *number))
+            .collect();
+        due.sort_unstable();
+        due.truncate(limit);
+        let mut leased = Vec::new();
+        for (_, number) in due {
+            if let Some(row) = tables.jobs.get_mut(&number) {
+                let row = Arc::make_mut(row);
+                row.lease = Some(lease.clone());
+                row.requested = None;
+                leased.push(row.job.clone());
+            }
+        }
+        Ok(leased)
+    }
+
+    async fn next_job(&self, kinds: &[JobKind]) -> StoreResult<Option<Time>> {
+        let tables = self.tables();
+        let rows = tables.jobs.values().filter(|row| kinds.contains(&row.job.kind));
+        Ok(rows.map(|row| row.due_at()).min())
+    }
+
+    async fn audit_streams(&self) -> StoreResult<Vec<String>> {
+        Ok(self.tables().audit.keys().cloned().collect())
+    }
+
+    async fn audit_records(&self, stream: &str, after: u64, limit: usize) -> StoreResult<Vec<AuditRecord>> {
+        let tables = self.tables();
+        let records = tables.audit.get(stream).into_iter().flatten();
+        let records = records.filter(|record| record.sequence > after).take(limit);
+        Ok(records.map(|record| AuditRecord::clone(record)).collect())
+    }
+
+    async fn audit_head(&self, stream: &str) -> StoreResult<Option<AuditRecord>> {
+        let tables = self.tables();
+        let last = tables.audit.get(stream).and_then(|records| records.last());
+        Ok(last.map(|record| AuditRecord::clone(record)))
+    }
+
+    async fn checkpoints(&self) -> StoreResult<Vec<Checkpoint>> {
+        Ok(self.tables().checkpoints.clone())
+    }
+
+    async fn check(&self) -> StoreResult<()> {
+        Ok(())
+    }
+}
+
+impl JobRow {
+    fn free_at(&self, now: Time) -> bool {
+        self.lease.as_ref().is_none_or(|lease| lease.until <= now)
+    }
+
+    fn due_at(&self) -> Time {
+        self.lease.as_ref().map_or(self.job.run_at, |lease| lease.until.max(self.job.run_at))
+    }
+}
+
+impl Tables {
+    fn holds(&self, expect: &Expect) -> bool {
+        match expect {
+            Expect::CredentialUsable { id, version, now } => self
+                .credential(id)
+                .is_some_and(|(_, row)| row.version == *version && row.usable(*now).is_ok()),
+            Expect::CredentialVersion { id, version } => {
+                self.credential(id).map_or(0, |(_, row)| row.version) == *version
+            }
+            Expect::RequestState { id, state } => {
+                self.requests.values().any(|row| row.id == *id && row.state == *state)
+            }
+            Expect::CertificateStatus { issuer, serial, status } => {
+                self.certificate(*issuer, *serial).is_some_and(|row| row.status == *status)
+            }
+            Expect::KeyUnused { public_key_sha256 } => !self.certificates.values().any(|row| {
+                row.public_key_sha256 == *public_key_sha256
+                    && !matches!(row.status, CertificateStatus::Revoked { .. })
+            }),
+            Expect::SealedVersion { name, version } => {
+                self.sealed.get(name).map_or(0, |row| row.version) == *version
+            }
+            Expect::JobLeased { id, owner, now } => self.job(id).is_some_and(|(_, row)| {
+                row.lease.as_ref().is_some_and(|lease| lease.owner == *owner && lease.until > *now)
+            }),
+        }
+    }
+
+    fn apply(&mut self, write: Write) -> Result<(), Conflict> {
+        match write {
+            Write::InsertCertificate(row) => self.insert_certificate(*row),
+            Write::SetCertificateStatus { issuer, serial, status } => {
+                let number = self.certificate_numbers.get(&(issuer, serial));
+                let row = number.and_then(|number| self.certificates.get_mut(number));
+                Arc::make_mut(row.ok_or(Conflict::Missing("certificate"))?).status = status;
+                Ok(())
+            }
+            Write::InsertRequest(row) => self.insert_request(*row),
+            Write::UpdateRequest { id, state, decision, certificate } => {
+                let row = self.requests.values_mut().find(|row| row.id == id);
+                let row = Arc::make_mut(row.ok_or(Conflict::Missing("request"))?);
+                row.state = state;
+                row.decision = decision.or(row.decision.take());
+                row.certificate = certificate.or(row.certificate);
+                Ok(())
+            }
+            Write::ExpireRequests { now } => {
+                let pending = self.requests.values_mut().filter(|row| row.state == RequestState::Pending);
+                for row in pending.filter(|row| row.expires_at <= now) {
+                    Arc::make_mut(row).state = RequestState::Expired;
+                }
+                Ok(())
+            }
+            Write::PutCredential(row) => {
+                self.put_credential(*row);
+                Ok(())
+            }
+            Write::UseCredential { id, at } => {
+                let row = self.credentials.values_mut().find(|row| row.id == id);
+                let row = Arc::make_mut(row.ok_or(Conflict::Missing("credential"))?);
+                row.uses += 1;
+                row.last_used_at = row.last_used_at.max(Some(at));
+                Ok(())
+            }
+            Write::PutCrl(row) => self.put_crl(*row),
+            Write::PutSealed(row) => {
+                self.sealed.insert(row.name.clone(), *row);
+                Ok(())
+            }
+            Write::PutJob(job) => {
+                self.put_job(*job);
+                Ok(())
+            }
+            Write::RescheduleJob { id, at, attempts, error } => self.reschedule_job(&id, at, attempts, error),
+            Write::DeleteJob { id } => {
+                let number = self.job(&id).map(|(number, _)| number).ok_or(Conflict::Missing("job"))?;
+                self.jobs.remove(&number);
+                Ok(())
+            }
+            Write::PutCheckpoint(checkpoint) => {
+                self.checkpoints.push(*checkpoint);
+                Ok(())
+            }
+            Write::PruneCrls { issuer, keep } => {
+                let newest = self.crls.keys().rev().filter(|(key, _)| *key == issuer);
+                // The newest one stays in any case, because the next number grows from it.
+                let smaller: Vec<_> = newest.skip(keep.max(1) as usize).copied().collect();
+                smaller.iter().for_each(|key| drop(self.crls.remove(key)));
+                Ok(())
+            }
+        }
+    }
+
+    fn certificate(&self, issuer: KeyId, serial: SerialNumber) -> Option<&Arc<CertificateRow>> {
+        self.certificate_numbers.get(&(issuer, serial)).and_then(|number| self.certificates.get(number))
+    }
+
+    fn credential(&self, id: &CredentialId) -> Option<(i64, &Arc<CredentialRow>)> {
+        self.credentials.iter().find(|(_, row)| row.id == *id).map(|(number, row)| (*number, row))
+    }
+
+    fn job(&self, id: &JobId) -> Option<(i64, &Arc<JobRow>)> {
+        self.jobs.iter().find(|(_, row)| row.job.id == *id).map(|(number, row)| (*number, row))
+    }
+
+    fn latest_crl(&self, issuer: KeyId) -> Option<&Arc<CrlRow>> {
+        self.crls.range((issuer, 0)..=(issuer, u64::MAX)).next_back().map(|(_, row)| row)
+    }
+
+    fn insert_certificate(&mut self, row: CertificateRow) -> Result<(), Conflict> {
+        let key = (row.issuer, row.serial);
+        if self.certificate_numbers.contains_key(&key) {
+            return Err(Conflict::SerialTaken { serial: row.serial });
+        }
+        self.certificate_numbers.insert(key, next_number(&self.certificates));
+        self.certificates.insert(next_number(&self.certificates), Arc::new(row));
+        Ok(())
+    }
+
+    fn insert_request(&mut self, row: RequestRow) -> Result<(), Conflict> {
+        let same = |other: &Arc<RequestRow>| {
+            other.id == row.id || (row.key.is_some() && other.key == row.key && other.method == row.method)
+        };
+        if self.requests.values().any(same) {
+            return Err(Conflict::RequestExists);
+        }
+        self.requests.insert(next_number(&self.requests), Arc::new(row));
+        Ok(())
+    }
+
+    fn put_credential(&mut self, mut row: CredentialRow) {
+        let existing = self.credential(&row.id).map(|(number, row)| (number, Arc::clone(row)));
+        let Some((number, existing)) = existing else {
+            self.credentials.insert(next_number(&self.credentials), Arc::new(row));
+            return;
+        };
+        if existing.verifier == row.verifier {
+            row.uses = row.uses.max(existing.uses);
+            row.last_used_at = row.last_used_at.max(existing.last_used_at);
+        }
+        self.credentials.insert(number, Arc::new(row));
+    }
+
+    fn put_crl(&mut self, row: CrlRow) -> Result<(), Conflict> {
+        if self.latest_crl(row.issuer).is_some_and(|latest| latest.number >= row.number) {
+            return Err(Conflict::CrlNumber);
+        }
+        self.crls.insert((row.issuer, row.number), Arc::new(row));
+        Ok(())
+    }
+
+    fn put_job(&mut self, job: Job) {
+        let same = self.jobs.values_mut().find(|row| row.job.kind == job.kind && row.job.key == job.key);
+        if let Some(row) = same {
+            let row = Arc::make_mut(row);
+            row.requested = Some(row.requested.map_or(job.run_at, |at| at.min(job.run_at)));
+            row.job.run_at = row.job.run_at.min(job.run_at);
+        } else {
+            let row = JobRow { job, lease: None, requested: None };
+            self.jobs.insert(next_number(&self.jobs), Arc::new(row));
+        }
+    }
+
+    fn reschedule_job(
+        &mut self,
+        id: &JobId,
+        at: Time,
+        attempts: u32,
+        error: Option<String>,
+    ) -> Result<(), Conflict> {
+        let row = self.jobs.values_mut().find(|row| row.job.id == *id);
+        let row = Arc::make_mut(row.ok_or(Conflict::Missing("job"))?);
+        row.job.run_at = row.requested.take().map_or(at, |requested| requested.min(at));
+        row.job.attempts = attempts;
+        row.job.last_error = error;
+        row.lease = None;
+        Ok(())
+    }
+
+    fn append(&mut self, stream: &str, events: &[AuditEvent]) -> StoreResult<Committed> {
+        if events.is_empty() {
+            return Ok(Committed::default());
+        }
+        let records = self.audit.entry(stream.into()).or_default();
+        let mut head = records.last().map(|record| (record.sequence, record.hash));
+        for event in events {
+            let record = audit::append(stream, head, event)
+                .map_err(|error| StoreError::Corrupt(format!("an audit event cannot be written: {error}")))?;
+            head = Some((record.sequence, record.hash));
+            records.push(Arc::new(record));
+        }
+        Ok(Committed { audit: head.map(|(sequence, _)| (stream.into(), sequence)) })
+    }
+}
+
+fn next_number<T>(rows: &Numbered<T>) -> i64 {
+    rows.last_key_value().map_or(1, |(number, _)| number + 1)
+}
+
+fn list<T: Clone>(rows: &Numbered<T>, page: &Page, matches: impl Fn(&T) -> bool) -> Vec<(Cursor, T)> {
+    rows.iter()
+        .filter(|(number, row)| page.after.is_none_or(|after| **number > after.0) && matches(row))
+        .take(page.limit.min(MAX_PAGE))
+        .map(|(number, row)| (Cursor(*number), T::clone(row)))
+        .collect()
+}
+
+fn certificate_matches(filter: &CertificateFilter, row: &CertificateRow) -> bool {
+    let owner = row.owner.as_ref().map(ToString::to_string);
+    let revoked = row.status != CertificateStatus::Valid;
+    filter.issuer.is_none_or(|issuer| row.issuer == issuer)
+        && filter.profile.as_ref().is_none_or(|profile| row.profile == *profile)
+        && filter.method.as_ref().is_none_or(|method| row.method == *method)
+        && (filter.credential.is_none() || row.credential == filter.credential)
+        && (filter.owner.is_none() || owner == filter.owner)
+        && filter.namespace.as_ref().is_none_or(|namespace| row.method.namespace() == namespace)
+        && filter.revoked.is_none_or(|wanted| revoked == wanted)
+        && filter.expires_before.is_none_or(|time| row.not_after < time)
+        && filter.public_key_sha256.as_ref().is_none_or(|hash| row.public_key_sha256 == *hash)
+}
+
+fn revoked_entry(row: &CertificateRow) -> Option<RevokedEntry> {
+    match &row.status {
+        CertificateStatus::Valid => None,
+        CertificateStatus::Held { at } => Some(RevokedEntry {
+            serial: row.serial,
+            revoked_at: *at,
+            reason: Some(ReasonCode::CertificateHold),
+            invalidity_date: None,
+        }),
+        CertificateStatus::Revoked { at, reason, invalidity_date } => Some(RevokedEntry {
+            serial: row.serial,
+            revoked_at: *at,
+            reason: Some(*reason),
+            invalidity_date: *invalidity_date,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn make() -> ((), Arc<dyn Store>) {
+        ((), Arc::new(MemoryStore::default()))
+    }
+
+    crate::store_suite!(make);
+}

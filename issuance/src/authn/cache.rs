@@ -1,0 +1,71 @@
+//! Credential rows that were read a moment ago. Safe to be stale: what is issued on a cached row commits only if
+//! the row is still of that version ([`Expect::CredentialUsable`](crate::store::Expect)), and a cached row is never
+//! the reason for a refusal.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
+
+use crate::{
+    credential::CredentialRow,
+    error::Error,
+    identity::ResourceName,
+    store::Store,
+};
+
+const MAX_ENTRIES: usize = 10_000;
+const MAX_AGE: Duration = Duration::from_secs(10);
+
+type Rows = Arc<[CredentialRow]>;
+
+/// How old a row may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// A cached row will do, because a commit will check it.
+    Cached,
+    /// From the store, now.
+    Fresh,
+}
+
+/// Rows by (method, user name).
+#[derive(Debug)]
+pub struct CredentialCache {
+    store: Arc<dyn Store>,
+    entries: RwLock<HashMap<(ResourceName, String), (Instant, Rows)>>,
+}
+
+impl CredentialCache {
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, entries: RwLock::default() }
+    }
+
+    /// The rows this user name may use with the method, and whether they came from the cache.
+    pub(super) async fn rows(
+        &self,
+        method: &ResourceName,
+        username: &str,
+        freshness: Freshness,
+    ) -> Result<(Rows, Freshness), Error> {
+        let key = (method.clone(), username.to_owned());
+        if freshness == Freshness::Cached
+            && let Some((at, rows)) = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&key)
+            && at.elapsed() < MAX_AGE
+        {
+            return Ok((rows.clone(), Freshness::Cached));
+        }
+        let rows: Rows = self.store.credentials_for(method, username).await?.into();
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        if rows.is_empty() {
+            // A stranger can name any user; what does not exist takes no place.
+            entries.remove(&key);
+        } else {
+            if entries.len() >= MAX_ENTRIES && !entries.contains_key(&key) {
+                entries.clear();
+            }
+            entries.insert(key, (Instant::now(), rows.clone()));
+        }
+        Ok((rows, Freshness::Fresh))
+    }
+}

@@ -1,0 +1,125 @@
+//! Evidence, and what it makes. The fields are private to this folder: no protocol can claim an identity, only
+//! present what a verifier found.
+
+use std::{net::IpAddr, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    authority::Method,
+    error::{Error, Refusal, Rule},
+    identity::{CredentialId, Owner, Protocol, ResourceName},
+    policy::Strength,
+    store::Expect,
+};
+
+/// Who asked, as rows and the audit trail remember it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Requester {
+    pub protocol: Protocol,
+    pub method: ResourceName,
+    /// The user name, the certificate's subject, the role.
+    pub name: String,
+    pub strength: Strength,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+}
+
+/// What a verifier found. Made only in [`crate::authn`].
+#[derive(Clone, Debug)]
+pub struct Evidence {
+    pub(super) method: ResourceName,
+    pub(super) name: String,
+    pub(super) strength: Strength,
+    pub(super) credential: Option<CredentialId>,
+    pub(super) owner: Option<Owner>,
+    /// What must still be true when something is issued on this evidence.
+    pub(super) expect: Vec<Expect>,
+}
+
+impl Evidence {
+    /// The user name or subject that was proved.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub fn credential(&self) -> Option<&CredentialId> {
+        self.credential.as_ref()
+    }
+}
+
+/// A requester who has proved enough for the method and its profile.
+#[derive(Clone, Debug)]
+pub struct Authenticated {
+    method: Arc<Method>,
+    requester: Requester,
+    expect: Vec<Expect>,
+}
+
+impl Authenticated {
+    /// Judges the evidence by what the method asks for and the least the profile does.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the profile does not allow the protocol, or the evidence is too weak;
+    /// [`Error::Internal`] where the evidence is of another method, which is a defect.
+    pub fn new(method: Arc<Method>, evidence: Evidence, address: Option<IpAddr>) -> Result<Self, Error> {
+        if evidence.method != method.name {
+            return Err(Error::Internal(format!(
+                "evidence for {} was presented to {}",
+                evidence.method, method.name
+            )));
+        }
+        let minimum = method.minimum_strength()?;
+        if evidence.strength < minimum {
+            return Err(Refusal::new(
+                Rule::Protocols,
+                format!(
+                    "protocols: {} asks for at least {minimum:?} over {}; {:?} was presented",
+                    method.profile.policy.name, method.protocol, evidence.strength
+                ),
+            )
+            .into());
+        }
+        let requester = Requester {
+            protocol: method.protocol,
+            method: method.name.clone(),
+            name: evidence.name,
+            strength: evidence.strength,
+            credential: evidence.credential,
+            owner: evidence.owner,
+            address,
+        };
+        Ok(Self { method, requester, expect: evidence.expect })
+    }
+
+    /// The server itself, for its own role certificates: only the engine can say so.
+    pub(crate) fn internal(method: Arc<Method>, role: &str) -> Self {
+        let requester = Requester {
+            protocol: Protocol::Internal,
+            method: method.name.clone(),
+            name: role.into(),
+            strength: Strength::CertificateAndSecret,
+            credential: None,
+            owner: None,
+            address: None,
+        };
+        Self { method, requester, expect: Vec::new() }
+    }
+
+    pub fn method(&self) -> &Arc<Method> {
+        &self.method
+    }
+
+    pub fn requester(&self) -> &Requester {
+        &self.requester
+    }
+
+    pub(crate) fn expect(&self) -> &[Expect] {
+        &self.expect
+    }
+}

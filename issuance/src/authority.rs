@@ -1,0 +1,179 @@
+//! What the server issues with, at run time: authorities with their keys, profiles with their authority, methods
+//! with their profile. Made once when the configuration is loaded; a request only follows pointers.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use pki::{
+    certificate::Certificate,
+    extension::{AuthorityInfoAccess, AuthorityKeyIdentifier, CrlDistributionPoints, Extension, KeyUsage, KeyUsageBit, TypedExtension as _},
+};
+
+use crate::{
+    error::{Error, Refusal, Rule},
+    identity::{KeyId, Protocol, ResourceName},
+    policy::{Profile, Strength},
+    ports::Signer,
+};
+
+/// A key that signs, with its certificate and what it publishes.
+#[derive(Debug)]
+pub struct Authority {
+    pub name: ResourceName,
+    pub certificate: Certificate,
+    /// From the issuing certificate upwards, DER; ends with the root, itself for a root.
+    pub chain: Vec<Vec<u8>>,
+    pub signer: Arc<dyn Signer>,
+    pub crl: CrlSettings,
+    key_id: KeyId,
+    authority_key_identifier: Extension,
+    crl_distribution_points: Option<Extension>,
+    authority_info_access: Option<Extension>,
+}
+
+/// How CRLs are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CrlSettings {
+    /// nextUpdate − thisUpdate.
+    pub validity: Duration,
+    /// A new one is made this long before the last one ends.
+    pub renew_before: Duration,
+}
+
+/// Where relying parties find what an authority publishes; baked into certificates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublicationUrls {
+    pub crl: Option<String>,
+    pub certificate: Option<String>,
+}
+
+impl Authority {
+    /// # Errors
+    /// [`Error::Internal`] where key and certificate do not belong together or the certificate is not an
+    /// authority's: such an authority must not sign at all.
+    pub fn new(
+        name: ResourceName,
+        certificate: Certificate,
+        chain: Vec<Vec<u8>>,
+        signer: Arc<dyn Signer>,
+        crl: CrlSettings,
+        urls: &PublicationUrls,
+    ) -> Result<Self, Error> {
+        let unfit = |what: &str| Error::Internal(format!("authority {name}: {what}"));
+        if certificate.public_key().spki_der() != signer.public_key().spki_der() {
+            return Err(unfit("the key is not the certificate's"));
+        }
+        let constraints = certificate.basic_constraints().map_err(|e| unfit(&e.to_string()))?;
+        if !constraints.is_some_and(|constraints| constraints.ca) {
+            return Err(unfit("the certificate is not an authority's (basicConstraints)"));
+        }
+        let usage = certificate.key_usage().map_err(|e| unfit(&e.to_string()))?;
+        if !usage.is_none_or(|usage| usage.contains(KeyUsageBit::KeyCertSign)) {
+            return Err(unfit("the certificate may not sign certificates (keyUsage)"));
+        }
+        let key_id = key_identifier(&certificate);
+        let crl_distribution_points = urls.crl.clone().map(|url| CrlDistributionPoints(vec![url]).to_extension());
+        let authority_info_access = urls
+            .certificate
+            .clone()
+            .map(|url| AuthorityInfoAccess { ca_issuers: vec![url], ocsp: Vec::new() }.to_extension());
+        let authority_key_identifier = AuthorityKeyIdentifier(Some(key_id.0.to_vec())).to_extension();
+        Ok(Self {
+            name,
+            certificate,
+            chain,
+            signer,
+            crl,
+            key_id,
+            authority_key_identifier,
+            crl_distribution_points,
+            authority_info_access,
+        })
+    }
+
+    pub fn key_id(&self) -> KeyId {
+        self.key_id
+    }
+
+    /// Whether it may sign CRLs.
+    pub fn signs_crls(&self) -> bool {
+        self.certificate
+            .key_usage()
+            .ok()
+            .flatten()
+            .is_none_or(|usage: KeyUsage| usage.contains(KeyUsageBit::CrlSign))
+    }
+
+    pub(crate) fn authority_key_identifier(&self) -> &Extension {
+        &self.authority_key_identifier
+    }
+
+    pub(crate) fn crl_distribution_points(&self) -> Option<&Extension> {
+        self.crl_distribution_points.as_ref()
+    }
+
+    pub(crate) fn authority_info_access(&self) -> Option<&Extension> {
+        self.authority_info_access.as_ref()
+    }
+}
+
+/// The certificate's subjectKeyIdentifier where it has one of 20 octets, else the one its key would get.
+pub fn key_identifier(certificate: &Certificate) -> KeyId {
+    let stated = certificate.subject_key_identifier().ok().flatten();
+    let stated = stated.and_then(|identifier| <[u8; 20]>::try_from(identifier.0.as_slice()).ok());
+    KeyId(stated.unwrap_or_else(|| certificate.public_key().key_identifier()))
+}
+
+/// A profile and the authority that signs for it.
+#[derive(Debug)]
+pub struct IssuingProfile {
+    pub policy: Profile,
+    /// None for a self-signed profile.
+    pub authority: Option<Arc<Authority>>,
+}
+
+/// One way to ask for certificates of one profile.
+#[derive(Debug)]
+pub struct Method {
+    pub name: ResourceName,
+    pub protocol: Protocol,
+    /// The least the method itself asks for.
+    pub minimum: Strength,
+    pub profile: Arc<IssuingProfile>,
+    /// How long to tell a requester to wait for a decision.
+    pub retry_after: Duration,
+}
+
+impl Method {
+    /// The stronger of what the method and its profile ask for.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where the profile does not allow this protocol at all.
+    pub fn minimum_strength(&self) -> Result<Strength, Error> {
+        let rule = self.profile.policy.protocols.iter().find(|rule| rule.protocol == self.protocol);
+        match rule {
+            Some(rule) => Ok(rule.minimum_authentication.max(self.minimum)),
+            None => Err(Refusal::new(
+                Rule::Protocols,
+                format!(
+                    "protocols: {} may not be asked for over {}",
+                    self.profile.policy.name, self.protocol
+                ),
+            )
+            .into()),
+        }
+    }
+}
+
+/// Everything a server issues with: one generation of its configuration.
+#[derive(Debug, Default)]
+pub struct Office {
+    pub authorities: HashMap<ResourceName, Arc<Authority>>,
+    pub profiles: HashMap<ResourceName, Arc<IssuingProfile>>,
+    pub methods: HashMap<ResourceName, Arc<Method>>,
+}
+
+impl Office {
+    pub fn authority_by_key(&self, key_id: KeyId) -> Option<&Arc<Authority>> {
+        self.authorities.values().find(|authority| authority.key_id() == key_id)
+    }
+}

@@ -1,0 +1,106 @@
+//! What an authority publishes: certificate revocation lists (RFC 5280 §5).
+
+use pki::{
+    certificate::assemble,
+    crl::{RevokedEntry, TbsCertList},
+    serial::SerialNumber,
+    time::Time,
+};
+
+use crate::{
+    Engine,
+    audit::{Action, Actor, AuditEvent, AuditOutcome},
+    authority::Authority,
+    error::{Error, Result},
+    identity::{JobId, KeyId},
+    ports::random,
+    store::{Commit, CrlRow, Expect, Job, JobKind, Write},
+};
+
+/// Rows read at a time: a list of a million entries does not hold up other readers.
+const BATCH: usize = 1000;
+
+/// CRLs kept beside the newest, for whoever asks while one is replaced.
+const KEPT: u32 = 2;
+
+/// The job that makes the next CRL of an authority.
+///
+/// # Errors
+/// [`Error::Internal`] where the random generator fails.
+pub fn crl_job(issuer: KeyId, at: Time) -> Result<Job> {
+    Ok(Job {
+        id: JobId::from_random(random()?),
+        kind: JobKind::Crl,
+        key: issuer.to_string(),
+        payload: Vec::new(),
+        run_at: at,
+        attempts: 0,
+        last_error: None,
+    })
+}
+
+impl Engine {
+    /// Makes, signs and records the next CRL of an authority, and schedules the one after.
+    /// `lease` is the job this is done for, with its owner: a worker that lost its lease records nothing.
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] where another worker was faster; [`Error::Unavailable`] without store or key.
+    pub async fn publish_crl(&self, authority: &Authority, lease: Option<(&Job, &str)>) -> Result<CrlRow> {
+        let now = self.clock().now();
+        let issuer = authority.key_id();
+        let last = self.store().latest_crl(issuer).await?;
+        // Never back, even after a restored backup: the number follows the clock.
+        let clock = u64::try_from(now.unix()).unwrap_or(0);
+        let number = last.map_or(clock, |last| clock.max(last.number + 1));
+        let validity = i64::try_from(authority.crl.validity.as_secs()).unwrap_or(i64::MAX);
+        let next_update = now.plus_seconds(validity).min(authority.certificate.not_after());
+        let entries = self.revoked_entries(issuer, now).await?;
+        let algorithm = authority.signer.signature_algorithm();
+        let tbs = TbsCertList {
+            signature_algorithm: algorithm,
+            issuer: authority.certificate.subject(),
+            this_update: now,
+            next_update,
+            number,
+            authority_key_identifier: issuer.0,
+        }
+        .to_der(entries);
+        let signature = authority.signer.sign(&tbs).await?;
+        let row = CrlRow { issuer, number, this_update: now, next_update, der: assemble(&tbs, algorithm, &signature) };
+        let mut event = AuditEvent::new(now, Action::CrlPublished, AuditOutcome::Done, Actor::Server);
+        event.authority = Some(authority.name.clone());
+        event.issuer = Some(issuer);
+        event = event.because(&format!("number {number}"));
+        let before = i64::try_from(authority.crl.renew_before.as_secs()).unwrap_or(0);
+        let again = next_update.plus_seconds(-before).max(now.plus_seconds(1));
+        let mut commit = Commit {
+            expect: Vec::new(),
+            writes: vec![Write::PutCrl(Box::new(row.clone())), Write::PruneCrls { issuer, keep: KEPT }],
+            audit: vec![event],
+        };
+        match lease {
+            Some((job, owner)) => {
+                commit.expect.push(Expect::JobLeased { id: job.id.clone(), owner: owner.into(), now });
+                commit.writes.push(Write::RescheduleJob { id: job.id.clone(), at: again, attempts: 0, error: None });
+            }
+            None => commit.writes.push(Write::PutJob(Box::new(crl_job(issuer, again)?))),
+        }
+        match self.store().commit(commit).await? {
+            Ok(_) => Ok(row),
+            Err(conflict) => Err(Error::Conflict(conflict.to_string())),
+        }
+    }
+
+    async fn revoked_entries(&self, issuer: KeyId, now: Time) -> Result<Vec<RevokedEntry>> {
+        let mut entries: Vec<RevokedEntry> = Vec::new();
+        loop {
+            let after: Option<SerialNumber> = entries.last().map(|entry| entry.serial.clone());
+            let batch = self.store().revoked(issuer, now, after.as_ref(), BATCH).await?;
+            let last = batch.len() < BATCH;
+            entries.extend(batch);
+            if last {
+                return Ok(entries);
+            }
+        }
+    }
+}
