@@ -92,7 +92,7 @@ impl Client {
             pki::cms::certs_only_certificates(&bundle).context("the answer is not a PKCS#7")?;
         let der = certificates.into_iter().next().context("the answer holds no certificate")?;
         let certificate = Certificate::from_der(&der).context("the answer holds a bad certificate")?;
-        Ok(Received { serial: certificate.serial().clone(), der })
+        Ok(Received { serial: *certificate.serial(), der })
     }
 
     fn exchange(&mut self, csr: &[u8]) -> Result<(u16, Vec<u8>)> {

@@ -19,6 +19,7 @@ pub mod openssl;
 pub mod plain_http;
 pub mod program;
 pub mod resources;
+pub mod scene;
 pub mod server;
 pub mod status;
 pub mod workspace;
@@ -26,6 +27,7 @@ pub mod zlint;
 
 pub use endpoints::{Credential, Endpoint, Endpoints};
 pub use resources::Resources;
+pub use scene::Scene;
 pub use server::{Server, Settings};
 pub use status::Status;
 pub use workspace::Workspace;

@@ -14,7 +14,9 @@ const BASE: &str = "\
 apiVersion: chancery.dev/v1alpha1
 kind: EnrollmentServer
 metadata: {name: server, namespace: test}
-spec: {}
+spec:
+  publicBaseUrl: http://127.0.0.1:8080
+  tls: {authorityRef: {name: root}, ipAddresses: [127.0.0.1], dnsNames: [localhost]}
 ---
 apiVersion: chancery.dev/v1alpha1
 kind: CertificateAuthority
@@ -68,20 +70,14 @@ impl Resources {
 
     /// Adds a profile, an EST method on it and the method's passphrase, all of this name.
     ///
-    /// `policy` is the profile's `spec` without the authority, as YAML in flow style: `{preset: Device, ...}`.
-    pub fn est_method(&self, name: &str, policy: &str) -> Result<()> {
-        let policy = policy.trim();
-        let policy = policy
-            .strip_prefix('{')
-            .and_then(|rest| rest.strip_suffix('}'))
-            .context("not a YAML flow map")?;
-        let comma = if policy.trim().is_empty() { "" } else { ", " };
+    /// `spec` is the profile's, in YAML flow style: `{authorityRef: {name: issuing}, preset: Device}`.
+    pub fn est_method(&self, name: &str, spec: &str) -> Result<()> {
         let yaml = format!(
             "\
 apiVersion: chancery.dev/v1alpha1
 kind: CertificateProfile
 metadata: {{name: {name}, namespace: {NAMESPACE}}}
-spec: {{authorityRef: {{name: issuing}}{comma}{policy}}}
+spec: {spec}
 ---
 apiVersion: chancery.dev/v1alpha1
 kind: EnrollmentMethod
@@ -95,6 +91,20 @@ spec: {{methodRef: {{name: {name}}}, est: {{}}, owner: {{group: testers}}}}
 "
         );
         self.write(&format!("{name}.yaml"), &yaml)
+    }
+
+    /// Says where the public listener is reached; the URL is baked into every certificate.
+    pub fn public_base_url(&self, url: &str) -> Result<()> {
+        const KEY: &str = "publicBaseUrl:";
+        for entry in std::fs::read_dir(&self.directory)? {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            let text = self.read(&name)?;
+            let Some(line) = text.lines().find(|line| line.trim_start().starts_with(KEY)) else { continue };
+            let indent = line.len() - line.trim_start().len();
+            let new = format!("{}{KEY} {url}", " ".repeat(indent));
+            return self.write(&name, &text.replace(line, &new));
+        }
+        anyhow::bail!("no resource has a {KEY} line")
     }
 
     /// Writes one file in one step, as an editor or a volume mount does, so that the server never reads half of it.

@@ -27,7 +27,7 @@ pub(super) fn generated_files(_: &mut Tally) -> Result<()> {
 /// that the result depends on this commit only.
 pub(super) fn dependencies(_: &mut Tally) -> Result<()> {
     let mut deny = shell::command(packages::cargo_deny()?);
-    shell::run(deny.args(["--offline", "--all-features", "check", "bans", "licenses", "sources"]))
+    shell::run(deny.args(["--locked", "--all-features", "check", "bans", "licenses", "sources"]))
 }
 
 pub(super) fn crates(tally: &mut Tally) -> Result<()> {
