@@ -1,1 +1,3 @@
-
+pub mod listeners;
+pub mod metrics;
+pub mod telemetry;
