@@ -23,10 +23,10 @@ use crate::{
 /// absent is filled from it; one that is given is taken as it stands, nothing inside it is merged. Without a preset an absent
 /// `subject` or `subjectAltNames` refuses every name of its kind.
 ///
-/// **Patterns.** In every `patterns` list a `*` stands for one or more characters and everything else for itself; the whole
-/// value must fit, and one fitting pattern is enough. In DNS names a `*` stays within one label, and upper and lower case are the
-/// same: `*.acme.com` takes `shop.acme.com`, neither `a.b.acme.com` nor `acme.com`. In an e-mail address the same holds for the
-/// part after `@`. In other values a `*` crosses any character and case matters. An absent or empty list takes every value.
+/// **Patterns.** In every `patterns` list `*` stands for one or more characters other than `.`, `/`, `@` and `:`, `**` for one or
+/// more of any, and everything else for itself. The whole value must fit, and one fitting pattern is enough: `*.acme.com` takes
+/// `shop.acme.com`, neither `a.b.acme.com` nor `acme.com`; `**.acme.com` takes the second too. Upper and lower case are the
+/// same, except in URIs, in other names and in the attribute `userId`. An absent or empty list takes every value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "chancery.dev",
@@ -176,25 +176,20 @@ impl CertificateProfileSpec {
 }
 
 string_enum! {
-    /// A usual purpose of certificates.
+    /// A usual purpose of certificates; the reference lists what each fills in.
     pub enum Preset {
-        /// TLS servers: DNS names and IP addresses, no wildcards, an optional common name; digitalSignature and
-        /// keyEncipherment; serverAuth.
+        /// TLS servers: any DNS names and IP addresses, no wildcards; the common name is optional and copied to the DNS names;
+        /// serverAuth.
         TlsServer = "TLSServer",
-        /// TLS clients: a required common name, optional organization and organizational unit; DNS names, URIs and e-mail
-        /// addresses; digitalSignature; clientAuth.
+        /// TLS clients: a common name is required; DNS names, URIs and e-mail addresses are allowed; clientAuth.
         TlsClient = "TLSClient",
-        /// Devices: a required common name, optional serial number, organization, organizational unit, country and locality;
-        /// DNS names, IP addresses and URIs; digitalSignature and keyEncipherment; clientAuth and serverAuth.
+        /// Devices: a common name is required; DNS names, IP addresses and URIs are allowed; clientAuth and serverAuth.
         Device = "Device",
-        /// Code signing: a required common name, optional organization, organizational unit, country, state and locality; no
-        /// alternative names; no RSA below 3072 bits; digitalSignature; codeSigning.
+        /// Code signing: a common name is required; no alternative names, no RSA below 3072 bits; codeSigning.
         CodeSigning = "CodeSigning",
-        /// E-mail: an optional common name; at least one e-mail address; digitalSignature, nonRepudiation and keyEncipherment;
-        /// emailProtection.
+        /// E-mail: at least one e-mail address is required; emailProtection.
         Email = "Email",
-        /// Authorities outside this system: a required common name, optional organization, organizational unit and country;
-        /// no alternative names; keyCertSign and cRLSign; no extended key usage; basicConstraints with path length 0.
+        /// Authorities outside this system: a common name is required; keyCertSign and cRLSign, path length 0.
         Ca = "CA",
     }
 }

@@ -190,7 +190,7 @@ pub struct ServerLimits {
     #[x_kube(validation = longer_than_zero())]
     pub handshake_timeout: Duration,
     /// Connections at one time; more wait to be accepted.
-    #[serde(default = "ten_thousand")]
+    #[serde(default = "connections")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connections: u32,
     /// Requests that are worked on at one time; more are answered 503.
@@ -210,7 +210,7 @@ impl Default for ServerLimits {
             header_timeout: ten_seconds(),
             read_timeout: thirty_seconds(),
             handshake_timeout: ten_seconds(),
-            connections: ten_thousand(),
+            connections: connections(),
             requests_in_flight: requests_in_flight(),
             failed_authentications: FailedAuthenticationLimit::default(),
         }
@@ -225,7 +225,7 @@ pub struct FailedAuthenticationLimit {
     #[serde(default = "enforced")]
     pub state: LimitState,
     /// Failures of one address (IPv6: one /64) within the window.
-    #[serde(default = "twenty")]
+    #[serde(default = "thirty")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub per_address: u32,
     /// The window.
@@ -236,7 +236,7 @@ pub struct FailedAuthenticationLimit {
 
 impl Default for FailedAuthenticationLimit {
     fn default() -> Self {
-        Self { state: enforced(), per_address: twenty(), window: one_minute() }
+        Self { state: enforced(), per_address: thirty(), window: one_minute() }
     }
 }
 
@@ -303,16 +303,16 @@ fn body_bytes() -> u32 {
     65_536
 }
 
-fn ten_thousand() -> u32 {
-    10_000
+fn connections() -> u32 {
+    4_096
 }
 
 fn requests_in_flight() -> u32 {
     1_024
 }
 
-fn twenty() -> u32 {
-    20
+fn thirty() -> u32 {
+    30
 }
 
 fn enforced() -> LimitState {

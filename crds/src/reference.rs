@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value};
 
 use crate::{
-    Kind,
+    Kind, Preset,
     conditions::{
         CERTIFICATE_AUTHORITY, CERTIFICATE_PROFILE, ConditionRow, ConditionType, ENROLLMENT_CREDENTIAL,
         ENROLLMENT_METHOD, ENROLLMENT_SERVER, Reason,
@@ -24,10 +24,11 @@ pub fn reference_markdown() -> String {
     for kind in Kind::ALL {
         let _ = writeln!(out, "- [{kind}](#{})", kind.as_str().to_lowercase());
     }
-    out.push_str("- [Conditions](#conditions)\n- [Reasons](#reasons)\n");
+    out.push_str("- [Presets](#presets)\n- [Conditions](#conditions)\n- [Reasons](#reasons)\n");
     for kind in Kind::ALL {
         write_kind(&mut out, *kind);
     }
+    write_presets(&mut out);
     write_conditions(&mut out);
     out
 }
@@ -178,6 +179,16 @@ fn whole(value: &serde_json::Number) -> String {
     value.as_f64().map_or_else(|| value.to_string(), |number| format!("{number}"))
 }
 
+fn write_presets(out: &mut String) {
+    out.push_str(
+        "\n## Presets\n\nWhat each `preset` of a CertificateProfile fills in for members that are absent.\n",
+    );
+    for preset in Preset::ALL {
+        let policy = serde_yaml_ng::to_string(&preset.policy()).unwrap_or_default();
+        let _ = write!(out, "\n### `{preset}`\n\n{}\n\n```yaml\n{policy}```\n", preset.explanation().trim());
+    }
+}
+
 fn write_conditions(out: &mut String) {
     out.push_str("\n## Conditions\n\n| Condition | Meaning |\n| --- | --- |\n");
     for condition in ConditionType::ALL {
@@ -250,7 +261,7 @@ mod tests {
     fn tables_have_five_columns_in_every_row() {
         let reference = reference_markdown();
         let (_, tables) = reference.split_once("## CertificateAuthority").unwrap();
-        let (tables, _) = tables.split_once("## Conditions").unwrap();
+        let (tables, _) = tables.split_once("## Presets").unwrap();
         for row in tables.lines().filter(|line| line.starts_with('|')) {
             let bars = row.replace("\\|", "").matches('|').count();
             assert_eq!(bars, 6, "{row}");
