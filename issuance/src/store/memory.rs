@@ -13,13 +13,13 @@ use async_trait::async_trait;
 use pki::{crl::RevokedEntry, extension::ReasonCode, serial::SerialNumber, time::Time};
 
 use super::{
-    CertificateFilter, CertificateRow, CertificateStatus, Commit, Committed, Conflict, CredentialFilter, CrlRow,
-    Cursor, Expect, Job, JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow, RequestState, SealedRow,
-    Store, StoreError, StoreResult, Write,
+    CertificateFilter, CertificateRow, CertificateStatus, Commit, Committed, Conflict, CredentialFilter,
+    CrlRow, Cursor, Expect, Job, JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow,
+    RequestState, SealedRow, Store, StoreError, StoreResult, Write,
 };
 use crate::{
     audit::{self, AuditEvent, AuditRecord, Checkpoint},
-    credential::{CredentialRow, CredentialState},
+    credential::CredentialRow,
     identity::{CredentialId, JobId, KeyId, RequestId, ResourceName},
 };
 
@@ -44,6 +44,7 @@ struct Tables {
     jobs: Numbered<JobRow>,
     audit: BTreeMap<String, Vec<Arc<AuditRecord>>>,
     checkpoints: Vec<Checkpoint>,
+    last_number: i64,
 }
 
 /// Rows in the order they were inserted; the numbers are the cursors.
@@ -306,6 +307,12 @@ impl Tables {
                 row.certificate = certificate.or(row.certificate);
                 Ok(())
             }
+            Write::DeleteRequest { id } => {
+                let row = self.requests.iter().find(|(_, row)| row.id == id);
+                let number = row.map(|(number, _)| *number).ok_or(Conflict::Missing("request"))?;
+                self.requests.remove(&number);
+                Ok(())
+            }
             Write::ExpireRequests { now } => {
                 let pending = self.requests.values_mut().filter(|row| row.state == RequestState::Pending);
                 for row in pending.filter(|row| row.expires_at <= now) {
@@ -374,8 +381,9 @@ impl Tables {
         if self.certificate_numbers.contains_key(&key) {
             return Err(Conflict::SerialTaken { serial: row.serial });
         }
-        self.certificate_numbers.insert(key, next_number(&self.certificates));
-        self.certificates.insert(next_number(&self.certificates), Arc::new(row));
+        let number = self.next_number();
+        self.certificate_numbers.insert(key, number);
+        self.certificates.insert(number, Arc::new(row));
         Ok(())
     }
 
@@ -386,14 +394,16 @@ impl Tables {
         if self.requests.values().any(same) {
             return Err(Conflict::RequestExists);
         }
-        self.requests.insert(next_number(&self.requests), Arc::new(row));
+        let number = self.next_number();
+        self.requests.insert(number, Arc::new(row));
         Ok(())
     }
 
     fn put_credential(&mut self, mut row: CredentialRow) {
         let existing = self.credential(&row.id).map(|(number, row)| (number, Arc::clone(row)));
         let Some((number, existing)) = existing else {
-            self.credentials.insert(next_number(&self.credentials), Arc::new(row));
+            let number = self.next_number();
+            self.credentials.insert(number, Arc::new(row));
             return;
         };
         if existing.verifier == row.verifier {
@@ -419,7 +429,8 @@ impl Tables {
             row.job.run_at = row.job.run_at.min(job.run_at);
         } else {
             let row = JobRow { job, lease: None, requested: None };
-            self.jobs.insert(next_number(&self.jobs), Arc::new(row));
+            let number = self.next_number();
+            self.jobs.insert(number, Arc::new(row));
         }
     }
 
@@ -439,6 +450,12 @@ impl Tables {
         Ok(())
     }
 
+    /// Never used twice, even where the row was deleted: a cursor keeps its place.
+    fn next_number(&mut self) -> i64 {
+        self.last_number += 1;
+        self.last_number
+    }
+
     fn append(&mut self, stream: &str, events: &[AuditEvent]) -> StoreResult<Committed> {
         if events.is_empty() {
             return Ok(Committed::default());
@@ -453,10 +470,6 @@ impl Tables {
         }
         Ok(Committed { audit: head.map(|(sequence, _)| (stream.into(), sequence)) })
     }
-}
-
-fn next_number<T>(rows: &Numbered<T>) -> i64 {
-    rows.last_key_value().map_or(1, |(number, _)| number + 1)
 }
 
 fn list<T: Clone>(rows: &Numbered<T>, page: &Page, matches: impl Fn(&T) -> bool) -> Vec<(Cursor, T)> {

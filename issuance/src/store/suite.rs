@@ -1,1 +1,106 @@
-//! What every store must do.
+//! What every implementation of the store must do: one function a property, each on a store of its own.
+//!
+//! An implementation's tests call [`store_suite!`](crate::store_suite) with an async function that makes an empty
+//! store, and something to keep until the test is over:
+//!
+//! ```ignore
+//! async fn make() -> (TempDir, Arc<dyn Store>) { … }
+//! issuance::store_suite!(make);
+//! ```
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "these are tests; they live outside cfg(test) because other crates run them"
+)]
+
+mod audit;
+mod commits;
+mod credentials;
+mod crls;
+mod jobs;
+mod lists;
+mod samples;
+mod sealed;
+
+pub use audit::*;
+pub use commits::*;
+pub use credentials::*;
+pub use crls::*;
+pub use jobs::*;
+pub use lists::*;
+pub use sealed::*;
+
+/// Makes one `#[tokio::test]` of each property. `$make` is an async function without arguments that returns
+/// `(guard, Arc<dyn Store>)`: an empty store, and what must live as long as it is used.
+#[macro_export]
+macro_rules! store_suite {
+    ($make:path) => {
+        $crate::store_suite! { $make:
+            // commits.rs
+            each_expectation_that_does_not_hold_is_named_and_nothing_is_written
+            each_write_that_cannot_be_made_undoes_those_before_it
+            a_conflict_in_the_middle_of_many_commits_touches_only_its_own
+            each_expectation_that_holds_lets_the_commit_through
+            a_serial_number_is_taken_per_issuer
+            a_request_key_is_taken_per_method
+            a_key_counts_as_used_until_its_certificate_is_revoked
+            certificates_are_read_back_as_they_were_written
+            requests_are_read_back_as_they_were_written
+            a_status_can_change_back_and_forth
+            a_request_update_sets_what_is_given_and_leaves_the_rest
+            a_deleted_request_frees_its_key
+            only_pending_requests_expire
+            of_many_commits_with_one_serial_exactly_one_succeeds
+            an_empty_commit_changes_nothing
+            // credentials.rs
+            a_credential_that_is_not_usable_stops_the_commit
+            a_single_use_is_granted_once_among_a_hundred
+            uses_are_counted_without_a_new_version
+            a_replaced_credential_keeps_its_place_and_its_uses
+            credentials_are_found_by_user_name
+            // crls.rs
+            crl_numbers_only_grow
+            pruning_keeps_the_newest_crls_of_that_authority
+            the_crl_lists_what_is_revoked_and_not_long_expired
+            revoked_entries_come_in_pages_ordered_by_serial_number
+            // jobs.rs
+            a_job_is_leased_once_among_many_owners
+            a_lease_that_is_over_is_taken_by_another
+            jobs_are_leased_when_due_earliest_first
+            a_second_request_for_a_job_keeps_the_earlier_time
+            a_run_asked_for_during_the_lease_is_not_lost
+            a_rescheduled_job_waits_and_remembers_its_failures
+            the_next_job_is_the_earliest_of_its_kinds
+            a_deleted_job_is_gone
+            // lists.rs
+            each_certificate_filter_selects_its_own
+            request_filters_select_their_own
+            credential_filters_select_their_own
+            cursors_stay_while_rows_are_inserted
+            a_page_has_an_upper_limit
+            certificates_are_found_by_serial_number_alone
+            // sealed.rs
+            a_sealed_row_changes_only_from_the_version_that_was_read
+            all_sealed_rows_come_ordered_by_name
+            // audit.rs
+            the_audit_chain_has_no_gaps_under_concurrency_and_conflicts
+            audit_records_come_in_pages
+            a_commit_says_where_its_audit_ended
+            checkpoints_come_in_the_order_they_were_made
+            check_passes
+        }
+    };
+    ($make:path: $($property:ident)+) => {
+        $(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $property() {
+                let (_guard, store) = $make().await;
+                $crate::store::suite::$property(store).await;
+            }
+        )+
+    };
+}
