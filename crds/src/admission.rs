@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::jiff::Timestamp;
 use kube::core::cel::{CompiledSchema, ErrorKind, Validator, apply_defaults, compile_schema};
 use regex::Regex;
 use serde_json::{Map, Value};
@@ -271,6 +272,14 @@ impl Checker<'_> {
             && !self.patterns.get(pattern).is_some_and(|regex| regex.is_match(text))
         {
             found.push(Violation::new(path, format!("{text:?} does not fit {pattern}")));
+        }
+        if schema.get("format").and_then(Value::as_str) == Some("date-time")
+            && text.parse::<Timestamp>().is_err()
+        {
+            found.push(Violation::new(
+                path,
+                format!("{text:?} is not a date and time such as 2027-01-31T12:00:00Z"),
+            ));
         }
     }
 }

@@ -36,6 +36,8 @@ mod policy;
 mod reference;
 mod resource;
 mod string_enum;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
     certificate_authority::*, certificate_profile::*, common::*, duration::*, enrollment_credential::*,

@@ -1,0 +1,145 @@
+//! Cases of EnrollmentCredential.
+
+use super::{Reject, RejectChange, accepts, accepts_change, rejects, rejects_change};
+use crate::Kind;
+
+const KIND: Kind = Kind::EnrollmentCredential;
+
+pub(super) const REJECTS: &[Reject] = &[
+    ("{methodRef: {name: m}, owner: {user: u}}", "spec", "give exactly one protocol: est"),
+    ("{methodRef: {name: m}, est: {}}", "spec.owner", "is missing"),
+    ("{methodRef: {name: m}, est: {}, owner: {}}", "spec.owner", "give exactly one of user and group"),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u, group: g}}",
+        "spec.owner",
+        "give exactly one of user and group",
+    ),
+    (
+        "{methodRef: {name: m, namespace: n}, est: {}, owner: {user: u}}",
+        "spec.methodRef.namespace",
+        "is not known here",
+    ),
+    (
+        "{methodRef: {name: m}, est: {username: 'a:b'}, owner: {user: u}}",
+        "spec.est.username",
+        "\"a:b\" does not fit",
+    ),
+    (
+        "{methodRef: {name: m}, est: {username: \"a\\nb\"}, owner: {user: u}}",
+        "spec.est.username",
+        "\"a\\nb\" does not fit",
+    ),
+    (
+        "{methodRef: {name: m}, est: {password: secret}, owner: {user: u}}",
+        "spec.est.password",
+        "is not known here",
+    ),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, valueFrom: {secretKeyRef: {name: s}}, writeTo: {secretName: t}}",
+        "spec.writeTo",
+        "writeTo is refused with valueFrom",
+    ),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, maximumUses: 0}",
+        "spec.maximumUses",
+        "0 is less than 1",
+    ),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, regeneration: -1}",
+        "spec.regeneration",
+        "-1 is less than 0",
+    ),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, revoked: 'yes'}",
+        "spec.revoked",
+        "must be true or false, not a string",
+    ),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, expiresAt: tomorrow}",
+        "spec.expiresAt",
+        "\"tomorrow\" is not a date and time",
+    ),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, expiresAt: '2027-01-31'}",
+        "spec.expiresAt",
+        "\"2027-01-31\" is not a date and time",
+    ),
+];
+
+pub(super) const REJECTED_CHANGES: &[RejectChange] = &[
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}}",
+        "{methodRef: {name: n}, est: {}, owner: {user: u}}",
+        "spec.methodRef",
+        "methodRef cannot change",
+    ),
+    (
+        "{methodRef: {name: m}, est: {username: a}, owner: {user: u}}",
+        "{methodRef: {name: m}, est: {username: b}, owner: {user: u}}",
+        "spec.est",
+        "est cannot change",
+    ),
+    (
+        "{methodRef: {name: m}, est: {username: a}, owner: {user: u}}",
+        "{methodRef: {name: m}, est: {}, owner: {user: u}}",
+        "spec.est",
+        "est cannot change",
+    ),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, regeneration: 2}",
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, regeneration: 1}",
+        "spec.regeneration",
+        "regeneration can only grow",
+    ),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, regeneration: 2}",
+        "{methodRef: {name: m}, est: {}, owner: {user: u}}",
+        "spec.regeneration",
+        "regeneration can only grow",
+    ),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, revoked: true}",
+        "{methodRef: {name: m}, est: {}, owner: {user: u}}",
+        "spec.revoked",
+        "a revoked credential stays revoked",
+    ),
+];
+
+#[test]
+fn enrollment_credential_rejects() {
+    REJECTS.iter().for_each(|case| rejects(KIND, *case));
+}
+
+#[test]
+fn enrollment_credential_rejects_changes() {
+    REJECTED_CHANGES.iter().for_each(|case| rejects_change(KIND, *case));
+}
+
+#[test]
+fn enrollment_credential_accepts() {
+    for spec in [
+        "{methodRef: {name: m}, est: {}, owner: {group: g}}",
+        "{methodRef: {name: m}, est: {username: 'device 1@lab'}, owner: {user: u}, maximumUses: 3, expiresAt: '2027-01-31T12:00:00Z'}",
+        "{methodRef: {name: m}, est: {username: a}, owner: {user: u}, expiresAt: '2027-01-31T12:00:00+02:00'}",
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, valueFrom: {secretKeyRef: {name: s, key: passphrase}}}",
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, writeTo: {secretName: s}, revoked: true, regeneration: 4}",
+    ] {
+        accepts(KIND, spec);
+    }
+}
+
+#[test]
+fn enrollment_credential_accepts_changes() {
+    for change in [
+        (
+            "{methodRef: {name: m}, est: {}, owner: {user: u}}",
+            "{methodRef: {name: m}, est: {}, owner: {user: v}, regeneration: 1}",
+        ),
+        (
+            "{methodRef: {name: m}, est: {}, owner: {user: u}}",
+            "{methodRef: {name: m}, est: {}, owner: {user: u}, revoked: true}",
+        ),
+    ] {
+        accepts_change(KIND, change);
+    }
+}

@@ -1,0 +1,116 @@
+//! Admission cases, one line each: what each kind accepts, what it rejects and where, which changes it rejects.
+//!
+//! [`every_rule_has_a_case`] keeps the tables complete: a CEL rule without a case that it rejects fails the build.
+
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+
+use crate::{
+    API_VERSION, Kind, Resource,
+    admission::{Admission, AdmissionError, Violation},
+    generate,
+};
+
+mod certificate_authority;
+mod certificate_profile;
+mod defaults;
+mod enrollment_credential;
+mod enrollment_method;
+mod enrollment_server;
+mod envelope;
+mod examples;
+
+static ADMISSION: LazyLock<Admission> = LazyLock::new(Admission::new);
+
+/// A spec that is rejected: the spec, the path and the beginning of the message.
+type Reject = (&'static str, &'static str, &'static str);
+
+/// A change that is rejected: the spec before and after, the path and the beginning of the message.
+type RejectChange = (&'static str, &'static str, &'static str, &'static str);
+
+fn document(kind: Kind, spec: &str) -> Value {
+    let spec: Value =
+        serde_yaml_ng::from_str(spec).unwrap_or_else(|error| panic!("{spec} is not YAML: {error}"));
+    json!({"apiVersion": API_VERSION, "kind": kind.as_str(), "metadata": {"name": "x", "namespace": "test"}, "spec": spec})
+}
+
+fn accepts(kind: Kind, spec: &str) -> Resource {
+    ADMISSION
+        .admit(&document(kind, spec), None)
+        .unwrap_or_else(|error| panic!("{kind} {spec} was rejected: {error}"))
+}
+
+fn rejects(kind: Kind, (spec, path, message): Reject) {
+    check(kind, spec, ADMISSION.admit(&document(kind, spec), None), path, message);
+}
+
+fn accepts_change(kind: Kind, (old, new): (&str, &str)) {
+    let old_resource = accepts(kind, old);
+    let result = ADMISSION.admit(&document(kind, new), Some(&old_resource));
+    assert!(result.is_ok(), "{kind} {old} -> {new} was rejected: {}", result.unwrap_err());
+}
+
+fn rejects_change(kind: Kind, (old, new, path, message): RejectChange) {
+    let old_resource = accepts(kind, old);
+    check(kind, new, ADMISSION.admit(&document(kind, new), Some(&old_resource)), path, message);
+}
+
+fn check(kind: Kind, spec: &str, result: Result<Resource, AdmissionError>, path: &str, message: &str) {
+    match result {
+        Ok(_) => panic!("{kind} {spec} was accepted"),
+        Err(AdmissionError::Invalid(found)) => {
+            let fits =
+                |violation: &Violation| violation.path == path && violation.message.starts_with(message);
+            assert!(found.iter().any(fits), "{kind} {spec}: expected {path}: {message}, got {found:#?}");
+        }
+        Err(other) => panic!("{kind} {spec}: {other}"),
+    }
+}
+
+/// Path and message of every rule below a schema, with `[]` for the index of a list.
+fn rules(schema: &Value, path: &str, out: &mut Vec<(String, String)>) {
+    for rule in schema.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten() {
+        let field = rule["fieldPath"].as_str().unwrap_or_default();
+        out.push((format!("{path}{field}"), rule["message"].as_str().unwrap_or_default().to_owned()));
+    }
+    if let Some(items) = schema.get("items") {
+        rules(items, &format!("{path}[]"), out);
+    }
+    for (name, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+        let separator = if path.is_empty() { "" } else { "." };
+        rules(inner, &format!("{path}{separator}{name}"), out);
+    }
+}
+
+#[test]
+fn every_rule_has_a_case() {
+    for kind in Kind::ALL {
+        let (rejects, changes) = match kind {
+            Kind::CertificateAuthority => {
+                (certificate_authority::REJECTS, certificate_authority::REJECTED_CHANGES)
+            }
+            Kind::CertificateProfile => (certificate_profile::REJECTS, &[] as &[RejectChange]),
+            Kind::EnrollmentMethod => (enrollment_method::REJECTS, &[] as &[RejectChange]),
+            Kind::EnrollmentCredential => {
+                (enrollment_credential::REJECTS, enrollment_credential::REJECTED_CHANGES)
+            }
+            Kind::EnrollmentServer => (enrollment_server::REJECTS, &[] as &[RejectChange]),
+        };
+        let cases: Vec<(String, &str)> = rejects
+            .iter()
+            .map(|(_, path, message)| (path.replace("[0]", "[]"), *message))
+            .chain(changes.iter().map(|(_, _, path, message)| (path.replace("[0]", "[]"), *message)))
+            .collect();
+        let mut known = Vec::new();
+        rules(&generate::schema(*kind), "", &mut known);
+        assert!(!known.is_empty(), "{kind} has no rules");
+        for (path, message) in known {
+            assert!(!message.is_empty(), "{kind} {path}: a rule has no message");
+            let covered = cases
+                .iter()
+                .any(|(case, start)| *case == path && !start.is_empty() && message.starts_with(start));
+            assert!(covered, "{kind} {path}: no case rejects {message:?}");
+        }
+    }
+}
