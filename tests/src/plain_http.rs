@@ -31,7 +31,7 @@ pub fn get(url: &str) -> Result<Answer> {
     let mut stream =
         TcpStream::connect(authority).with_context(|| format!("cannot connect to {authority}"))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    write!(stream, "GET /{path} HTTP/1.0\r\nHost: {authority}\r\n\r\n")?;
+    stream.write_all(format!("GET /{path} HTTP/1.0\r\nHost: {authority}\r\n\r\n").as_bytes())?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes).with_context(|| format!("no whole answer from {url}"))?;
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n").context("the answer has no head")?;

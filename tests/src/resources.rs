@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::Workspace;
-
 /// The namespace of everything that [`Resources::base`] and its helpers write.
 pub const NAMESPACE: &str = "test";
 
@@ -40,16 +38,16 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// An empty folder in the workspace.
-    pub fn empty(workspace: &Workspace) -> Result<Self> {
-        let directory = workspace.file("resources");
+    /// An empty folder `resources` in another one.
+    pub fn empty(parent: &Path) -> Result<Self> {
+        let directory = parent.join("resources");
         std::fs::create_dir(&directory).context("cannot make the folder of resources")?;
         Ok(Self { directory })
     }
 
     /// A copy of `examples/quickstart`: what a newcomer runs first is what is tested.
-    pub fn quickstart(workspace: &Workspace) -> Result<Self> {
-        let resources = Self::empty(workspace)?;
+    pub fn quickstart(parent: &Path) -> Result<Self> {
+        let resources = Self::empty(parent)?;
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("examples").join("quickstart");
         for entry in std::fs::read_dir(&examples).with_context(|| format!("no {}", examples.display()))? {
             let path = entry?.path();
@@ -62,8 +60,8 @@ impl Resources {
     }
 
     /// One server, a root `root` and an intermediate `issuing`, all in [`NAMESPACE`].
-    pub fn base(workspace: &Workspace) -> Result<Self> {
-        let resources = Self::empty(workspace)?;
+    pub fn base(parent: &Path) -> Result<Self> {
+        let resources = Self::empty(parent)?;
         resources.write("base.yaml", BASE)?;
         Ok(resources)
     }

@@ -28,14 +28,14 @@ impl Scene {
     /// A server on a copy of `examples/quickstart`.
     pub fn quickstart() -> Result<Self> {
         let workspace = Workspace::new()?;
-        let resources = Resources::quickstart(&workspace)?;
+        let resources = Resources::quickstart(workspace.path())?;
         Self::start(workspace, resources)
     }
 
     /// A server on [`Resources::base`] and what `add` puts beside it.
     pub fn with(add: impl FnOnce(&Resources) -> Result<()>) -> Result<Self> {
         let workspace = Workspace::new()?;
-        let resources = Resources::base(&workspace)?;
+        let resources = Resources::base(workspace.path())?;
         add(&resources)?;
         Self::start(workspace, resources)
     }

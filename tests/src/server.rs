@@ -1,7 +1,7 @@
 //! A running `chancery-server standalone`, owned by the test that started it.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -35,9 +35,10 @@ pub struct Settings {
     private_listen: SocketAddr,
     options: Vec<String>,
     environment: Vec<(String, String)>,
+    shows_log: bool,
 }
 
-/// A running server. Dropping it kills it; where the thread is panicking or [`Server::start`] failed, its log is shown.
+/// A running server. Dropping it kills it.
 #[derive(Debug)]
 pub struct Server {
     process: Child,
@@ -46,12 +47,13 @@ pub struct Server {
 }
 
 impl Settings {
-    /// Any free ports on loopback; the binary is found by [`binary`].
+    /// For a test: any free ports on loopback, the binary that [`binary`] finds, and the log printed at the end, which
+    /// the test runner shows if the test fails.
     pub fn new(resources: &Path, data: &Path) -> Result<Self> {
-        Ok(Self::with_binary(binary()?, resources, data))
+        Ok(Self { shows_log: true, ..Self::with_binary(binary()?, resources, data) })
     }
 
-    /// As [`Settings::new`], with a binary of the caller's choice.
+    /// Any free ports on loopback, a binary of the caller's choice; the log is printed only if it does not start.
     pub fn with_binary(binary: PathBuf, resources: &Path, data: &Path) -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
@@ -63,6 +65,7 @@ impl Settings {
             private_listen: any,
             options: Vec::new(),
             environment: Vec::new(),
+            shows_log: false,
         }
     }
 
@@ -137,7 +140,7 @@ impl Server {
         let lines = lines_of(process.stdout.take().context("no standard output")?);
         let mut server = Self { process, settings, stdout: Vec::new() };
         if let Err(error) = server.wait_until_ready(&lines) {
-            server.show_log();
+            server.settings.shows_log = true;
             return Err(error);
         }
         // Later starts take the addresses of the first: URLs inside certificates and test variables stay true.
@@ -253,20 +256,17 @@ impl Server {
         }
     }
 
+    /// By `eprintln`, which the test runner holds back while a test passes.
+    #[allow(clippy::print_stderr, reason = "see above")]
     fn show_log(&self) {
-        let log = self.log().unwrap_or_default();
-        let _ = writeln!(
-            std::io::stderr(),
-            "--- standard output of the server\n{}\n--- its log, {}\n{log}---",
-            self.stdout.join("\n"),
-            self.settings.log().display()
-        );
+        let (stdout, log) = (self.stdout.join("\n"), self.log().unwrap_or_default());
+        eprintln!("--- the server printed\n{stdout}\n--- it logged\n{log}---");
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if std::thread::panicking() {
+        if self.settings.shows_log {
             self.show_log();
         }
         // Fails where it has ended already, which is what is wanted.

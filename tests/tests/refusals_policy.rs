@@ -9,7 +9,7 @@ use chancery_tests::{Endpoint, Scene};
 const PROFILE: &str = "authorityRef: {name: issuing}, keyUsage: {usages: [digitalSignature]}, \
      extendedKeyUsage: {usages: [clientAuth]}, keys: {allowed: [ECDSA-P256, ECDSA-P384, RSA-2048]}, \
      subject: {attributes: [{type: commonName, presence: Required, patterns: ['*.acme.com']}, \
-     {type: organization, presence: Fixed, value: Acme}]}, \
+     {type: organization, presence: Fixed, values: [Acme]}]}, \
      subjectAltNames: {maximum: 2, dns: {patterns: ['*.acme.com']}, ip: {cidrs: [10.0.0.0/8]}, \
      uri: {patterns: ['spiffe://acme.com/*']}, email: {patterns: ['*@acme.com']}}";
 

@@ -32,6 +32,11 @@ pub(crate) fn build_commands(module: &Path, packages: &[&str]) -> Result<()> {
     shell::run(go(module).args(["build", "-o"]).arg(directory()?.join("")).args(packages))
 }
 
+/// `go vet` of a module below the repository.
+pub(crate) fn vet(module: &Path) -> Result<()> {
+    shell::run(go(module).args(["vet", "./..."]))
+}
+
 /// estclient can not be told to stop at TLS 1.2, nor can Go's TLS by any variable. So it is built a second time from a
 /// copy of its sources in which the TLS configuration says so; nothing else differs.
 fn build_estclient_tls12(module: &Path) -> Result<()> {

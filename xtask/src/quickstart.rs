@@ -7,13 +7,12 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
-use chancery_tests::{Endpoint, Server, Settings, server};
+use chancery_tests::{Endpoint, Resources, Server, Settings, server};
 
 use crate::packages::{self, CC, CURL, OPENSSL};
 use crate::shell;
 
-/// The resources that are applied, and the method in them that the device uses.
-const RESOURCES: &str = "examples/quickstart";
+/// The method in `examples/quickstart` that the device uses, its name and its user.
 const METHOD: &str = "quickstart/devices";
 const USER: &str = "device-1";
 const DEVICE_NAME: &str = "device-1.devices.example";
@@ -35,13 +34,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     step("2/5", "Starting it on examples/quickstart, without a cluster");
     let directory = fresh_directory(&options.directory)?;
-    let resources = shell::repository().join(RESOURCES);
+    // A copy, to be played with; and the address that certificates carry is the one of this run.
+    let resources = Resources::quickstart(&directory)?;
+    let (device, public, private) = (free_or_any(8443)?, free_or_any(8080)?, free_or_any(8081)?);
+    resources.public_base_url(&format!("http://{public}"))?;
     let data = directory.join("data");
-    let settings = Settings::with_binary(binary.clone(), &resources, &data).listen(
-        free_or_any(8443),
-        free_or_any(8080),
-        free_or_any(8081),
-    );
+    let settings =
+        Settings::with_binary(binary.clone(), resources.path(), &data).listen(device, public, private);
     let server = Server::start(settings)?;
     for line in server.stdout() {
         println!("    {line}");
@@ -64,7 +63,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     );
     println!("    stopped cleanly\n");
     println!("Done in {} s. All of it lies in {}.\n", started.elapsed().as_secs(), directory.display());
-    what_next(&binary, &data);
+    what_next(&binary, resources.path(), &data);
     Ok(())
 }
 
@@ -122,17 +121,17 @@ impl Device<'_> {
     }
 }
 
-fn what_next(binary: &Path, data: &Path) {
-    let (binary, data) = (short(binary), short(data));
+fn what_next(binary: &Path, resources: &Path, data: &Path) {
+    let (binary, resources, data) = (short(binary), short(resources), short(data));
     println!("What to try next:");
     println!("  Run the server and leave it running:");
-    println!("      {binary} standalone --resources {RESOURCES} --data {data}");
+    println!("      {binary} standalone --resources {resources} --data {data}");
     println!("  See what it issued, then take a certificate back:");
     println!("      {binary} certificates list --data {data}");
     println!("      {binary} certificates revoke SERIAL --reason keyCompromise --data {data}");
     println!("  Check the audit trail:");
     println!("      {binary} audit verify --data {data}");
-    println!("  Change what a device may ask for while the server runs: edit {RESOURCES}/*.yaml");
+    println!("  Change what a device may ask for while the server runs: edit {resources}/*.yaml");
     println!("  Enrol by hand, with curl or another EST client: docs/est.md");
 }
 
@@ -151,13 +150,11 @@ fn fresh_directory(directory: &Path) -> Result<PathBuf> {
     Ok(directory)
 }
 
-/// The usual port where it is free, else port 0: any.
-fn free_or_any(port: u16) -> SocketAddr {
-    let usual = SocketAddr::from(([127, 0, 0, 1], port));
-    match TcpListener::bind(usual) {
-        Ok(_) => usual,
-        Err(_) => SocketAddr::from(([127, 0, 0, 1], 0)),
-    }
+/// The usual port where it is free, else another one that is.
+fn free_or_any(port: u16) -> Result<SocketAddr> {
+    let loopback = |port| TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], port)));
+    let listener = loopback(port).or_else(|_| loopback(0)).context("no free port on 127.0.0.1")?;
+    Ok(listener.local_addr()?)
 }
 
 fn step(number: &str, title: &str) {

@@ -17,10 +17,11 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// Shows the command line, runs it with its output on the terminal, and fails if it does.
+/// Shows the command line, runs it with its output on the terminal, and fails if it does. The line goes to standard error:
+/// standard output may be a result that a program reads.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = line(command);
-    println!("$ {line}");
+    eprintln!("$ {line}");
     let status = command.status().with_context(|| format!("cannot run {line}"))?;
     if !status.success() {
         bail!("failed ({status}): {line}");

@@ -31,14 +31,16 @@ func main() {
 	ctx, cancel := context.WithTimeout(context.Background(), opts.limit)
 	defer cancel()
 
-	spread(ctx, opts.workers, opts.warmup, func() { _ = send(ctx, client, opts) })
+	var next atomic.Int64
+	one := func() error { return send(ctx, client, opts, int(next.Add(1)-1)) }
+	spread(ctx, opts.workers, opts.warmup, func() { _ = one() })
 	run, err := meter.Start(opts.pid)
 	if err != nil {
 		fail(err)
 	}
 	spread(ctx, opts.workers, opts.count, func() {
 		began := time.Now()
-		err := send(ctx, client, opts)
+		err := one()
 		run.Add(time.Since(began), err)
 	})
 	result, err := run.Finish()
@@ -53,9 +55,13 @@ func main() {
 	}
 }
 
-// send makes one request and reads the whole answer.
-func send(ctx context.Context, client *http.Client, opts *options) error {
-	req, err := http.NewRequestWithContext(ctx, opts.method, opts.url, bytes.NewReader(opts.body))
+// send makes one request and reads the whole answer. Each number has its own body, where there are bodies.
+func send(ctx context.Context, client *http.Client, opts *options, number int) error {
+	var body []byte
+	if number < len(opts.bodies) {
+		body = opts.bodies[number]
+	}
+	req, err := http.NewRequestWithContext(ctx, opts.method, opts.url, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}
@@ -71,12 +77,12 @@ func send(ctx context.Context, client *http.Client, opts *options) error {
 		return err
 	}
 	defer res.Body.Close()
-	body, err := io.ReadAll(res.Body)
+	answer, err := io.ReadAll(res.Body)
 	if err != nil {
 		return err
 	}
 	if res.StatusCode != opts.expect {
-		return fmt.Errorf("status %d: %.80s", res.StatusCode, body)
+		return fmt.Errorf("status %d: %.80s", res.StatusCode, answer)
 	}
 	return nil
 }

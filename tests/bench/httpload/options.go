@@ -16,7 +16,7 @@ import (
 
 type options struct {
 	url, method, ca string
-	body            []byte
+	bodies          [][]byte
 	headers         list
 	user, password  string
 	workers         int
@@ -37,10 +37,10 @@ var curves = map[string]tls.CurveID{"x25519": tls.X25519, "p256": tls.CurveP256}
 
 func parseOptions() (*options, error) {
 	o := &options{}
-	var bodyFile, user string
+	var csrName, user string
 	flag.StringVar(&o.url, "url", "", "URL of a loopback address")
 	flag.StringVar(&o.method, "method", "POST", "HTTP method")
-	flag.StringVar(&bodyFile, "body", "", "file with the request body")
+	flag.StringVar(&csrName, "csr", "", "common name and DNS name of the certificate request that each HTTP request carries, in base64: a new key and a new request every time, made before anything is measured")
 	flag.Var(&o.headers, "H", "header «Name: value»; repeatable")
 	flag.StringVar(&user, "user", "", "HTTP Basic «name:password»")
 	flag.IntVar(&o.workers, "c", 4, "concurrent workers")
@@ -59,11 +59,11 @@ func parseOptions() (*options, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	if bodyFile == "" {
+	if csrName == "" {
 		return o, nil
 	}
-	body, err := os.ReadFile(bodyFile)
-	o.body = body
+	bodies, err := certificateRequests(csrName, o.count+o.warmup)
+	o.bodies = bodies
 	return o, err
 }
 

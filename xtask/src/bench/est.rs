@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use chancery_tests::{Resources, Server, Settings, Workspace, openssl, server};
+use chancery_tests::{Resources, Server, Settings, Workspace, server};
 
 use super::Run;
 use super::load::{self, Connection, Target};
@@ -26,7 +26,6 @@ pub(super) fn run(run: &Run) -> Result<()> {
     let (chancery, chancery_target) = start_chancery(&workspace, binary)?;
     let estserver = peer::estserver(&directory(&workspace, "estserver")?)?;
     let floor = peer::tlsfloor(&directory(&workspace, "tlsfloor")?, run.clients)?;
-    let body = request(&workspace)?;
 
     let contenders = [
         ("chancery", "every certificate on disk before it is answered", &chancery_target),
@@ -37,7 +36,7 @@ pub(super) fn run(run: &Run) -> Result<()> {
     for round in 1..=run.rounds {
         for connection in Connection::ALL {
             for (name, what, target) in contenders {
-                let measurement = load::measure(target, &body, connection, run)?;
+                let measurement = load::measure(target, connection, run)?;
                 eprintln!(
                     "round {round}: {name} {}: {:.3} ms CPU",
                     connection.name(),
@@ -52,23 +51,14 @@ pub(super) fn run(run: &Run) -> Result<()> {
 }
 
 fn start_chancery(workspace: &Workspace, binary: PathBuf) -> Result<(Server, Target)> {
-    let resources = Resources::quickstart(workspace)?;
+    let resources = Resources::quickstart(workspace.path())?;
     let settings = Settings::with_binary(binary, resources.path(), &workspace.file("data"));
     let server = Server::start(settings)?;
     let endpoints = server.endpoints()?;
     let endpoint = endpoints.est(METHOD)?;
-    let user = Some(format!("device-1:{}", endpoint.password_of("device-1")?));
+    let user = Some(format!("bench:{}", endpoint.passphrase()?));
     let target = Target { pid: server.pid(), url: endpoint.url("simpleenroll")?, user };
     Ok((server, target))
-}
-
-/// One CSR for all: each server signs it anew every time it comes.
-fn request(workspace: &Workspace) -> Result<PathBuf> {
-    let name = "device-1.devices.example";
-    let names = format!("subjectAltName=DNS:{name}");
-    let csr =
-        openssl::CsrOptions::new(&format!("/CN={name}")).extensions(&[&names]).make(workspace, "bench")?;
-    workspace.write("bench.csr.b64", openssl::base64_lines(&csr.der)?)
 }
 
 fn stop(chancery: Server, peers: [Peer; 2]) -> Result<()> {

@@ -1,6 +1,5 @@
 //! One measurement by the load tool.
 
-use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
@@ -61,16 +60,11 @@ pub(super) fn build() -> Result<()> {
     peers::build_commands(&shell::repository().join("tests/bench"), &["./httpload"])
 }
 
-/// Sends the same EST request `operations` times from `clients` workers. Any failed operation is an error: a server that
-/// refuses is fast, and would win.
-pub(super) fn measure(
-    target: &Target,
-    body: &Path,
-    connection: Connection,
-    run: &super::Run,
-) -> Result<Measurement> {
+/// Sends `operations` EST requests, each for a key of its own, from `clients` workers. Any failed operation is an error: a
+/// server that refuses is fast, and would win.
+pub(super) fn measure(target: &Target, connection: Connection, run: &super::Run) -> Result<Measurement> {
     let mut load = Command::new(peers::directory()?.join("httpload"));
-    load.args(["-url", &target.url, "-pid", &target.pid.to_string()]).arg("-body").arg(body);
+    load.args(["-url", &target.url, "-pid", &target.pid.to_string(), "-csr", "bench.devices.example"]);
     load.args(["-H", "Content-Type: application/pkcs10", "-H", "Content-Transfer-Encoding: base64"]);
     // The curve that the peer's server offers as well, so that the handshakes are the same work.
     load.args(["-curve", "p256", "-connection", connection.name()]);

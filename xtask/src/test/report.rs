@@ -104,7 +104,7 @@ impl Report {
 impl Tally {
     /// Runs `cargo test`, shows its output as it comes, and adds what its `test result:` lines say.
     pub(super) fn cargo_test(&mut self, command: &mut Command) -> Result<()> {
-        println!("$ {}", shell::line(command));
+        eprintln!("$ {}", shell::line(command));
         let mut child = command.stdout(Stdio::piped()).spawn().context("cannot run cargo")?;
         let pipe = child.stdout.take().context("no standard output")?;
         for line in BufReader::new(pipe).split(b'\n') {

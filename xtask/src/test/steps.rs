@@ -23,8 +23,8 @@ pub(super) fn generated_files(_: &mut Tally) -> Result<()> {
     generate::check()
 }
 
-/// Licences, sources and banned crates of every dependency, from Cargo.lock alone: no advisory database is fetched, so
-/// that the result depends on this commit only.
+/// Licences, sources and banned crates of every dependency in Cargo.lock. No advisory database is fetched, so the result
+/// depends on this commit only.
 pub(super) fn dependencies(_: &mut Tally) -> Result<()> {
     let mut deny = shell::command(packages::cargo_deny()?);
     shell::run(deny.args(["--locked", "--all-features", "check", "bans", "licenses", "sources"]))
@@ -42,7 +42,8 @@ pub(super) fn peer_prerequisites() -> Result<()> {
 pub(super) fn peers() -> Result<()> {
     peer_prerequisites()?;
     peers::build()?;
-    peers::check()
+    peers::check()?;
+    peers::vet(&shell::repository().join("tests/bench"))
 }
 
 /// Everything that runs the server as a program; `absent` names the peers that could not be provided.
