@@ -4,9 +4,9 @@ use std::process::Command;
 
 use crate::shell;
 
-/// `cargo SUBCOMMAND`, the same cargo that started this program.
+/// `cargo SUBCOMMAND`. Under rustup it is the toolchain that this program was started with.
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
-    let mut command = shell::command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let mut command = shell::command("cargo");
     command.args(arguments);
     command
 }
