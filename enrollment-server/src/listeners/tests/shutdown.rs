@@ -42,7 +42,8 @@ async fn a_request_that_outlasts_the_drain_timeout_is_cut() {
 async fn a_handshake_does_not_hold_up_the_shutdown() {
     let certificate = certificate("localhost");
     let tls = TlsSettings { certificate: server_certificate(&certificate) }.build().unwrap();
-    let mut server = Server::start(Some(tls), Limits::default()).await;
+    let limits = Limits { handshake_timeout: HANG * 2, drain_timeout: HANG * 2, ..Limits::default() };
+    let mut server = Server::start(Some(tls), limits).await;
     let half_open = server.connect().await;
     let open = r#"chancery_connections_open{listener="device"}"#;
     soon(async {
