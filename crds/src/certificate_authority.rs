@@ -122,7 +122,7 @@ pub struct CertificateAuthoritySpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name_constraints: Option<NameConstraints>,
 
-    /// Its revocation list.
+    /// Its revocation list: signed by the authority itself and replaced before it ends.
     #[serde(default)]
     pub crl: CrlSettings,
 
@@ -130,8 +130,9 @@ pub struct CertificateAuthoritySpec {
     #[serde(default = "retain")]
     pub deletion_policy: DeletionPolicy,
 
-    /// Namespaces whose CertificateProfiles and intermediate CertificateAuthorities may name this authority. Absent: its own
-    /// namespace only.
+    /// Namespaces, listed or picked by a selector, whose CertificateProfiles and intermediate CertificateAuthorities may
+    /// name this authority. Absent: its own namespace only. Removing one stops its use at once; certificates already issued
+    /// stay valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed_namespaces: Option<NamespaceGrant>,
 }

@@ -88,11 +88,11 @@ pub struct CertificateProfileSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preset: Option<Preset>,
 
-    /// What the subject may hold.
+    /// What the subject may hold. Attributes keep the order of the request; fixed ones come after.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<SubjectPolicy>,
 
-    /// What the subject alternative names may hold.
+    /// What the subject alternative names may hold. A form that is absent here is treated as `others` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_alt_names: Option<SubjectAltNamePolicy>,
 
@@ -100,11 +100,11 @@ pub struct CertificateProfileSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys: Option<KeyPolicy>,
 
-    /// The key usage extension.
+    /// The key usage extension (RFC 5280 §4.2.1.3), always critical.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_usage: Option<KeyUsagePolicy>,
 
-    /// The extended key usage extension.
+    /// The extended key usage extension (RFC 5280 §4.2.1.12).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extended_key_usage: Option<ExtendedKeyUsagePolicy>,
 
@@ -131,7 +131,8 @@ pub struct CertificateProfileSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["protocol".into()]))]
     pub protocols: Option<Vec<ProtocolPolicy>>,
 
-    /// Other namespaces that may use this profile.
+    /// Other namespaces that may use this profile. Removing one stops its use at once; certificates already issued stay
+    /// valid.
     #[serde(default)]
     pub grants: ProfileGrants,
 
@@ -233,10 +234,12 @@ string_enum! {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ProfileGrants {
-    /// Namespaces that may ask for certificates through a cert-manager issuer. Absent: its own namespace only.
+    /// Namespaces, listed or picked by a selector, that may ask for certificates through a cert-manager issuer. Absent:
+    /// its own namespace only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issue: Option<NamespaceGrant>,
-    /// Namespaces that may put an EnrollmentMethod on the profile. Absent: its own namespace only.
+    /// Namespaces, listed or picked by a selector, that may put an EnrollmentMethod on the profile. Absent: its own
+    /// namespace only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attach: Option<NamespaceGrant>,
 }
