@@ -168,8 +168,8 @@ fn read_info(info: &mut Reader<'_>) -> Result<(Name, PublicKey, Vec<CsrAttribute
     Ok((subject, public_key, tolerate_absent_attributes(info)?))
 }
 
-/// RFC 2986 §4.1 has the attributes without OPTIONAL, so that an empty set is written out. Old OpenSSL (`-asn1-kludge`)
-/// and embedded clients leave it out, and OpenSSL reads both.
+/// RFC 2986 §4.1 has the attributes without OPTIONAL, so that an empty set is written out. `openssl req -asn1-kludge`
+/// (before 3.0) leaves it out, and every OpenSSL reads both.
 fn tolerate_absent_attributes(info: &mut Reader<'_>) -> Result<Vec<CsrAttribute>, CsrError> {
     let mut attributes = Vec::new();
     if info.is_empty() {
@@ -200,7 +200,7 @@ fn read_attribute(attribute: &mut Reader<'_>) -> Result<CsrAttribute, DerError> 
 fn requested_extensions(attributes: &[CsrAttribute]) -> Result<Vec<Extension>, CsrError> {
     let is_request = |oid| oid == EXTENSION_REQUEST || oid == MICROSOFT_EXTENSIONS;
     match only_value("extensionRequest", attributes, is_request)? {
-        // An empty list asks for nothing; OpenSSL writes one for a configuration section without entries.
+        // An empty list asks for nothing, and OpenSSL reads it.
         Some(value) => Ok(parse_all(value, |reader| reader.sequence(read_extensions))?),
         None => Ok(Vec::new()),
     }

@@ -259,17 +259,25 @@ pub fn small_unsigned_value(value: &[u8]) -> Result<u64, DerError> {
     Ok(magnitude.iter().fold(0, |sum, byte| (sum << 8) | u64::from(*byte)))
 }
 
-/// Contents of an OBJECT IDENTIFIER (also under an implicit tag).
+/// Arcs of object identifiers are below this.
+pub(crate) const OID_ARC_END: u32 = 1 << 28;
+
+/// Contents of an OBJECT IDENTIFIER (also under an implicit tag). Every arc is below 2^28.
 pub fn oid_value(value: &[u8]) -> Result<ObjectIdentifier, DerError> {
-    // X.690 §8.19.2: the leading octet of a subidentifier is never 0x80, or one identifier had two encodings.
-    let mut at_start = true;
+    let mut arc: Option<u32> = None;
     for byte in value {
-        if at_start && *byte == 0x80 {
+        // X.690 §8.19.2: the leading octet of a subidentifier is never 0x80, or one identifier had two encodings.
+        if arc.is_none() && *byte == 0x80 {
             return Err(DerError::ObjectIdentifier);
         }
-        at_start = byte & 0x80 == 0;
+        let before = arc.unwrap_or(0);
+        // const-oid takes some larger arcs and not others, and shows two different ones as the same.
+        if before >= OID_ARC_END >> 7 {
+            return Err(DerError::ObjectIdentifier);
+        }
+        arc = (byte & 0x80 != 0).then_some((before << 7) | u32::from(byte & 0x7f));
     }
-    if !at_start {
+    if arc.is_some() {
         return Err(DerError::ObjectIdentifier);
     }
     ObjectIdentifier::from_bytes(value).map_err(|_| DerError::ObjectIdentifier)

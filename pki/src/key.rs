@@ -232,8 +232,7 @@ fn ec(parameters: &mut Reader<'_>, point: &[u8]) -> Result<KeyType, KeyError> {
     Ok(KeyType::Ecdsa(curve))
 }
 
-/// RFC 3279 §2.3.1 wants NULL. Absent parameters come from hand-made encoders in embedded devices, and OpenSSL,
-/// whose requests are the measure of what is accepted, reads them.
+/// RFC 3279 §2.3.1 wants NULL. OpenSSL, whose requests are the measure of what is accepted, reads a key without.
 fn tolerate_absent_rsa_parameters(parameters: &mut Reader<'_>) -> Result<(), KeyError> {
     if parameters.is_empty() {
         return Ok(());

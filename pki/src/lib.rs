@@ -5,7 +5,7 @@
 //! signature covers is kept byte for byte as it was received, and every signature is checked over those bytes.
 //!
 //! ```text
-//! der_io ◄ algorithm, serial, time ◄ key, name ◄ general_name ◄ extension ◄ csr, certificate, crl, cms     pem
+//! der_io, oid ◄ algorithm, serial, time ◄ key, name ◄ general_name ◄ extension ◄ csr, certificate, crl, cms     pem
 //! ```
 
 pub mod algorithm;
@@ -18,6 +18,7 @@ pub mod extension;
 pub mod general_name;
 pub mod key;
 pub mod name;
+pub mod oid;
 pub mod pem;
 pub mod serial;
 mod signed;

@@ -86,7 +86,8 @@ impl TypedExtension for CertificatePolicies {
     }
 }
 
-/// `CA:FALSE` written out although it is the default (X.690 §11.5): hand-made encoders in devices do, OpenSSL reads it.
+/// DER leaves `CA:FALSE` out, because it is the default (X.690 §11.5). OpenSSL, whose requests are the measure of what
+/// is accepted, reads it where it is written out.
 fn tolerate_encoded_default(constraints: &mut Reader<'_>) -> Result<bool, DerError> {
     if constraints.peek_tag() == Some(tag::BOOLEAN) { constraints.boolean() } else { Ok(false) }
 }

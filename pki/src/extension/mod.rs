@@ -154,8 +154,8 @@ impl From<DerError> for ExtensionError {
     }
 }
 
-/// DER leaves `critical` out where it is false (X.690 §11.5). Go before 1.x, mbed TLS and several hardware tokens write
-/// `FALSE` out in requests and certificates, which OpenSSL and webpki read.
+/// DER leaves `critical` out where it is false (X.690 §11.5). OpenSSL, whose requests are the measure of what is
+/// accepted, reads a FALSE that is written out.
 fn tolerate_encoded_false(extension: &mut Reader<'_>) -> Result<bool, DerError> {
     if extension.peek_tag() == Some(crate::der_io::tag::BOOLEAN) { extension.boolean() } else { Ok(false) }
 }

@@ -5,7 +5,10 @@ use std::{fmt, str::FromStr};
 use const_oid::ObjectIdentifier;
 use serde::{Deserialize, Serialize};
 
-use crate::der_io::{DerError, encode, tag};
+use crate::{
+    der_io::{DerError, encode, tag},
+    oid,
+};
 
 use super::{ExtensionError, TypedExtension, parse_value};
 
@@ -233,7 +236,8 @@ impl ExtendedKeyUsage {
     pub const ANY: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37.0");
 }
 
-/// Purposes with a name: RFC 5280 §4.2.1.12, RFC 4556, RFC 4945, RFC 6402, RFC 9336, and Microsoft's smart card log-on.
+/// Purposes with a name: RFC 5280 §4.2.1.12, RFC 4556, RFC 4945, RFC 6402, RFC 9336, and Microsoft's smart card
+/// log-on.
 const PURPOSES: [(ObjectIdentifier, &str); 14] = [
     (ExtendedKeyUsage::SERVER_AUTH, "serverAuth"),
     (ExtendedKeyUsage::CLIENT_AUTH, "clientAuth"),
@@ -259,5 +263,5 @@ pub fn eku_name(oid: &ObjectIdentifier) -> Option<&'static str> {
 /// The purpose of this name, or of this dotted object identifier.
 pub fn eku_oid(name: &str) -> Option<ObjectIdentifier> {
     let named = PURPOSES.iter().find(|(_, purpose)| purpose.eq_ignore_ascii_case(name)).map(|(oid, _)| *oid);
-    named.or_else(|| ObjectIdentifier::new(name).ok())
+    named.or_else(|| oid::parse(name).ok())
 }

@@ -5,6 +5,8 @@ use std::{borrow::Cow, fmt, str::FromStr};
 use const_oid::ObjectIdentifier;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::oid;
+
 /// The attribute types of RFC 5280 §4.1.2.4, RFC 4519 and X.520 that have a name here, and any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum AttributeType {
@@ -111,7 +113,7 @@ impl FromStr for AttributeType {
         });
         match named {
             Some(row) => Ok(row.0),
-            None => ObjectIdentifier::new(text)
+            None => oid::parse(text)
                 .map(Self::from_oid)
                 .map_err(|_| UnknownAttributeType(text.chars().take(64).collect())),
         }

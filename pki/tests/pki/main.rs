@@ -1,0 +1,21 @@
+//! What the crate reads and writes, judged by refusal tables, by the `openssl` program and by properties.
+//!
+//! One program for all of them, so that they are linked once.
+#![cfg(test)]
+
+mod support;
+
+mod algorithm;
+mod certificate;
+mod cms;
+mod crl;
+mod csr;
+mod der_io;
+mod extension;
+mod general_name;
+mod key;
+mod name;
+mod oid;
+mod pem;
+mod properties;
+mod serial_and_time;
