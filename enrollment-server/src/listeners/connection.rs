@@ -117,7 +117,6 @@ async fn drive<C: GracefulConnection>(connection: C, watch: Watch<'_>) -> Option
                 None => return Poll::Pending,
                 Some(Due::Closed) => return Poll::Ready(ending),
                 Some(Due::SlowHeader) => return Poll::Ready(Some(Cut::SlowHeader)),
-                Some(Due::Idle) if ending.is_some() => return Poll::Ready(ending),
                 Some(Due::Idle) => {
                     // Tells the peer (close_notify, GOAWAY) instead of vanishing; it has `LINGER` to leave.
                     ending = Some(Cut::Idle);
