@@ -28,22 +28,29 @@ pub(crate) const CC: Package = Package { program: "cc", debian: "gcc libc6-dev" 
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
 /// Makes sure that all of these are there: installs them where this runs as root on a Debian, else says what to type.
-pub(crate) fn ensure(packages: &[Package]) -> Result<()> {
-    let missing: Vec<Package> =
-        packages.iter().copied().filter(|package| !shell::exists(package.program)).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let names: Vec<&str> = missing.iter().flat_map(|package| package.debian.split(' ')).collect();
-    if !is_root()? || !shell::exists("apt-get") {
-        let programs: Vec<&str> = missing.iter().map(|package| package.program).collect();
-        bail!("missing: {}. On Debian: sudo apt-get install {}", programs.join(", "), names.join(" "));
+pub(crate) fn install(packages: &[Package]) -> Result<()> {
+    let missing = missing(packages);
+    if missing.is_empty() || !is_root()? || !shell::exists("apt-get") {
+        return require(packages);
     }
     let mut update = shell::command("apt-get");
     shell::run(update.args(["update", "-qq"]))?;
     let mut install = shell::command("apt-get");
     install.env("DEBIAN_FRONTEND", "noninteractive");
-    shell::run(install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(&names))
+    install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(debian_names(&missing));
+    shell::run(&mut install)?;
+    require(packages)
+}
+
+/// Fails where one of these is missing, and says what to type; installs nothing.
+pub(crate) fn require(packages: &[Package]) -> Result<()> {
+    let missing = missing(packages);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let programs: Vec<&str> = missing.iter().map(|package| package.program).collect();
+    let names = debian_names(&missing).join(" ");
+    bail!("missing: {}. On Debian: sudo apt-get install {names}", programs.join(", "))
 }
 
 /// The path of cargo-deny: the pinned version from the cache, built there if it is missing.
@@ -64,4 +71,12 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
 fn is_root() -> Result<bool> {
     let id = shell::capture(shell::command("id").arg("-u"))?;
     Ok(String::from_utf8_lossy(&id).trim() == "0")
+}
+
+fn missing(packages: &[Package]) -> Vec<Package> {
+    packages.iter().copied().filter(|package| !shell::exists(package.program)).collect()
+}
+
+fn debian_names(packages: &[Package]) -> Vec<&'static str> {
+    packages.iter().flat_map(|package| package.debian.split(' ')).collect()
 }

@@ -27,7 +27,7 @@ pub(crate) struct Options {
 /// Builds, starts, enrols, shows, stops. Every command that a person would type is shown before it runs.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let started = Instant::now();
-    packages::ensure(&[OPENSSL, CURL, CC])?;
+    packages::require(&[OPENSSL, CURL, CC])?;
 
     step("1/5", "Building the server (a few minutes the first time)");
     let binary = server::build(&["--release"])?;

@@ -17,7 +17,7 @@ const METHOD: &str = "quickstart/devices";
 
 /// Starts all three servers, measures them in turn, prints the medians.
 pub(super) fn run(run: &Run) -> Result<()> {
-    packages::ensure(&[OPENSSL, GO, CC])?;
+    packages::install(&[OPENSSL, GO, CC])?;
     peers::build()?;
     load::build()?;
     let binary = server::build(&["--release"])?;

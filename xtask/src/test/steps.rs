@@ -31,12 +31,12 @@ pub(super) fn dependencies(_: &mut Tally) -> Result<()> {
 }
 
 pub(super) fn crates(tally: &mut Tally) -> Result<()> {
-    packages::ensure(&[OPENSSL])?;
+    packages::install(&[OPENSSL])?;
     tally.cargo_test(&mut cargo(&["test", "--workspace", "--exclude", "chancery-tests", "--no-fail-fast"]))
 }
 
 pub(super) fn peer_prerequisites() -> Result<()> {
-    packages::ensure(&[GO, CC])
+    packages::install(&[GO, CC])
 }
 
 pub(super) fn peers() -> Result<()> {
@@ -48,7 +48,7 @@ pub(super) fn peers() -> Result<()> {
 
 /// Everything that runs the server as a program; `absent` names the peers that could not be provided.
 pub(super) fn server(absent: &[&str], tally: &mut Tally) -> Result<()> {
-    packages::ensure(&[OPENSSL, CURL])?;
+    packages::install(&[OPENSSL, CURL])?;
     let binary = server::build(&[]).context("the server does not build")?;
     let mut tests = cargo(&["test", "--package", "chancery-tests", "--no-fail-fast"]);
     tests.env("CHANCERY_SERVER_BIN", binary).env("CHANCERY_WITHOUT", absent.join(","));
