@@ -298,5 +298,11 @@ fn request_buckets() -> Histogram {
     Histogram::new(exponential_buckets(0.0001, 2.0, 19))
 }
 
+impl crate::store::sqlite::CommitObserver for Metrics {
+    fn committed(&self, duration: Duration, commits: usize) {
+        self.store_committed(duration, commits);
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,80 @@
+//! The command line. One file per subcommand; flags say where the process lives, all policy is in the resources.
+
+mod audit;
+mod certificates;
+mod offline;
+pub(crate) mod output;
+mod requests;
+mod sealing;
+mod standalone;
+mod status;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Chancery's enrollment server: certificates for devices and workloads.
+#[derive(Debug, Parser)]
+#[command(name = "chancery-server", version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves what a folder of YAML says, with SQLite, on this machine alone.
+    Standalone(standalone::StandaloneArgs),
+    /// Says how a standalone server on this machine is doing.
+    Status(status::StatusArgs),
+    /// Pending requests: lists them, and decides on them.
+    #[command(subcommand)]
+    Requests(requests::RequestsCommand),
+    /// Issued certificates: lists them, shows one, revokes one.
+    #[command(subcommand)]
+    Certificates(certificates::CertificatesCommand),
+    /// The audit trail: verifies it, signs a checkpoint, exports it.
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+    /// The key that seals secrets at rest.
+    #[command(subcommand)]
+    Sealing(sealing::SealingCommand),
+}
+
+/// The data folder of a standalone server, which may be running.
+#[derive(Clone, Debug, Args)]
+struct DataArgs {
+    /// The data folder of the standalone server.
+    #[arg(long, env = "CHANCERY_DATA", value_name = "DIR")]
+    data: PathBuf,
+    /// The file with the sealing keys, if they are not in the data folder.
+    #[arg(long, env = "CHANCERY_SEALING_KEY_FILE", value_name = "FILE")]
+    sealing_key_file: Option<PathBuf>,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
+}
+
+impl Cli {
+    /// Runs the subcommand to its end.
+    ///
+    /// # Errors
+    /// What a person should read; the process then ends with status 1.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Standalone(args) => args.run(),
+            Command::Status(args) => args.run(),
+            Command::Requests(command) => command.run(),
+            Command::Certificates(command) => command.run(),
+            Command::Audit(command) => command.run(),
+            Command::Sealing(command) => command.run(),
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! `chancery-server sealing`: replaces the key that seals secrets at rest.
+
+use std::fs;
+
+use anyhow::{Context as _, ensure};
+use clap::{Args, Subcommand};
+use issuance::{
+    audit::{Action, Actor, AuditEvent, AuditOutcome},
+    sealing::SealingKeys,
+    store::{Commit, Expect, SealedRow, Write},
+};
+
+use super::{
+    DataArgs,
+    offline::{Offline, operator, with_store},
+    output,
+};
+use crate::standalone::data::{read_if_there, read_secret, write_private};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum SealingCommand {
+    /// Makes a new sealing key, seals everything with it, and forgets the old one. The server must be stopped.
+    Rotate(RotateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct RotateArgs {
+    #[command(flatten)]
+    data: DataArgs,
+}
+
+impl SealingCommand {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Rotate(args) => with_store(&args.data.clone(), async |offline| rotate(&offline, &args.data).await),
+        }
+    }
+}
+
+/// Each step can be repeated: until the last, the file holds both keys, and either opens what it sealed.
+async fn rotate(offline: &Offline, args: &DataArgs) -> anyhow::Result<()> {
+    let _lock = offline.folder.lock().context("stop the server first")?;
+    let path = args.sealing_key_file.clone().unwrap_or_else(|| offline.folder.sealing_key());
+    ensure!(
+        path.exists(),
+        "the sealing key is not in a file; put the new key before the old one where it is kept, start the server once, then remove the old one"
+    );
+    let old = read_secret(&path)?;
+    let new = SealingKeys::generate_line()?;
+    write_private(&path, format!("{}\n{}", *new, *old).as_bytes())?;
+    let keys = SealingKeys::parse(&read_secret(&path)?)?;
+    let resealed = reseal_rows(offline, &keys).await? + reseal_files(offline, &keys)?;
+    write_private(&path, new.as_bytes())?;
+    let now = offline.engine.clock().now();
+    let mut event = AuditEvent::new(
+        now,
+        Action::SealingKeyRotated,
+        AuditOutcome::Done,
+        Actor::Operator { name: operator() },
+    );
+    event.count = Some(resealed);
+    let commit = Commit { audit: vec![event], ..Commit::default() };
+    offline.engine.store().commit(commit).await??;
+    output::line(format_args!("{resealed} secrets are sealed with the new key in {}", path.display()))?;
+    Ok(())
+}
+
+async fn reseal_rows(offline: &Offline, keys: &SealingKeys) -> anyhow::Result<u64> {
+    let mut count = 0;
+    for row in offline.engine.store().all_sealed().await? {
+        if keys.is_current(&row.sealed) {
+            continue;
+        }
+        let secret = keys.unseal(&row.name, &row.sealed)?;
+        let sealed = keys.seal(&row.name, &secret)?;
+        let commit = Commit {
+            expect: vec![Expect::SealedVersion { name: row.name.clone(), version: row.version }],
+            writes: vec![Write::PutSealed(Box::new(SealedRow { sealed, version: row.version + 1, ..row }))],
+            audit: Vec::new(),
+        };
+        offline.engine.store().commit(commit).await??;
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn reseal_files(offline: &Offline, keys: &SealingKeys) -> anyhow::Result<u64> {
+    let mut files = vec![(crate::standalone::CONFIGURATION_PURPOSE.to_owned(), offline.folder.configuration())];
+    if let Ok(entries) = fs::read_dir(offline.folder.authorities()) {
+        for entry in entries {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            files.push((crate::standalone::authority_purpose(&name), entry.path().join("key.sealed")));
+        }
+    }
+    let mut count = 0;
+    for (purpose, path) in files {
+        let Some(sealed) = read_if_there(&path)? else { continue };
+        if keys.is_current(&sealed) {
+            continue;
+        }
+        let secret = keys.unseal(&purpose, &sealed).with_context(|| path.display().to_string())?;
+        write_private(&path, &keys.seal(&purpose, &secret)?)?;
+        count += 1;
+    }
+    Ok(count)
+}

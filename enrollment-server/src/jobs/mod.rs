@@ -1,0 +1,17 @@
+//! Work that goes on beside requests: leased from the store, so that of many replicas one does it, and another when
+//! that one dies.
+//!
+//! | kind | when | what |
+//! | --- | --- | --- |
+//! | crl | before the last one ends; at once after a revocation | the next CRL of an authority |
+//! | checkpoint | every `audit.checkpointInterval`, and when the server stops | signs the heads of the audit streams |
+//! | sweep | every minute | pending requests that nobody decided on expire |
+//! | role | when a third of its life is left | renews the server's own TLS certificate |
+
+mod checkpoint;
+mod crl;
+mod runner;
+
+pub use checkpoint::{audit_key, write_checkpoint};
+pub use crl::ensure_crl_jobs;
+pub use runner::{Renewal, Runner};

@@ -1,0 +1,78 @@
+//! What relying parties fetch, plain and public, because every answer is signed.
+//!
+//! | path | answer | source |
+//! | --- | --- | --- |
+//! | `GET /pki/{key id}/crl` | the newest CRL, DER | RFC 5280 §4.2.1.13, RFC 2585 §4.2 |
+//! | `GET /pki/{key id}/certificate` | the authority's certificate, DER | RFC 5280 §4.2.2.1, RFC 2585 §4.1 |
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{Path, State},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE},
+};
+use issuance::{authority::Authority, identity::KeyId};
+
+use crate::{
+    metrics::{Operation, Protocol},
+    serving::App,
+    telemetry::TraceRequests,
+};
+
+/// Where an authority's CRL is, below the public base URL.
+pub fn crl_path(key_id: KeyId) -> String {
+    format!("/pki/{key_id}/crl")
+}
+
+/// Where an authority's certificate is, below the public base URL.
+pub fn certificate_path(key_id: KeyId) -> String {
+    format!("/pki/{key_id}/certificate")
+}
+
+/// The endpoints.
+pub fn router(app: Arc<App>) -> Router {
+    let traced = |operation| TraceRequests::new(&app.metrics, Protocol::Publication, operation);
+    Router::new()
+        .route("/pki/{key_id}/crl", get(crl).layer(traced(Operation::Crl)))
+        .route("/pki/{key_id}/certificate", get(certificate).layer(traced(Operation::CaIssuers)))
+        .with_state(app)
+}
+
+async fn crl(State(app): State<Arc<App>>, Path(key_id): Path<String>) -> Response {
+    let Some(authority) = authority(&app, &key_id) else { return unknown() };
+    match app.engine.store().latest_crl(authority.key_id()).await {
+        Ok(Some(row)) => {
+            let left = (row.next_update.unix() - app.engine.clock().now().unix()).max(0);
+            // A revocation is to be seen soon: caches ask again after five minutes at the latest.
+            let cache = format!("public, max-age={}", left.min(300));
+            let headers = [(CONTENT_TYPE, "application/pkix-crl".to_owned()), (CACHE_CONTROL, cache)];
+            (headers, row.der).into_response()
+        }
+        Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, "the first CRL is being made\n").into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the CRL cannot be read");
+            (StatusCode::SERVICE_UNAVAILABLE, "the CRL cannot be read at the moment\n").into_response()
+        }
+    }
+}
+
+async fn certificate(State(app): State<Arc<App>>, Path(key_id): Path<String>) -> Response {
+    let Some(authority) = authority(&app, &key_id) else { return unknown() };
+    let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/pkix-cert"))];
+    (headers, authority.certificate.der().to_vec()).into_response()
+}
+
+fn authority(app: &App, key_id: &str) -> Option<Arc<Authority>> {
+    let key_id = key_id.parse().ok()?;
+    app.serving().office.authority_by_key(key_id).cloned()
+}
+
+fn unknown() -> Response {
+    (StatusCode::NOT_FOUND, "no authority of this key identifier is published here\n").into_response()
+}

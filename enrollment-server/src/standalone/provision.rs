@@ -1,0 +1,138 @@
+//! Makes what is declared and does not exist: keys and certificates of authorities.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use issuance::{
+    Engine,
+    authority::{Authority, CrlSettings, PublicationUrls, key_identifier},
+    ceremony::AuthorityTemplate,
+    identity::ResourceName,
+};
+use pki::certificate::Certificate;
+use resolve::{AuthorityIssuer, AuthorityWant, Observed, ObservedAuthority, Resolution, Resources, Want, resolve};
+
+use super::keys::{AuthorityFiles, AuthorityStore};
+use crate::publish;
+
+/// What exists of each authority, by name.
+pub(super) type Authorities = BTreeMap<ResourceName, AuthorityFiles>;
+
+/// Fulfils wants.
+#[derive(Clone, Debug)]
+pub(super) struct Provisioner {
+    pub(super) keys: Arc<AuthorityStore>,
+    pub(super) engine: Engine,
+}
+
+impl Provisioner {
+    /// Resolves and makes what is wanted, parents first, until nothing is wanted that can be made.
+    pub(super) async fn settle(&self, resources: &Resources) -> anyhow::Result<(Resolution, Authorities)> {
+        let mut existing = self.keys.read_all()?;
+        let mut failed = BTreeSet::new();
+        loop {
+            let resolution = resolve(resources, &self.observe(&existing), None);
+            let base = resolution.compiled.as_ref().and_then(|compiled| compiled.server.public_base_url.clone());
+            let mut made = false;
+            for want in &resolution.wants {
+                if failed.contains(want.name()) {
+                    continue;
+                }
+                match self.fulfil(want, &existing, base.as_deref()).await {
+                    Ok(files) => {
+                        tracing::info!(authority = %want.name(), "authority created");
+                        existing.insert(want.name().clone(), files);
+                        made = true;
+                    }
+                    Err(error) => {
+                        tracing::error!(authority = %want.name(), error = format!("{error:#}"), "authority could not be created");
+                        failed.insert(want.name().clone());
+                    }
+                }
+            }
+            if !made {
+                return Ok((resolution, existing));
+            }
+        }
+    }
+
+    fn observe(&self, existing: &Authorities) -> Observed {
+        let mut observed = Observed::nothing(self.engine.clock().now());
+        for (name, files) in existing {
+            if let Some(certificate) = files.chain.first() {
+                let authority = ObservedAuthority { certificate: certificate.clone(), chain: files.chain.clone() };
+                observed.authorities.insert(name.clone(), authority);
+            }
+        }
+        observed
+    }
+
+    async fn fulfil(&self, want: &Want, existing: &Authorities, base: Option<&str>) -> anyhow::Result<AuthorityFiles> {
+        let files = match want {
+            Want::Authority(want) => self.create(want, existing, base).await?,
+            Want::ImportAuthority(want) => {
+                let signer = self.keys.import(&want.name, &want.key)?;
+                anyhow::ensure!(
+                    signer.public_key().spki_der() == want.certificate.public_key().spki_der(),
+                    "the key in Secret {} is not the certificate's",
+                    want.secret
+                );
+                AuthorityFiles { signer, chain: want.chain.clone() }
+            }
+        };
+        self.keys.write_chain(want.name(), &files.chain)?;
+        Ok(files)
+    }
+
+    async fn create(
+        &self,
+        want: &AuthorityWant,
+        existing: &Authorities,
+        base: Option<&str>,
+    ) -> anyhow::Result<AuthorityFiles> {
+        // RSA takes seconds: not on a thread that serves.
+        let (keys, name, algorithm) = (self.keys.clone(), want.name.clone(), want.key);
+        let signer = tokio::task::spawn_blocking(move || keys.generate(&name, algorithm)).await??;
+        let wanted = &want.certificate;
+        let template = AuthorityTemplate {
+            name: want.name.clone(),
+            subject: wanted.subject_name.clone(),
+            validity: wanted.validity,
+            path_length: wanted.path_length,
+            name_constraints: wanted.name_constraints.clone(),
+        };
+        let chain = match &wanted.issuer {
+            AuthorityIssuer::SelfSigned => vec![self.engine.create_root(&template, &signer).await?],
+            AuthorityIssuer::Authority(parent) => {
+                let files = existing.get(parent).with_context(|| format!("its parent {parent} does not exist"))?;
+                // What it publishes matters here, how often does not.
+                let crl = CrlSettings { validity: Duration::ZERO, renew_before: Duration::ZERO };
+                let parent = runtime_authority(parent, files, crl, base)?;
+                let der = self.engine.create_intermediate(&template, signer.public_key(), &parent).await?;
+                std::iter::once(der).chain(files.chain.iter().cloned()).collect()
+            }
+        };
+        Ok(AuthorityFiles { signer, chain })
+    }
+}
+
+/// The authority as the engine uses it.
+pub(super) fn runtime_authority(
+    name: &ResourceName,
+    files: &AuthorityFiles,
+    crl: CrlSettings,
+    base: Option<&str>,
+) -> anyhow::Result<Authority> {
+    let der = files.chain.first().with_context(|| format!("authority {name} has no certificate"))?;
+    let certificate = Certificate::from_der(der).with_context(|| format!("the certificate of authority {name}"))?;
+    let key_id = key_identifier(&certificate);
+    let urls = PublicationUrls {
+        crl: base.map(|base| format!("{base}{}", publish::crl_path(key_id))),
+        certificate: base.map(|base| format!("{base}{}", publish::certificate_path(key_id))),
+    };
+    Ok(Authority::new(name.clone(), certificate, files.chain.clone(), files.signer.clone(), crl, &urls)?)
+}
