@@ -24,6 +24,11 @@ pub(crate) const GO: Package = Package { program: "go", debian: "golang-go" };
 /// The C compiler that estclient's PKCS#11 support needs.
 pub(crate) const CC: Package = Package { program: "cc", debian: "gcc libc6-dev" };
 
+/// The C++ compiler that the fuzzing engine is built with.
+pub(crate) const CXX: Package = Package { program: "c++", debian: "g++" };
+/// Gets the nightly compiler that fuzz targets are built with.
+pub(crate) const RUSTUP: Package = Package { program: "rustup", debian: "rustup" };
+
 /// Pinned, so that a new release cannot change what this commit is judged by.
 const CARGO_DENY_VERSION: &str = "0.20.2";
 

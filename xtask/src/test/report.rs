@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use super::steps;
+use crate::packages::{self, Package};
 use crate::shell;
 
 /// How many single tests ran.
@@ -55,22 +55,21 @@ impl Report {
         self.steps.push((name, Outcome::Skipped(why.to_owned())));
     }
 
-    /// Builds the peer programs and answers the names of those that are not to be had. Under CI that is a failure;
-    /// elsewhere what needs them is skipped, and said so.
-    pub(super) fn peers(&mut self) -> Vec<&'static str> {
-        if shell::in_ci() {
-            self.step("peer programs", |_| steps::peers());
-            return Vec::new();
-        }
-        let unavailable = steps::peer_prerequisites().err();
-        match unavailable {
-            None => {
-                self.step("peer programs", |_| steps::peers());
-                Vec::new()
+    /// Runs one step if what it needs can be had, and answers whether it ran. Under CI it always runs, and fails.
+    pub(super) fn step_with(
+        &mut self,
+        name: &'static str,
+        prerequisites: &[Package],
+        work: impl FnOnce(&mut Tally) -> Result<()>,
+    ) -> bool {
+        match packages::install(prerequisites) {
+            Err(error) if !shell::in_ci() => {
+                self.skip(name, &format!("{error:#}"));
+                false
             }
-            Some(error) => {
-                self.skip("peer programs and the tests with them", &format!("{error:#}"));
-                vec!["estclient", "estclient-tls12", "zlint"]
+            result => {
+                self.step(name, |tally| result.and_then(|()| work(tally)));
+                true
             }
         }
     }

@@ -5,7 +5,7 @@ use chancery_tests::server;
 
 use super::report::Tally;
 use crate::cargo::cargo;
-use crate::packages::{self, CC, CURL, GO, OPENSSL};
+use crate::packages::{self, CURL, OPENSSL};
 use crate::{fuzz, generate, peers, shell};
 
 /// Long enough that every seed runs, short enough for each push.
@@ -35,12 +35,7 @@ pub(super) fn crates(tally: &mut Tally) -> Result<()> {
     tally.cargo_test(&mut cargo(&["test", "--workspace", "--exclude", "chancery-tests", "--no-fail-fast"]))
 }
 
-pub(super) fn peer_prerequisites() -> Result<()> {
-    packages::install(&[GO, CC])
-}
-
-pub(super) fn peers() -> Result<()> {
-    peer_prerequisites()?;
+pub(super) fn peers(_: &mut Tally) -> Result<()> {
     peers::build()?;
     peers::check()?;
     peers::vet(&shell::repository().join("tests/bench"))
