@@ -11,8 +11,12 @@ use crate::{fuzz, generate, peers, shell};
 /// Long enough that every seed runs, short enough for each push.
 const FUZZ_SECONDS: u32 = 5;
 
+/// The workspace, and the two programs that have one of their own.
 pub(super) fn formatting(_: &mut Tally) -> Result<()> {
-    shell::run(&mut cargo(&["fmt", "--all", "--check"]))
+    for manifest in ["Cargo.toml", "fuzz/Cargo.toml", "tests/bench/tlsfloor/Cargo.toml"] {
+        shell::run(&mut cargo(&["fmt", "--all", "--check", "--manifest-path", manifest]))?;
+    }
+    Ok(())
 }
 
 pub(super) fn lints(_: &mut Tally) -> Result<()> {

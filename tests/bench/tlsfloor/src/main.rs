@@ -35,7 +35,9 @@ fn main() -> Result<()> {
             std::thread::spawn(move || work(&listener, &config))
         })
         .collect();
-    workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
+    workers
+        .into_iter()
+        .try_for_each(|worker| worker.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
 }
 
 fn work(listener: &TcpListener, config: &Arc<ServerConfig>) -> Result<()> {
@@ -79,7 +81,9 @@ fn read_request(tls: &mut impl Read, received: &mut Vec<u8>) -> Result<Option<us
         match tls.read(&mut chunk) {
             Ok(0) => return Ok(None),
             Ok(read) => received.extend_from_slice(&chunk[..read]),
-            Err(error) if received.is_empty() && error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+            Err(error) if received.is_empty() && error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         }
     }
