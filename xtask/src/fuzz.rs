@@ -5,8 +5,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
-use chancery_tests::program::cache_directory;
+use anyhow::{Context, Result, bail, ensure};
+use chancery_tests::program::{self, cache_directory};
 
 use crate::cargo::cargo_of;
 use crate::shell;
