@@ -1,1 +1,180 @@
+//! Resources → compiled configuration, conditions and *wants*. Pure: no clock, no files, no cluster, so that the operator and
+//! the standalone server decide the same.
+//!
+//! ```text
+//! Resources ┐            ┌─► Compiled    what one server needs, every reference followed
+//!           ├─ resolve ──┼─► statuses    what is wrong with which resource, and why
+//! Observed  ┘            └─► wants       keys and certificates that are still to be made, parents first
+//! ```
+//!
+//! A caller resolves, fulfils the wants, and resolves again until there are none. Only what exists is compiled: a profile
+//! appears once its authority has a certificate, its methods with it.
+//!
+//! **A resource that does not resolve takes nothing else down** but what refers to it. What one resource alone can say is
+//! checked by its schema and rules (`crds`) before it gets here; what would be dangerous if that were skipped is checked again.
+//!
+//! | file | decides |
+//! | --- | --- |
+//! | `resources.rs` | which resources there are; references, names, grants |
+//! | `authority/` | sources, parents, path length, name constraints, imports |
+//! | `profile/` | the policy, with presets filled in |
+//! | `method.rs` | grants, protocols, strength of authentication |
+//! | `credential.rs` | owners, values |
+//! | `server.rs` | which server, default method, labels, TLS certificate |
 
+mod authority;
+mod compiled;
+mod credential;
+mod encoding;
+mod method;
+mod observed;
+mod profile;
+mod resources;
+mod server;
+mod status;
+mod want;
+
+use crds::{Kind, conditions::Reason};
+use issuance::identity::ResourceName;
+
+use crate::{
+    authority::Authority,
+    method::Method,
+    profile::ResolvedProfile,
+    resources::{ByName, Index, Judged},
+    server::Server,
+    status::{IssuedState, Problem},
+};
+
+pub use crate::{
+    compiled::*,
+    observed::{Observed, ObservedAuthority},
+    resources::{DEFAULT_NAMESPACE, Resources, resource_name},
+    server::implied_server_name,
+    status::{ResourceStatus, StatusCondition},
+    want::*,
+};
+
+/// What resolving gives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Resolution {
+    /// None: which server this is for is not decided, or there is no such server; the last good configuration stays in force.
+    pub compiled: Option<Compiled>,
+    /// One for every resource, by kind and name, those of other servers included.
+    pub statuses: Vec<ResourceStatus>,
+    /// For the authorities of this server.
+    pub wants: Vec<Want>,
+}
+
+impl Resolution {
+    /// The status of one resource.
+    pub fn status(&self, kind: Kind, name: &ResourceName) -> Option<&ResourceStatus> {
+        self.statuses.iter().find(|status| status.kind == kind && status.name == *name)
+    }
+}
+
+/// Resolves everything for one server: `server`, or else the only one there is, or else, where none is declared, one
+/// named [`implied_server_name`] with every default.
+pub fn resolve(resources: &Resources, observed: &Observed, server: Option<&ResourceName>) -> Resolution {
+    let index = Index::new(resources);
+    let authorities = authority::judge_all(&index, observed);
+    let profiles = profile::judge_all(&index, &authorities);
+    let methods = method::judge_all(&index, &authorities, &profiles);
+    let credentials = credential::judge_all(&index, &methods);
+    let mut servers = server::judge_all(&index, &authorities, &methods);
+
+    let chosen = server::choose(&index, server);
+    if chosen.is_none() && server.is_none() {
+        for server in servers.values_mut().flatten() {
+            server.problems.push(Problem::new(
+                Reason::ServerMismatch,
+                "metadata.name",
+                "there are several EnrollmentServers and none was chosen",
+            ));
+        }
+    }
+    let world = World { authorities, profiles, methods, credentials };
+    let compiled = chosen
+        .as_ref()
+        .and_then(|chosen| servers.get(chosen))
+        .and_then(|server| server.as_ref().ok())
+        .map(|server| world.compile(server));
+    let wants =
+        chosen.as_ref().map(|chosen| authority::wants(&world.authorities, chosen)).unwrap_or_default();
+    let statuses = world.statuses(&index, &servers);
+    Resolution { compiled, statuses, wants }
+}
+
+/// Everything that was judged, but for servers.
+struct World<'a> {
+    authorities: Judged<Authority<'a>>,
+    profiles: Judged<ResolvedProfile<'a>>,
+    methods: Judged<Method>,
+    credentials: Judged<CompiledCredential>,
+}
+
+impl World<'_> {
+    fn compile(&self, server: &Server) -> Compiled {
+        let methods: Vec<CompiledMethod> = accepted(&self.methods)
+            .filter(|method| method.is_served_by(&server.compiled.name))
+            .map(|method| method.compiled.clone())
+            .collect();
+        let is_served = |name: &ResourceName| methods.iter().any(|method| method.name == *name);
+        let mut compiled = server.compiled.clone();
+        compiled.default_method = compiled.default_method.filter(is_served);
+        compiled.labels.retain(|_, method| is_served(method));
+        let profiles = accepted(&self.profiles)
+            .filter(|profile| profile.is_served_by(&server.compiled.name, &self.authorities))
+            .map(|profile| profile.policy.clone())
+            .collect();
+        let authorities = accepted(&self.authorities)
+            .filter(|authority| authority.server == server.compiled.name)
+            .filter_map(Authority::compiled)
+            .collect();
+        let credentials =
+            accepted(&self.credentials).filter(|credential| is_served(&credential.method)).cloned().collect();
+        Compiled { format: FORMAT, server: compiled, authorities, profiles, methods, credentials }
+    }
+
+    fn statuses(&self, index: &Index<'_>, servers: &Judged<Server>) -> Vec<ResourceStatus> {
+        let mut statuses = Vec::new();
+        say(&mut statuses, Kind::CertificateAuthority, &index.authorities, &self.authorities, |authority| {
+            Some(authority.issued.clone())
+        });
+        say(&mut statuses, Kind::CertificateProfile, &index.profiles, &self.profiles, |_| None);
+        say(&mut statuses, Kind::EnrollmentMethod, &index.methods, &self.methods, |_| None);
+        say(&mut statuses, Kind::EnrollmentCredential, &index.credentials, &self.credentials, |_| None);
+        for (name, found) in &index.servers {
+            let (kind, generation) = (Kind::EnrollmentServer, found.generation);
+            statuses.extend(servers.get(name).map(|judged| match judged {
+                // A server serves on with what is right of it, so that its problems are not its end.
+                Ok(server) if server.problems.is_empty() => {
+                    status::accepted(kind, name.clone(), generation, None)
+                }
+                Ok(server) => status::refused(kind, name.clone(), generation, &server.problems),
+                Err(problems) => status::refused(kind, name.clone(), generation, problems),
+            }));
+        }
+        statuses
+    }
+}
+
+fn accepted<N>(judged: &Judged<N>) -> impl Iterator<Item = &N> {
+    judged.values().filter_map(|node| node.as_ref().ok())
+}
+
+fn say<T, N>(
+    statuses: &mut Vec<ResourceStatus>,
+    kind: Kind,
+    indexed: &ByName<'_, T>,
+    judged: &Judged<N>,
+    issued: impl Fn(&N) -> Option<IssuedState>,
+) {
+    for (name, found) in indexed {
+        let generation = found.generation;
+        statuses.extend(judged.get(name).map(|judged| match judged {
+            Ok(node) => status::accepted(kind, name.clone(), generation, issued(node)),
+            Err(problems) => status::refused(kind, name.clone(), generation, problems),
+        }));
+    }
+}

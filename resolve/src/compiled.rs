@@ -1,0 +1,235 @@
+//! The compiled configuration: everything one server needs to know, with every reference followed and every default said.
+//!
+//! It is what the operator writes into a Secret, and what standalone hands over in memory. It holds secrets (values of
+//! credentials that a resource takes from a Secret, a TLS key), so it is kept where Secrets are kept, or sealed.
+//!
+//! Shapes change additively within a [`FORMAT`]. A program reads its own format and the one before, so that a server and an
+//! operator of neighbouring releases work together; it writes its own.
+
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+
+use crds::DeletionPolicy;
+use issuance::{
+    credential::CredentialState,
+    identity::{Owner, Protocol, ResourceName},
+    policy::{Profile, Strength},
+    secret::Secret,
+};
+use pki::time::Time;
+use serde::{Deserialize, Serialize};
+
+use crate::encoding::{base64_bytes, base64_list, base64_secret, seconds};
+
+/// The format that this program writes.
+pub const FORMAT: u32 = 1;
+
+/// The oldest format that this program reads.
+const OLDEST_FORMAT: u32 = if FORMAT > 1 { FORMAT - 1 } else { 1 };
+
+/// The configuration of one server. Lists are sorted by name: the same resources compile to the same bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Compiled {
+    pub format: u32,
+    pub server: CompiledServer,
+    /// Authorities that have their certificate; their keys are kept elsewhere, by name.
+    pub authorities: Vec<CompiledAuthority>,
+    /// Profiles whose authority is among `authorities`, and self-signed ones.
+    pub profiles: Vec<Profile>,
+    /// Methods whose profile is among `profiles`.
+    pub methods: Vec<CompiledMethod>,
+    /// Declared credentials whose method is among `methods`. Rows are made to agree with them.
+    pub credentials: Vec<CompiledCredential>,
+}
+
+/// Why bytes are not a configuration that this program reads.
+#[derive(Debug, thiserror::Error)]
+pub enum CompiledError {
+    #[error("the configuration has format {found}; this program reads {OLDEST_FORMAT} to {FORMAT}")]
+    Format { found: u64 },
+    /// The details would repeat text of the configuration, which may be a secret; only the place is kept.
+    #[error("the configuration cannot be read (line {line}, column {column})")]
+    Malformed { line: usize, column: usize },
+    #[error("the configuration cannot be written")]
+    Write(#[source] serde_json::Error),
+}
+
+impl Compiled {
+    /// Reads what [`to_json`](Self::to_json) of this release or the one before wrote.
+    ///
+    /// # Errors
+    /// [`CompiledError::Format`] for any other format, whatever else is in it.
+    pub fn from_json(json: &[u8]) -> Result<Self, CompiledError> {
+        #[derive(Deserialize)]
+        struct Envelope {
+            format: u64,
+        }
+        let malformed = |error: serde_json::Error| CompiledError::Malformed {
+            line: error.line(),
+            column: error.column(),
+        };
+        let Envelope { format } = serde_json::from_slice(json).map_err(malformed)?;
+        if !(u64::from(OLDEST_FORMAT)..=u64::from(FORMAT)).contains(&format) {
+            return Err(CompiledError::Format { found: format });
+        }
+        serde_json::from_slice(json).map_err(malformed)
+    }
+
+    /// One line of JSON; the same configuration gives the same bytes.
+    ///
+    /// # Errors
+    /// [`CompiledError::Write`], which no value of these types causes.
+    pub fn to_json(&self) -> Result<Vec<u8>, CompiledError> {
+        serde_json::to_vec(self).map_err(CompiledError::Write)
+    }
+}
+
+/// The server itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledServer {
+    pub name: ResourceName,
+    /// `http://…` without a slash at the end, baked into certificates; none: they carry no URLs.
+    pub public_base_url: Option<String>,
+    /// `https://…` without a slash at the end, for the URLs that are handed out; none: the listen address.
+    pub enrollment_base_url: Option<String>,
+    /// The method that answers where a URL has no label; always among `Compiled::methods`.
+    pub default_method: Option<ResourceName>,
+    /// Short labels; their methods are always among `Compiled::methods`. `namespace.name` works beside them.
+    pub labels: BTreeMap<String, ResourceName>,
+    /// None: nothing can issue a certificate yet, or the server's conditions say what is wrong.
+    pub tls: Option<CompiledTls>,
+    pub limits: CompiledLimits,
+    #[serde(with = "seconds")]
+    pub checkpoint_interval: Duration,
+}
+
+/// The TLS certificate of the enrollment listener.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum CompiledTls {
+    /// The server makes the key and has this authority, one of `Compiled::authorities`, issue.
+    Authority {
+        authority: ResourceName,
+        dns_names: Vec<String>,
+        ip_addresses: Vec<IpAddr>,
+        #[serde(with = "seconds")]
+        validity: Duration,
+    },
+    /// Taken as it is from a Secret.
+    Secret {
+        secret: ResourceName,
+        /// DER: the server's certificate first, then those above it.
+        #[serde(with = "base64_list")]
+        certificates: Vec<Vec<u8>>,
+        /// PKCS#8 DER.
+        #[serde(with = "base64_secret")]
+        key: Secret,
+    },
+}
+
+/// What a single peer, and all of them together, may take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledLimits {
+    pub header_bytes: u32,
+    pub body_bytes: u32,
+    #[serde(with = "seconds")]
+    pub header_timeout: Duration,
+    #[serde(with = "seconds")]
+    pub read_timeout: Duration,
+    #[serde(with = "seconds")]
+    pub handshake_timeout: Duration,
+    pub connections: u32,
+    pub requests_in_flight: u32,
+    /// None: switched off.
+    pub failed_authentications: Option<CompiledFailureLimit>,
+}
+
+/// How many failed authentications one address may have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledFailureLimit {
+    pub per_address: u32,
+    #[serde(with = "seconds")]
+    pub window: Duration,
+}
+
+/// An authority with its certificate.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledAuthority {
+    pub name: ResourceName,
+    /// DER.
+    #[serde(with = "base64_bytes")]
+    pub certificate: Vec<u8>,
+    /// DER, from its own certificate upwards to the root; for a root, itself alone.
+    #[serde(with = "base64_list")]
+    pub chain: Vec<Vec<u8>>,
+    pub crl: CompiledCrl,
+    pub deletion_policy: DeletionPolicy,
+}
+
+/// How an authority's revocation lists are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledCrl {
+    #[serde(with = "seconds")]
+    pub validity: Duration,
+    /// Shorter than `validity`.
+    #[serde(with = "seconds")]
+    pub renew_before: Duration,
+}
+
+/// A way to ask for certificates of one profile.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledMethod {
+    pub name: ResourceName,
+    pub profile: ResourceName,
+    pub protocol: Protocol,
+    /// `namespace.name`, its own label in URLs; [`CompiledServer::labels`] has the short ones.
+    pub label: String,
+    /// The least a caller must show: what the method itself asks for, or its profile where that is more.
+    pub minimum: Strength,
+    /// What a caller whose request waits is told to wait.
+    #[serde(with = "seconds")]
+    pub retry_after: Duration,
+    pub settings: MethodSettings,
+}
+
+/// What only one protocol has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum MethodSettings {
+    Est {},
+}
+
+/// A credential that a resource declares.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledCredential {
+    /// Of the resource; the row carries it too.
+    pub name: ResourceName,
+    pub method: ResourceName,
+    pub protocol: Protocol,
+    /// None: a secret of the method, accepted with any user name.
+    pub username: Option<String>,
+    pub owner: Owner,
+    pub expires_at: Option<Time>,
+    pub maximum_uses: Option<u64>,
+    pub state: CredentialState,
+    /// A row made for a lower one gets a new value.
+    pub regeneration: u64,
+    pub value: CredentialValue,
+}
+
+/// Where the value of a credential comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum CredentialValue {
+    /// Made by whoever fulfils it, and written to this Secret (standalone: a file of that name).
+    Generate { write_to: ResourceName },
+    /// Taken from a Secret; a value that changed there replaces the old one.
+    Given(#[serde(with = "base64_secret")] Secret),
+}

@@ -1,0 +1,64 @@
+//! How the compiled configuration writes what JSON has no type for: each module is for `#[serde(with = …)]`.
+
+/// Durations as whole seconds.
+pub(crate) mod seconds {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(duration.as_secs())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        Ok(Duration::from_secs(u64::deserialize(deserializer)?))
+    }
+}
+
+/// Bytes as Base64 (RFC 4648 §4).
+pub(crate) mod base64_bytes {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(bytes))
+    }
+
+    /// The text is not repeated in the error: it may be a secret.
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(text).map_err(|_| D::Error::custom("not Base64"))
+    }
+}
+
+/// A list of bytes, each as Base64.
+pub(crate) mod base64_list {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
+
+    pub(crate) fn serialize<S: Serializer>(list: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(list.iter().map(|bytes| STANDARD.encode(bytes)))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<u8>>, D::Error> {
+        let texts = Vec::<String>::deserialize(deserializer)?;
+        let decode = |text: &String| STANDARD.decode(text).map_err(|_| D::Error::custom("not Base64"));
+        texts.iter().map(decode).collect()
+    }
+}
+
+/// A secret as Base64. What holds one is itself kept in a Secret, or sealed.
+pub(crate) mod base64_secret {
+    use issuance::secret::Secret;
+    use serde::{Deserializer, Serializer};
+
+    use super::base64_bytes;
+
+    pub(crate) fn serialize<S: Serializer>(secret: &Secret, serializer: S) -> Result<S::Ok, S::Error> {
+        base64_bytes::serialize(secret.expose(), serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Secret, D::Error> {
+        base64_bytes::deserialize(deserializer).map(Secret::new)
+    }
+}

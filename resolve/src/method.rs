@@ -1,0 +1,169 @@
+//! EnrollmentMethods: which profile, over which protocol, asking for how much.
+
+use crds::{EnrollmentMethodSpec, EstAuthentication, Kind, MethodProtocol, conditions::Reason};
+use issuance::{identity::ResourceName, policy::Strength};
+
+use crate::{
+    authority::Authority,
+    compiled::{CompiledMethod, MethodSettings},
+    profile::{self, ResolvedProfile},
+    resources::{Index, Judged, follow},
+    server,
+    status::{Problem, Problems},
+};
+
+const PROFILE_REF: &str = "spec.profileRef";
+
+/// A method that is accepted.
+#[derive(Debug)]
+pub(crate) struct Method {
+    pub(crate) compiled: CompiledMethod,
+    /// The server that answers.
+    pub(crate) server: ResourceName,
+    /// The authority of its profile; none: self-signed.
+    pub(crate) authority: Option<ResourceName>,
+    /// Whether its profile can be issued by.
+    has_certificate: bool,
+}
+
+impl Method {
+    pub(crate) fn is_served_by(&self, server: &ResourceName) -> bool {
+        self.server == *server && self.has_certificate
+    }
+}
+
+pub(crate) fn judge_all<'a>(
+    index: &Index<'a>,
+    authorities: &Judged<Authority<'a>>,
+    profiles: &Judged<ResolvedProfile<'a>>,
+) -> Judged<Method> {
+    let mut judged = Judged::new();
+    for (name, found) in &index.methods {
+        let outcome = match &found.resource {
+            Ok(resource) => judge(index, authorities, profiles, name, &resource.spec),
+            Err(problem) => Err(problem.clone().into()),
+        };
+        judged.insert(name.clone(), outcome);
+    }
+    judged
+}
+
+fn judge(
+    index: &Index<'_>,
+    authorities: &Judged<Authority<'_>>,
+    profiles: &Judged<ResolvedProfile<'_>>,
+    name: &ResourceName,
+    spec: &EnrollmentMethodSpec,
+) -> Result<Method, Problems> {
+    let mut problems = Problems::default();
+    let Some(protocol) = spec.protocol() else {
+        problems.invalid("spec", "give exactly one protocol");
+        return Err(problems);
+    };
+    let (retry_after, settings) = match protocol {
+        MethodProtocol::Est(est) => {
+            if est.pending_retry_after.seconds() == 0 {
+                problems.invalid("spec.est.pendingRetryAfter", "must be longer than zero");
+            }
+            (est.pending_retry_after.as_std(), MethodSettings::Est {})
+        }
+    };
+    let reference = &spec.profile_ref;
+    let target = ResourceName::new(reference.namespace_or(name.namespace()), &reference.name);
+    let profile = problems.note(attach(index, profiles, &target, name));
+    let minimum = profile.and_then(|profile| problems.note(minimum(&target, profile, protocol)));
+    let authority = profile
+        .and_then(|profile| profile.authority.as_ref())
+        .and_then(|authority| authorities.get(authority))
+        .and_then(|authority| authority.as_ref().ok());
+    let server = profile.and_then(|_| problems.note(answering(index, name, spec, authority)));
+    let method = minimum.zip(server).map(|(minimum, server)| Method {
+        compiled: CompiledMethod {
+            name: name.clone(),
+            profile: target.clone(),
+            protocol: profile::protocol(protocol.protocol()),
+            label: name.dotted(),
+            minimum,
+            retry_after,
+            settings,
+        },
+        server,
+        authority: authority.map(|authority| authority.name.clone()),
+        has_certificate: authority.is_none_or(Authority::has_certificate),
+    });
+    problems.or(method)
+}
+
+/// The profile, where a method of this namespace may be put on it.
+fn attach<'n, 'a>(
+    index: &Index<'_>,
+    profiles: &'n Judged<ResolvedProfile<'a>>,
+    target: &ResourceName,
+    name: &ResourceName,
+) -> Result<&'n ResolvedProfile<'a>, Problem> {
+    let profile = follow(profiles, Kind::CertificateProfile, PROFILE_REF, target)?;
+    if index.permits(profile.spec.grants.attach.as_ref(), target.namespace(), name.namespace()) {
+        return Ok(profile);
+    }
+    Err(Problem::new(
+        Reason::ReferenceNotPermitted,
+        PROFILE_REF,
+        format!("{target} does not list the namespace {} under grants.attach", name.namespace()),
+    ))
+}
+
+/// The least a caller must show, where the method can ask for that much.
+fn minimum(
+    target: &ResourceName,
+    profile: &ResolvedProfile<'_>,
+    protocol: MethodProtocol<'_>,
+) -> Result<Strength, Problem> {
+    let word = protocol.protocol();
+    let Some(asked) = profile.spec.minimum_authentication(word) else {
+        return Err(Problem::new(
+            Reason::ProtocolNotAllowed,
+            "spec",
+            format!("the profile {target} does not allow {word}"),
+        ));
+    };
+    let (least, most) = match protocol {
+        MethodProtocol::Est(est) => match est.authentication {
+            // The method's passphrase, or the password of one user: which of them counts is decided at each request.
+            EstAuthentication::Basic => (Strength::SharedSecret, Strength::PersonalSecret),
+        },
+    };
+    let wanted = profile::strength(asked);
+    if wanted > most {
+        return Err(Problem::new(
+            Reason::AuthenticationTooWeak,
+            format!("spec.{word}.authentication"),
+            format!("the profile {target} asks for {asked}, which this method cannot ask for"),
+        ));
+    }
+    Ok(least.max(wanted))
+}
+
+/// The server that answers: that of the profile's authority.
+fn answering(
+    index: &Index<'_>,
+    name: &ResourceName,
+    spec: &EnrollmentMethodSpec,
+    authority: Option<&Authority<'_>>,
+) -> Result<ResourceName, Problem> {
+    let Some(authority) = authority else {
+        return server::home(index, name, spec.server_ref.as_ref());
+    };
+    let Some(reference) = &spec.server_ref else { return Ok(authority.server.clone()) };
+    let named = server::home(index, name, Some(reference))?;
+    if named == authority.server {
+        return Ok(named);
+    }
+    Err(Problem::new(
+        Reason::ServerMismatch,
+        server::SERVER_REF,
+        format!(
+            "the authority of the profile, {}, belongs to the EnrollmentServer {}",
+            authority.name, authority.server
+        ),
+    ))
+}
