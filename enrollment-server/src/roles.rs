@@ -9,8 +9,8 @@ use issuance::{
     policy::{
         Approval, BasicConstraintsPolicy, CommonNameUse, DnsRule, ExtendedKeyUsagePolicy, Inclusion, IpRule,
         IssuerChoice, KeyUsagePolicy, KeysPolicy, NameRule, Oid, Permission, Presence, Profile, ProtocolRule,
-        PublishPolicy, Request, RequestExtensionsPolicy, Strength, SubjectAltNamesPolicy, SubjectPolicy, Unlisted,
-        UsageMode, ValidityPolicy,
+        PublishPolicy, Request, RequestExtensionsPolicy, Strength, SubjectAltNamesPolicy, SubjectPolicy,
+        Unlisted, UsageMode, ValidityPolicy,
     },
     ports::Signer as _,
     request::{Asked, AskedKey, AskedValidity},
@@ -81,7 +81,12 @@ pub async fn tls_certificate(
             name: name.clone(),
             version: version + 1,
             sealed: sealing.seal(&name, &certificate.key)?,
-            public: certificate.chain.iter().map(|der| pem::encode("CERTIFICATE", der)).collect::<String>().into_bytes(),
+            public: certificate
+                .chain
+                .iter()
+                .map(|der| pem::encode("CERTIFICATE", der))
+                .collect::<String>()
+                .into_bytes(),
         };
         let commit = Commit {
             expect: vec![Expect::SealedVersion { name: name.clone(), version }],
@@ -117,14 +122,22 @@ fn names_of(role: &TlsRole) -> Vec<GeneralName> {
     dns.chain(role.ip_addresses.iter().copied().map(GeneralName::Ip)).collect()
 }
 
-async fn issue(engine: &Engine, authority: &Arc<Authority>, role: &TlsRole) -> Result<RoleCertificate, Error> {
-    let signer = SoftwareSigner::generate(KeyAlgorithm::EcdsaP256).map_err(|error| Error::Internal(error.to_string()))?;
+async fn issue(
+    engine: &Engine,
+    authority: &Arc<Authority>,
+    role: &TlsRole,
+) -> Result<RoleCertificate, Error> {
+    let signer = SoftwareSigner::generate(KeyAlgorithm::EcdsaP256)
+        .map_err(|error| Error::Internal(error.to_string()))?;
     let key = signer.to_pkcs8().map_err(|error| Error::Internal(error.to_string()))?;
     let method = Arc::new(Method {
         name: role.server.clone(),
         protocol: Protocol::Internal,
         minimum: Strength::CertificateAndSecret,
-        profile: Arc::new(IssuingProfile { policy: tls_policy(role, authority), authority: Some(authority.clone()) }),
+        profile: Arc::new(IssuingProfile {
+            policy: tls_policy(role, &authority.name),
+            authority: Some(authority.clone()),
+        }),
         retry_after: Duration::ZERO,
     });
     let common_name = format!("{} enrollment server", role.server.name());
@@ -145,17 +158,18 @@ async fn issue(engine: &Engine, authority: &Arc<Authority>, role: &TlsRole) -> R
         validity: AskedValidity::default(),
     };
     let issued = engine.issue_role(method, "tls", asked).await?;
-    let leaf = Certificate::from_der(&issued.certificate).map_err(|error| Error::Internal(error.to_string()))?;
+    let leaf =
+        Certificate::from_der(&issued.certificate).map_err(|error| Error::Internal(error.to_string()))?;
     // Clients have the root; sending it would only cost bytes (RFC 8446 §4.4.2).
     let above = authority.chain.iter().take(authority.chain.len().saturating_sub(1)).cloned();
     Ok(RoleCertificate { key, chain: std::iter::once(issued.certificate).chain(above).collect(), leaf })
 }
 
-fn tls_policy(role: &TlsRole, authority: &Authority) -> Profile {
+pub(crate) fn tls_policy(role: &TlsRole, authority: &ResourceName) -> Profile {
     let any = || NameRule { presence: Presence::Allowed, values: Vec::new(), patterns: Vec::new() };
     Profile {
         name: ResourceName::new(role.server.namespace(), format!("{}-tls", role.server.name())),
-        issuer: IssuerChoice::Authority(authority.name.clone()),
+        issuer: IssuerChoice::Authority(authority.clone()),
         subject: SubjectPolicy {
             attributes: vec![issuance::policy::AttributeRule {
                 kind: AttributeType::CommonName,
@@ -199,6 +213,9 @@ fn tls_policy(role: &TlsRole, authority: &Authority) -> Profile {
             minimum_authentication: Strength::CertificateAndSecret,
         }],
         certificate_policies: Vec::new(),
-        publish: PublishPolicy { crl_distribution_point: Inclusion::Include, authority_info_access: Inclusion::Include },
+        publish: PublishPolicy {
+            crl_distribution_point: Inclusion::Include,
+            authority_info_access: Inclusion::Include,
+        },
     }
 }

@@ -1,6 +1,11 @@
 //! What the server serves now, and what it serves it with.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc, time::{Duration, Instant}};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use arc_swap::ArcSwap;
 use issuance::{

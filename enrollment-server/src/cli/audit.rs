@@ -55,10 +55,12 @@ pub(super) struct ExportArgs {
 impl AuditCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Verify(args) => with_store(&args.data.clone(), async |offline| run_verify(&offline, &args).await),
-            Self::Checkpoint(args) => {
-                with_store(&args.data.clone(), async |offline| checkpoint(&offline, args.out.as_deref()).await)
+            Self::Verify(args) => {
+                with_store(&args.data.clone(), async |offline| run_verify(&offline, &args).await)
             }
+            Self::Checkpoint(args) => with_store(&args.data.clone(), async |offline| {
+                checkpoint(&offline, args.out.as_deref()).await
+            }),
             Self::Export(args) => with_store(&args.data, async |offline| export(&offline).await),
         }
     }

@@ -57,7 +57,9 @@ pub(super) struct RevokeArgs {
 impl CertificatesCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::List(args) => with_store(&args.data.clone(), async |offline| list(&offline, args.format).await),
+            Self::List(args) => {
+                with_store(&args.data.clone(), async |offline| list(&offline, args.format).await)
+            }
             Self::Show(args) => with_store(&args.data.clone(), async |offline| {
                 let row = find(&offline, &args.serial).await?;
                 match args.format {
@@ -65,7 +67,9 @@ impl CertificatesCommand {
                     Format::Json => output::json(&row),
                 }
             }),
-            Self::Revoke(args) => with_store(&args.data.clone(), async |offline| revoke(&offline, &args).await),
+            Self::Revoke(args) => {
+                with_store(&args.data.clone(), async |offline| revoke(&offline, &args).await)
+            }
         }
     }
 }

@@ -64,6 +64,7 @@ where
 
 /// Who works at the command line, for the audit trail.
 pub(super) fn operator() -> String {
-    let name = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".into());
+    let name =
+        std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).unwrap_or_else(|_| "unknown".into());
     format!("{name} (command line)")
 }

@@ -56,7 +56,8 @@ impl RequestsCommand {
 }
 
 async fn list(offline: &Offline, args: &ListArgs) -> anyhow::Result<()> {
-    let filter = RequestFilter { state: (!args.all).then_some(RequestState::Pending), ..RequestFilter::default() };
+    let filter =
+        RequestFilter { state: (!args.all).then_some(RequestState::Pending), ..RequestFilter::default() };
     let mut page = Page::first(PAGE);
     let mut shown: Vec<RequestRow> = Vec::new();
     loop {

@@ -32,7 +32,9 @@ pub(super) struct RotateArgs {
 impl SealingCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::Rotate(args) => with_store(&args.data.clone(), async |offline| rotate(&offline, &args.data).await),
+            Self::Rotate(args) => {
+                with_store(&args.data.clone(), async |offline| rotate(&offline, &args.data).await)
+            }
         }
     }
 }
@@ -85,7 +87,8 @@ async fn reseal_rows(offline: &Offline, keys: &SealingKeys) -> anyhow::Result<u6
 }
 
 fn reseal_files(offline: &Offline, keys: &SealingKeys) -> anyhow::Result<u64> {
-    let mut files = vec![(crate::standalone::CONFIGURATION_PURPOSE.to_owned(), offline.folder.configuration())];
+    let mut files =
+        vec![(crate::standalone::CONFIGURATION_PURPOSE.to_owned(), offline.folder.configuration())];
     if let Ok(entries) = fs::read_dir(offline.folder.authorities()) {
         for entry in entries {
             let entry = entry?;

@@ -35,7 +35,9 @@ impl StatusArgs {
         let readiness = if running { Some(probe(status.listeners.private)?) } else { None };
         let ready = readiness.as_ref().is_some_and(|detail| detail["ready"] == json!(true));
         match self.format {
-            Format::Json => output::json(&json!({"running": running, "status": status, "readiness": readiness}))?,
+            Format::Json => {
+                output::json(&json!({"running": running, "status": status, "readiness": readiness}))?
+            }
             Format::Text => print(&status, running, readiness.as_ref())?,
         }
         if !running {
@@ -57,10 +59,15 @@ fn print(status: &StatusFile, running: bool, readiness: Option<&Value>) -> anyho
         listeners.device, listeners.public, listeners.private
     ))?;
     if let Some(error) = &status.last_error {
-        output::line(format_args!("the folder was not taken; the last good configuration is in force: {error}"))?;
+        output::line(format_args!(
+            "the folder was not taken; the last good configuration is in force: {error}"
+        ))?;
     }
     for resource in &status.resources {
-        output::line(format_args!("{:8} {} {}  {}", resource.state, resource.kind, resource.name, resource.message))?;
+        output::line(format_args!(
+            "{:8} {} {}  {}",
+            resource.state, resource.kind, resource.name, resource.message
+        ))?;
     }
     for check in readiness.and_then(|detail| detail["checks"].as_array()).into_iter().flatten() {
         let mark = if check["ok"] == json!(true) { "ok" } else { "NOT OK" };
@@ -80,6 +87,7 @@ fn probe(private: SocketAddr) -> anyhow::Result<Value> {
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER).read_to_end(&mut answer)?;
     let text = String::from_utf8_lossy(&answer);
-    let body = text.split_once("\r\n\r\n").map(|(_, body)| body).context("the answer of /readyz is not HTTP")?;
+    let body =
+        text.split_once("\r\n\r\n").map(|(_, body)| body).context("the answer of /readyz is not HTTP")?;
     serde_json::from_str(body.trim()).context("the answer of /readyz is not JSON")
 }

@@ -49,7 +49,11 @@ pub async fn audit_key(store: &dyn Store, sealing: &SealingKeys) -> Result<Secre
 ///
 /// # Errors
 /// As [`audit_key`].
-pub async fn write_checkpoint(store: &dyn Store, sealing: &SealingKeys, now: Time) -> Result<Checkpoint, Error> {
+pub async fn write_checkpoint(
+    store: &dyn Store,
+    sealing: &SealingKeys,
+    now: Time,
+) -> Result<Checkpoint, Error> {
     let key = audit_key(store, sealing).await?;
     let mut heads = Vec::new();
     for stream in store.audit_streams().await? {
@@ -59,7 +63,8 @@ pub async fn write_checkpoint(store: &dyn Store, sealing: &SealingKeys, now: Tim
     }
     let checkpoint =
         Checkpoint::sign(now, heads, key.expose()).map_err(|error| Error::Internal(error.to_string()))?;
-    let commit = Commit { writes: vec![Write::PutCheckpoint(Box::new(checkpoint.clone()))], ..Commit::default() };
+    let commit =
+        Commit { writes: vec![Write::PutCheckpoint(Box::new(checkpoint.clone()))], ..Commit::default() };
     store.commit(commit).await?.map_err(|conflict| Error::Conflict(conflict.to_string()))?;
     Ok(checkpoint)
 }

@@ -77,7 +77,12 @@ impl Runner {
                 last_error: None,
             })));
         }
-        self.app.engine.store().commit(commit).await?.map_err(|conflict| Error::Conflict(conflict.to_string()))?;
+        self.app
+            .engine
+            .store()
+            .commit(commit)
+            .await?
+            .map_err(|conflict| Error::Conflict(conflict.to_string()))?;
         Ok(())
     }
 
@@ -179,7 +184,12 @@ impl Runner {
     async fn sweep(&self) -> Result<Done, Error> {
         let now = self.app.engine.clock().now();
         let commit = Commit { writes: vec![Write::ExpireRequests { now }], ..Commit::default() };
-        self.app.engine.store().commit(commit).await?.map_err(|conflict| Error::Conflict(conflict.to_string()))?;
+        self.app
+            .engine
+            .store()
+            .commit(commit)
+            .await?
+            .map_err(|conflict| Error::Conflict(conflict.to_string()))?;
         Ok(Done::Again { after: SWEEP_SECONDS })
     }
 

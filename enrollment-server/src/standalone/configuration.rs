@@ -93,7 +93,10 @@ impl Configuration {
             Err(error) => error,
         };
         let Some(folder) = last_good else { return Err(error) };
-        tracing::error!(error = format!("{error:#}"), "the folder was not taken; starting with the last good configuration");
+        tracing::error!(
+            error = format!("{error:#}"),
+            "the folder was not taken; starting with the last good configuration"
+        );
         self.in_force = Folder::default();
         let applied = self.apply(folder, None).await?;
         self.live.rejected(format!("{error:#}"));
@@ -137,7 +140,9 @@ impl Configuration {
         let (resolution, authorities) = self.provisioner.settle(&resources).await?;
         let compiled = resolution.compiled.clone().ok_or_else(|| anyhow!(problems(&resolution)))?;
         if compiled.server.tls.is_none() {
-            return Err(anyhow!(problems(&resolution)).context("nothing can issue the server's TLS certificate"));
+            return Err(
+                anyhow!(problems(&resolution)).context("nothing can issue the server's TLS certificate")
+            );
         }
         let generation = self.generation + 1;
         let serving = office::serving(&compiled, &authorities, generation)?;
@@ -238,12 +243,18 @@ fn resources_of(folder: &Folder) -> Resources {
 /// What stands in the way, for the log and the command line.
 fn problems(resolution: &Resolution) -> String {
     let refused = resolution.statuses.iter().flat_map(|status| {
-        status.conditions.iter().filter(|condition| condition.status == ConditionStatus::False && !condition.message.is_empty()).map(
-            move |condition| format!("{} {}: {}", status.kind, status.name, condition.message),
-        )
+        status
+            .conditions
+            .iter()
+            .filter(|condition| condition.status == ConditionStatus::False && !condition.message.is_empty())
+            .map(move |condition| format!("{} {}: {}", status.kind, status.name, condition.message))
     });
     let all: Vec<String> = refused.collect();
-    if all.is_empty() { "there is nothing to serve in the folder of resources".to_owned() } else { all.join("; ") }
+    if all.is_empty() {
+        "there is nothing to serve in the folder of resources".to_owned()
+    } else {
+        all.join("; ")
+    }
 }
 
 fn statuses(resolution: Resolution) -> Vec<ResourceStatus> {

@@ -136,7 +136,9 @@ async fn verifier(folder: &DataFolder, wanted: &CompiledCredential) -> anyhow::R
 }
 
 /// Hashing a secret that a person may have chosen takes tens of milliseconds.
-async fn slow<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> anyhow::Result<T> {
+async fn slow<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> anyhow::Result<T> {
     Ok(tokio::task::spawn_blocking(work).await??)
 }
 

@@ -42,7 +42,8 @@ pub(super) fn endpoints(compiled: &Compiled, folder: &DataFolder, device: Socket
         Some(CompiledTls::Secret { .. }) | None => folder.root().join("ca.pem"),
     };
     let describe = |method: &CompiledMethod| {
-        let short = compiled.server.labels.iter().filter(|(_, name)| **name == method.name).map(|(label, _)| label);
+        let short =
+            compiled.server.labels.iter().filter(|(_, name)| **name == method.name).map(|(label, _)| label);
         let mut labels: Vec<&String> = short.collect();
         labels.sort_by_key(|label| label.len());
         labels.push(&method.label);
@@ -70,7 +71,9 @@ fn credentials(compiled: &Compiled, folder: &DataFolder, method: &CompiledMethod
             name: credential.name.to_string(),
             username: credential.username.clone(),
             password_file: match credential.value {
-                CredentialValue::Generate { .. } => Some(folder.credential(&credential.name).join("password")),
+                CredentialValue::Generate { .. } => {
+                    Some(folder.credential(&credential.name).join("password"))
+                }
                 CredentialValue::Given(_) => None,
             },
         })
@@ -83,7 +86,9 @@ fn base_url(compiled: &Compiled, device: SocketAddr) -> String {
         return base.clone();
     }
     let (names, addresses) = match &compiled.server.tls {
-        Some(CompiledTls::Authority { dns_names, ip_addresses, .. }) => (dns_names.clone(), ip_addresses.clone()),
+        Some(CompiledTls::Authority { dns_names, ip_addresses, .. }) => {
+            (dns_names.clone(), ip_addresses.clone())
+        }
         Some(CompiledTls::Secret { .. }) | None => (Vec::new(), Vec::new()),
     };
     let address = |ip| SocketAddr::new(ip, device.port()).to_string();

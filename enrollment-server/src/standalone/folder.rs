@@ -25,7 +25,7 @@ const DEFAULT_NAMESPACE: &str = "default";
 
 /// Why a folder is not taken. The first thing that is wrong, with its file.
 #[derive(Debug, thiserror::Error)]
-pub enum FolderError {
+pub(super) enum FolderError {
     #[error("{path}: {source}")]
     Io { path: PathBuf, source: io::Error },
     #[error("{0} holds more than 10000 YAML files")]
@@ -49,19 +49,19 @@ type Key = (String, String, String);
 
 /// All objects of a folder.
 #[derive(Clone, Debug, Default)]
-pub struct Folder {
-    pub resources: BTreeMap<(Kind, String, String), Resource>,
-    pub secrets: Vec<Secret>,
-    pub namespaces: Vec<Namespace>,
+pub(super) struct Folder {
+    pub(super) resources: BTreeMap<(Kind, String, String), Resource>,
+    pub(super) secrets: Vec<Secret>,
+    pub(super) namespaces: Vec<Namespace>,
     /// The documents as read, for the snapshot of the last good configuration.
-    pub documents: Vec<Value>,
+    pub(super) documents: Vec<Value>,
     /// Objects that are none of ours, left alone.
-    pub ignored: Vec<String>,
+    pub(super) ignored: Vec<String>,
 }
 
 /// Reads folders.
 #[derive(Debug, Default)]
-pub struct Reader {
+pub(super) struct Reader {
     admission: Admission,
 }
 
@@ -71,7 +71,7 @@ impl Reader {
     ///
     /// # Errors
     /// Where anything is wrong with any of them: a folder is taken whole or not at all.
-    pub fn read(&self, path: &Path, before: &Folder) -> Result<Folder, FolderError> {
+    pub(super) fn read(&self, path: &Path, before: &Folder) -> Result<Folder, FolderError> {
         let mut folder = Folder::default();
         let mut seen = BTreeMap::new();
         for file in files(path)? {
@@ -86,7 +86,7 @@ impl Reader {
     ///
     /// # Errors
     /// As [`Reader::read`]; the path names the snapshot.
-    pub fn restore(&self, path: &Path, documents: Vec<Value>) -> Result<Folder, FolderError> {
+    pub(super) fn restore(&self, path: &Path, documents: Vec<Value>) -> Result<Folder, FolderError> {
         let (mut folder, mut seen) = (Folder::default(), BTreeMap::new());
         for document in documents {
             self.add(&mut folder, &mut seen, &Folder::default(), path, document)?;
@@ -102,7 +102,8 @@ impl Reader {
         path: &Path,
         mut document: Value,
     ) -> Result<(), FolderError> {
-        let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let text =
+            |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
         let ours = version.starts_with("chancery.dev/");
         let core = version == "v1" && matches!(kind.as_str(), "Secret" | "Namespace");
@@ -136,9 +137,10 @@ impl Reader {
         }
         let unreadable = |source| FolderError::Object { path: path.into(), object: object.clone(), source };
         if ours {
-            let old = kind.parse().ok().and_then(|kind: Kind| {
-                before.resources.get(&(kind, namespace.clone(), name.clone()))
-            });
+            let old = kind
+                .parse()
+                .ok()
+                .and_then(|kind: Kind| before.resources.get(&(kind, namespace.clone(), name.clone())));
             let resource = self.admission.admit(&document, old).map_err(|source| FolderError::Refused {
                 path: path.into(),
                 object: object.clone(),
@@ -161,7 +163,8 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, FolderError> {
     for entry in fs::read_dir(folder).map_err(io)? {
         let path = entry.map_err(io)?.path();
         let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        let known = path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml" || ending == "json");
+        let known =
+            path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml" || ending == "json");
         if known && !hidden && path.is_file() {
             files.push(path);
         }
@@ -212,7 +215,12 @@ mod tests {
     #[test]
     fn objects_of_others_are_left_alone() {
         let foreign = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n";
-        let folder = read(&[("a.yaml", &format!("{METHOD}---\n{foreign}---\n")), (".hidden.yaml", "}"), ("b.txt", "}")]).unwrap();
+        let folder = read(&[
+            ("a.yaml", &format!("{METHOD}---\n{foreign}---\n")),
+            (".hidden.yaml", "}"),
+            ("b.txt", "}"),
+        ])
+        .unwrap();
         assert_eq!(folder.resources.len(), 1);
         assert_eq!(folder.ignored, ["apps/v1 Deployment d"]);
         let key = folder.resources.keys().next().unwrap();
@@ -232,7 +240,9 @@ mod tests {
     #[test]
     fn what_cannot_change_is_compared_with_what_was_in_force() {
         let credential = |method: &str| {
-            format!("apiVersion: chancery.dev/v1alpha1\nkind: EnrollmentCredential\nmetadata: {{name: c}}\nspec: {{methodRef: {{name: {method}}}, owner: {{user: ann}}, est: {{}}}}\n")
+            format!(
+                "apiVersion: chancery.dev/v1alpha1\nkind: EnrollmentCredential\nmetadata: {{name: c}}\nspec: {{methodRef: {{name: {method}}}, owner: {{user: ann}}, est: {{}}}}\n"
+            )
         };
         let before = read(&[("c.yaml", &credential("one"))]).unwrap();
         let folder = tempfile::tempdir().unwrap();

@@ -3,12 +3,7 @@
 use std::{collections::BTreeMap, fs, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, ensure};
-use issuance::{
-    identity::ResourceName,
-    ports::Signer,
-    sealing::SealingKeys,
-    secret::Secret,
-};
+use issuance::{identity::ResourceName, ports::Signer, sealing::SealingKeys, secret::Secret};
 use pki::{algorithm::KeyAlgorithm, pem};
 use signers::SoftwareSigner;
 
@@ -84,7 +79,11 @@ impl AuthorityStore {
     }
 
     /// Makes and keeps a key, sealed; an existing one is never overwritten.
-    pub(super) fn generate(&self, name: &ResourceName, algorithm: KeyAlgorithm) -> anyhow::Result<Arc<dyn Signer>> {
+    pub(super) fn generate(
+        &self,
+        name: &ResourceName,
+        algorithm: KeyAlgorithm,
+    ) -> anyhow::Result<Arc<dyn Signer>> {
         if let Some(files) = self.read(name)? {
             return Ok(files.signer);
         }

@@ -103,11 +103,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let live = Arc::new(LiveStatus::new(folder.clone(), sockets.addresses()?));
     let device = sockets.addresses()?.device;
 
-    let mut configuration =
-        Configuration::new(app.clone(), folder.clone(), sealing.clone(), live.clone(), &options.resources, device);
+    let mut configuration = Configuration::new(
+        app.clone(),
+        folder.clone(),
+        sealing.clone(),
+        live.clone(),
+        &options.resources,
+        device,
+    );
     let mut watch = FolderWatch::new(&options.resources);
     let applied = configuration.start().await?;
-    let tls = DeviceTls::new(app.engine.clone(), sealing.clone(), &folder, &applied.compiled, &app.serving()).await?;
+    let tls = DeviceTls::new(app.engine.clone(), sealing.clone(), &folder, &applied.compiled, &app.serving())
+        .await?;
     let tls = Arc::new(tls);
     let runner = Runner::new(app.clone(), sealing, tls.clone())?;
     runner.ensure_standing_jobs().await?;

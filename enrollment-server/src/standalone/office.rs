@@ -19,7 +19,11 @@ use crate::{
 ///
 /// # Errors
 /// Where a compiled part refers to one that is not there, or a key does not fit: defects, since resolving checks both.
-pub(super) fn serving(compiled: &Compiled, existing: &Authorities, generation: u64) -> anyhow::Result<Serving> {
+pub(super) fn serving(
+    compiled: &Compiled,
+    existing: &Authorities,
+    generation: u64,
+) -> anyhow::Result<Serving> {
     let mut office = Office::default();
     let base = compiled.server.public_base_url.as_deref();
     for authority in &compiled.authorities {
@@ -32,7 +36,11 @@ pub(super) fn serving(compiled: &Compiled, existing: &Authorities, generation: u
         let authority = match &profile.issuer {
             IssuerChoice::Authority(name) => {
                 let authority = office.authorities.get(name);
-                Some(authority.with_context(|| format!("profile {}: no authority {name}", profile.name))?.clone())
+                Some(
+                    authority
+                        .with_context(|| format!("profile {}: no authority {name}", profile.name))?
+                        .clone(),
+                )
             }
             IssuerChoice::SelfSigned => None,
         };
@@ -42,7 +50,8 @@ pub(super) fn serving(compiled: &Compiled, existing: &Authorities, generation: u
     let mut labels = HashMap::new();
     for method in &compiled.methods {
         let profile = office.profiles.get(&method.profile);
-        let profile = profile.with_context(|| format!("method {}: no profile {}", method.name, method.profile))?;
+        let profile =
+            profile.with_context(|| format!("method {}: no profile {}", method.name, method.profile))?;
         let runtime = Arc::new(Method {
             name: method.name.clone(),
             protocol: method.protocol,
@@ -57,7 +66,8 @@ pub(super) fn serving(compiled: &Compiled, existing: &Authorities, generation: u
         let method = office.methods.get(name).with_context(|| format!("label {label}: no method {name}"))?;
         labels.insert(label.clone(), method.clone());
     }
-    let default_method = compiled.server.default_method.as_ref().and_then(|name| office.methods.get(name)).cloned();
+    let default_method =
+        compiled.server.default_method.as_ref().and_then(|name| office.methods.get(name)).cloned();
     let checkpoint_interval = compiled.server.checkpoint_interval;
     Ok(Serving { generation, office, labels, default_method, checkpoint_interval })
 }
@@ -75,7 +85,8 @@ pub(super) fn limits(compiled: &CompiledLimits) -> Limits {
         connections: size(compiled.connections),
         requests_in_flight: size(compiled.requests_in_flight),
         failed_authentications: FailedAuthentications {
-            per_address: failures.map_or(defaults.failed_authentications.per_address, |limit| limit.per_address),
+            per_address: failures
+                .map_or(defaults.failed_authentications.per_address, |limit| limit.per_address),
             window: failures.map_or(defaults.failed_authentications.window, |limit| limit.window),
             enforced: failures.is_some(),
         },

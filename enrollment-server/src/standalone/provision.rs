@@ -14,7 +14,9 @@ use issuance::{
     identity::ResourceName,
 };
 use pki::certificate::Certificate;
-use resolve::{AuthorityIssuer, AuthorityWant, Observed, ObservedAuthority, Resolution, Resources, Want, resolve};
+use resolve::{
+    AuthorityIssuer, AuthorityWant, Observed, ObservedAuthority, Resolution, Resources, Want, resolve,
+};
 
 use super::keys::{AuthorityFiles, AuthorityStore};
 use crate::publish;
@@ -36,7 +38,8 @@ impl Provisioner {
         let mut failed = BTreeSet::new();
         loop {
             let resolution = resolve(resources, &self.observe(&existing), None);
-            let base = resolution.compiled.as_ref().and_then(|compiled| compiled.server.public_base_url.clone());
+            let base =
+                resolution.compiled.as_ref().and_then(|compiled| compiled.server.public_base_url.clone());
             let mut made = false;
             for want in &resolution.wants {
                 if failed.contains(want.name()) {
@@ -64,14 +67,20 @@ impl Provisioner {
         let mut observed = Observed::nothing(self.engine.clock().now());
         for (name, files) in existing {
             if let Some(certificate) = files.chain.first() {
-                let authority = ObservedAuthority { certificate: certificate.clone(), chain: files.chain.clone() };
+                let authority =
+                    ObservedAuthority { certificate: certificate.clone(), chain: files.chain.clone() };
                 observed.authorities.insert(name.clone(), authority);
             }
         }
         observed
     }
 
-    async fn fulfil(&self, want: &Want, existing: &Authorities, base: Option<&str>) -> anyhow::Result<AuthorityFiles> {
+    async fn fulfil(
+        &self,
+        want: &Want,
+        existing: &Authorities,
+        base: Option<&str>,
+    ) -> anyhow::Result<AuthorityFiles> {
         let files = match want {
             Want::Authority(want) => self.create(want, existing, base).await?,
             Want::ImportAuthority(want) => {
@@ -108,7 +117,8 @@ impl Provisioner {
         let chain = match &wanted.issuer {
             AuthorityIssuer::SelfSigned => vec![self.engine.create_root(&template, &signer).await?],
             AuthorityIssuer::Authority(parent) => {
-                let files = existing.get(parent).with_context(|| format!("its parent {parent} does not exist"))?;
+                let files =
+                    existing.get(parent).with_context(|| format!("its parent {parent} does not exist"))?;
                 // What it publishes matters here, how often does not.
                 let crl = CrlSettings { validity: Duration::ZERO, renew_before: Duration::ZERO };
                 let parent = runtime_authority(parent, files, crl, base)?;
@@ -128,7 +138,8 @@ pub(super) fn runtime_authority(
     base: Option<&str>,
 ) -> anyhow::Result<Authority> {
     let der = files.chain.first().with_context(|| format!("authority {name} has no certificate"))?;
-    let certificate = Certificate::from_der(der).with_context(|| format!("the certificate of authority {name}"))?;
+    let certificate =
+        Certificate::from_der(der).with_context(|| format!("the certificate of authority {name}"))?;
     let key_id = key_identifier(&certificate);
     let urls = PublicationUrls {
         crl: base.map(|base| format!("{base}{}", publish::crl_path(key_id))),

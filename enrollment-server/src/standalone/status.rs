@@ -145,9 +145,15 @@ impl Readiness for LiveStatus {
         let not_ready = state.file.resources.iter().filter(|r| r.state == ResourceStatus::NOT_READY).count();
         let configuration = match &state.file.last_error {
             // Not a reason to take devices away from what still works.
-            Some(error) => format!("the last good configuration ({}) is in force; rejected: {error}", state.file.generation),
+            Some(error) => format!(
+                "the last good configuration ({}) is in force; rejected: {error}",
+                state.file.generation
+            ),
             None if not_ready > 0 => {
-                format!("configuration {} is in force; {not_ready} resources are not ready", state.file.generation)
+                format!(
+                    "configuration {} is in force; {not_ready} resources are not ready",
+                    state.file.generation
+                )
             }
             None => format!("configuration {} is in force", state.file.generation),
         };

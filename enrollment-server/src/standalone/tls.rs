@@ -57,7 +57,12 @@ impl DeviceTls {
     }
 
     /// Takes over what a changed configuration asks for; connections that are open keep what they have.
-    pub(super) async fn reload(&self, folder: &DataFolder, compiled: &Compiled, serving: &Serving) -> anyhow::Result<()> {
+    pub(super) async fn reload(
+        &self,
+        folder: &DataFolder,
+        compiled: &Compiled,
+        serving: &Serving,
+    ) -> anyhow::Result<()> {
         let issued = role(compiled, serving)?;
         let (chain, key) = shown(&self.engine, &self.sealing, compiled, issued.as_ref()).await?;
         self.certificate.replace(chain, key)?;
@@ -88,7 +93,8 @@ fn role(compiled: &Compiled, serving: &Serving) -> anyhow::Result<Option<(TlsRol
     match &compiled.server.tls {
         Some(CompiledTls::Authority { authority, dns_names, ip_addresses, validity }) => {
             let issuer = serving.office.authorities.get(authority);
-            let issuer = issuer.with_context(|| format!("no authority {authority} for the server's certificate"))?;
+            let issuer =
+                issuer.with_context(|| format!("no authority {authority} for the server's certificate"))?;
             let role = TlsRole {
                 server: compiled.server.name.clone(),
                 dns_names: dns_names.clone(),
@@ -114,7 +120,9 @@ async fn shown(
             Ok((chain, PrivatePkcs8KeyDer::from(key.expose().to_vec())))
         }
         (None, Some(CompiledTls::Authority { .. }) | None) => {
-            anyhow::bail!("nothing can issue the server's TLS certificate; see the conditions of the EnrollmentServer")
+            anyhow::bail!(
+                "nothing can issue the server's TLS certificate; see the conditions of the EnrollmentServer"
+            )
         }
     }
 }

@@ -35,7 +35,9 @@ impl FolderWatch {
             Ok(watcher)
         });
         let watcher = watcher
-            .inspect_err(|error| tracing::warn!(%error, "no notice of changed files; the folder is read every 30 s"))
+            .inspect_err(
+                |error| tracing::warn!(%error, "no notice of changed files; the folder is read every 30 s"),
+            )
             .ok();
         Self { changes, _watcher: watcher }
     }

@@ -70,7 +70,9 @@ impl EstError {
             Self::UnknownLabel | Self::Wire(_) | Self::Body(_) => {
                 tracing::info!(reason = %self.sentence(), "refused");
             }
-            Self::Core(error @ (Error::Internal(_) | Error::Unavailable(_))) => tracing::error!(%error, "failed"),
+            Self::Core(error @ (Error::Internal(_) | Error::Unavailable(_))) => {
+                tracing::error!(%error, "failed")
+            }
             Self::Core(
                 error @ (Error::Malformed(_)
                 | Error::Unauthenticated(_)

@@ -77,7 +77,10 @@ pub(super) async fn simple_enroll(
 fn method(app: &App, label: Label) -> Result<Arc<Method>, EstError> {
     let path = label.map(|Path(parts)| parts).unwrap_or_default();
     let serving = app.serving();
-    serving.method(Protocol::Est, path.get("label").map(String::as_str)).cloned().ok_or(EstError::UnknownLabel)
+    serving
+        .method(Protocol::Est, path.get("label").map(String::as_str))
+        .cloned()
+        .ok_or(EstError::UnknownLabel)
 }
 
 /// RFC 7030 §4.2.3: only the certificate that was issued.
@@ -115,9 +118,9 @@ fn count(app: &App, outcome: &Result<Outcome, Error>) {
     let counted = match outcome {
         Ok(Outcome::Issued(_)) => Issuance::Issued,
         Ok(Outcome::Pending(_)) => Issuance::Pending,
-        Err(Error::Refused(_) | Error::Malformed(_) | Error::Unauthenticated(_) | Error::Throttled { .. }) => {
-            Issuance::Refused
-        }
+        Err(
+            Error::Refused(_) | Error::Malformed(_) | Error::Unauthenticated(_) | Error::Throttled { .. },
+        ) => Issuance::Refused,
         Err(
             Error::NotFound(_)
             | Error::Conflict(_)

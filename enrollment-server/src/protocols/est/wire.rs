@@ -58,7 +58,9 @@ pub fn encode_certs(certificates: &[&[u8]]) -> String {
 
 /// 0x30 begins a SEQUENCE, and is also the letter `0`.
 fn is_base64(text: &[u8]) -> bool {
-    text.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=') || byte.is_ascii_whitespace())
+    text.iter().all(|byte| {
+        byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=') || byte.is_ascii_whitespace()
+    })
 }
 
 /// curl with `--data-binary @request.der`, and clients that took the Content-Transfer-Encoding `binary` for allowed.

@@ -1,0 +1,149 @@
+//! The trail.
+
+use issuance::audit::{self, AuditEvent, AuditRecord, Checkpoint};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use super::{
+    columns::{Columns, integer, limit, to_json},
+    failure::Failure,
+};
+
+/// In the order in which [`from_row`] reads.
+const SELECT: &str = "SELECT s.name, r.sequence, r.previous, r.hash, r.body FROM audit_streams s \
+    CROSS JOIN audit_records r ON r.stream = s.number";
+
+/// The end of the stream that this process appends to. The head is read anew in each transaction, because a
+/// command-line program may append to the same stream.
+pub(super) struct Trail {
+    stream: String,
+    number: Option<i64>,
+    head: Head,
+}
+
+#[derive(Clone, Copy)]
+enum Head {
+    Unknown,
+    /// Sequence and hash of the last record, if there is any.
+    Known(Option<(u64, [u8; 32])>),
+}
+
+impl Trail {
+    pub(super) fn new(stream: String) -> Self {
+        Self { stream, number: None, head: Head::Unknown }
+    }
+
+    pub(super) fn forget_head(&mut self) {
+        self.head = Head::Unknown;
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.number = None;
+        self.head = Head::Unknown;
+    }
+
+    /// Appends the events and returns the stream and the sequence of the last record.
+    pub(super) fn append(
+        &mut self,
+        connection: &Connection,
+        events: &[AuditEvent],
+    ) -> Result<Option<(String, u64)>, Failure> {
+        if events.is_empty() {
+            return Ok(None);
+        }
+        let number = self.number(connection)?;
+        let mut head = self.head(connection, number)?;
+        let mut insert = connection.prepare_cached(
+            "INSERT INTO audit_records (stream, sequence, previous, hash, body) VALUES (?, ?, ?, ?, ?)",
+        )?;
+        for event in events {
+            let record = audit::append(&self.stream, head, event)
+                .map_err(|error| Failure::corrupt("an audit event cannot be written", error))?;
+            let sequence = integer(record.sequence)?;
+            insert.execute(params![number, sequence, record.previous, record.hash, record.body])?;
+            head = Some((record.sequence, record.hash));
+        }
+        self.head = Head::Known(head);
+        Ok(head.map(|(sequence, _)| (self.stream.clone(), sequence)))
+    }
+
+    fn number(&mut self, connection: &Connection) -> Result<i64, Failure> {
+        if let Some(number) = self.number {
+            return Ok(number);
+        }
+        let found = connection
+            .prepare_cached("SELECT number FROM audit_streams WHERE name = ?")?
+            .query_row([&self.stream], |row| row.get(0))
+            .optional()?;
+        let number = match found {
+            Some(number) => number,
+            None => connection
+                .prepare_cached("INSERT INTO audit_streams (name) VALUES (?)")?
+                .insert([&self.stream])?,
+        };
+        self.number = Some(number);
+        Ok(number)
+    }
+
+    fn head(&self, connection: &Connection, number: i64) -> Result<Option<(u64, [u8; 32])>, Failure> {
+        match self.head {
+            Head::Known(head) => Ok(head),
+            Head::Unknown => {
+                let mut statement = connection.prepare_cached(
+                    "SELECT sequence, hash FROM audit_records WHERE stream = ? ORDER BY sequence DESC LIMIT 1",
+                )?;
+                let mut rows = statement.query([number])?;
+                let Some(row) = rows.next()? else { return Ok(None) };
+                let mut columns = Columns::new(row);
+                Ok(Some((columns.unsigned()?, columns.value()?)))
+            }
+        }
+    }
+}
+
+pub(super) fn streams(connection: &Connection) -> Result<Vec<String>, Failure> {
+    let mut statement = connection.prepare_cached("SELECT name FROM audit_streams ORDER BY name")?;
+    Ok(statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?)
+}
+
+pub(super) fn records(
+    connection: &Connection,
+    stream: &str,
+    after: u64,
+    rows: usize,
+) -> Result<Vec<AuditRecord>, Failure> {
+    // Where the number exceeds what SQLite counts, no record comes after it.
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let sql = format!("{SELECT} WHERE s.name = ? AND r.sequence > ? ORDER BY r.sequence LIMIT ?");
+    let mut statement = connection.prepare_cached(&sql)?;
+    statement.query_and_then(params![stream, after, limit(rows)], from_row)?.collect()
+}
+
+pub(super) fn head(connection: &Connection, stream: &str) -> Result<Option<AuditRecord>, Failure> {
+    let sql = format!("{SELECT} WHERE s.name = ? ORDER BY r.sequence DESC LIMIT 1");
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([stream])?;
+    rows.next()?.map(from_row).transpose()
+}
+
+pub(super) fn put_checkpoint(connection: &Connection, checkpoint: &Checkpoint) -> Result<(), Failure> {
+    connection
+        .prepare_cached("INSERT INTO checkpoints (checkpoint) VALUES (?)")?
+        .execute([to_json(checkpoint)?])?;
+    Ok(())
+}
+
+pub(super) fn checkpoints(connection: &Connection) -> Result<Vec<Checkpoint>, Failure> {
+    let mut statement = connection.prepare("SELECT checkpoint FROM checkpoints ORDER BY number")?;
+    statement.query_and_then([], |row| Columns::new(row).json())?.collect()
+}
+
+fn from_row(row: &Row<'_>) -> Result<AuditRecord, Failure> {
+    let mut columns = Columns::new(row);
+    Ok(AuditRecord {
+        stream: columns.value()?,
+        sequence: columns.unsigned()?,
+        previous: columns.value()?,
+        hash: columns.value()?,
+        body: columns.value()?,
+    })
+}

@@ -1,0 +1,273 @@
+//! Rows in one SQLite file, for one server and the command-line programs beside it.
+//!
+//! All changes go to one thread, which owns the only connection that writes: it takes whatever commits are waiting,
+//! makes each in a savepoint of one transaction, and answers all of them once that transaction is on the disk. A
+//! commit that finds the thread idle starts at once; under load, many share the cost of one `fsync`.
+//!
+//! A read of one row runs where it was called: it waits for no writer (write-ahead log), and a thread to hop to
+//! would cost more than the row. Lists, which may walk a table, run on tokio's threads for blocking work.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `connection.rs` | how a connection is opened: the file's mode, the pragmas |
+//! | `migrate.rs`, `migrations/` | the schema and its versions |
+//! | `writer.rs` | the thread that commits |
+//! | `readers.rs` | the connections that read |
+//! | `apply.rs` | one commit: what it expects, what it writes |
+//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs` | one aggregate each: its reads and its writes |
+//! | `names.rs` | names that rows refer to by number |
+//! | `columns.rs` | columns to types and back |
+//! | `failure.rs` | what SQLite's errors mean to the caller |
+
+mod apply;
+mod audit;
+mod certificates;
+mod columns;
+mod connection;
+mod credentials;
+mod crls;
+mod failure;
+mod jobs;
+mod migrate;
+mod names;
+mod readers;
+mod requests;
+mod sealed;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use issuance::{
+    audit::{AuditRecord, Checkpoint},
+    credential::CredentialRow,
+    identity::{CredentialId, KeyId, RequestId, ResourceName},
+    store::{
+        CertificateFilter, CertificateRow, Commit, Committed, Conflict, CredentialFilter, CrlRow, Cursor,
+        Job, JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow, SealedRow, Store, StoreResult,
+    },
+};
+use pki::{crl::RevokedEntry, serial::SerialNumber, time::Time};
+
+use self::{connection::Settings, readers::Readers, writer::Writer};
+
+pub use migrate::OpenError;
+
+/// One database file. Cheap to share behind an `Arc`.
+pub struct SqliteStore {
+    path: PathBuf,
+    readers: Arc<Readers>,
+    writer: Writer,
+}
+
+/// How a database is opened.
+#[derive(Clone, Debug)]
+pub struct StoreOptions {
+    /// The audit stream that commits through this store are appended to.
+    pub stream: String,
+    /// How long to wait while another process holds the database, before a commit is unavailable.
+    pub busy_timeout: Duration,
+    /// Hears of every transaction.
+    pub observer: Option<Arc<dyn CommitObserver>>,
+    /// The size at which the disk is to appear full.
+    #[cfg(test)]
+    pub(crate) maximum_pages: Arc<std::sync::atomic::AtomicU32>,
+}
+
+/// Hears of transactions: for metrics.
+pub trait CommitObserver: Send + Sync + fmt::Debug {
+    /// `commits` commits reached the disk together, `duration` after the first of them was begun.
+    fn committed(&self, duration: Duration, commits: usize);
+}
+
+impl StoreOptions {
+    pub fn new(stream: impl Into<String>) -> Self {
+        Self {
+            stream: stream.into(),
+            busy_timeout: Duration::from_secs(5),
+            observer: None,
+            #[cfg(test)]
+            maximum_pages: Arc::new(u32::MAX.into()),
+        }
+    }
+}
+
+impl SqliteStore {
+    /// Opens the file, makes it where there is none (readable by its owner only), and brings its schema up to date.
+    /// Blocks.
+    ///
+    /// # Errors
+    /// A file that cannot be opened or written, is not ours, or belongs to a newer program.
+    pub fn open(path: impl AsRef<Path>, options: StoreOptions) -> Result<Self, OpenError> {
+        let path = path.as_ref().to_owned();
+        let settings = Settings::new(path.clone(), &options);
+        let mut connection = connection::create(&settings)?;
+        migrate::migrate(&mut connection)?;
+        let readers = Arc::new(Readers::new(settings.clone()));
+        let writer = Writer::start(settings, connection, options)?;
+        Ok(Self { path, readers, writer })
+    }
+
+    /// Commits what is waiting, writes the log back into the database file and ends; later commits are unavailable.
+    pub async fn shutdown(&self) {
+        self.writer.close().await;
+        self.readers.close();
+    }
+
+    /// Reads every page and says what is wrong with the file; empty where nothing is. Takes as long as reading
+    /// the file does.
+    ///
+    /// # Errors
+    /// Where the file cannot be read at all.
+    pub async fn integrity(&self) -> StoreResult<Vec<String>> {
+        self.readers
+            .scan(|connection| {
+                let mut statement = connection.prepare("PRAGMA quick_check")?;
+                let lines = statement.query_map([], |row| row.get::<_, String>(0))?;
+                let lines: Vec<String> = lines.collect::<Result<_, _>>()?;
+                Ok(lines.into_iter().filter(|line| line != "ok").collect())
+            })
+            .await
+    }
+}
+
+impl fmt::Debug for SqliteStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteStore").field("path", &self.path).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn commit(&self, commit: Commit) -> StoreResult<Result<Committed, Conflict>> {
+        self.writer.commit(commit).await
+    }
+
+    async fn certificate(&self, issuer: KeyId, serial: &SerialNumber) -> StoreResult<Option<CertificateRow>> {
+        self.readers.point(|connection| certificates::find(connection, issuer, serial))
+    }
+
+    async fn certificates_by_serial(&self, serial: &SerialNumber) -> StoreResult<Vec<CertificateRow>> {
+        self.readers.point(|connection| certificates::find_by_serial(connection, serial))
+    }
+
+    async fn certificates(
+        &self,
+        filter: &CertificateFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, CertificateRow)>> {
+        let (filter, page) = (filter.clone(), *page);
+        self.readers.scan(move |connection| certificates::list(connection, &filter, &page)).await
+    }
+
+    async fn revoked(
+        &self,
+        issuer: KeyId,
+        expired_before: Time,
+        after: Option<&SerialNumber>,
+        limit: usize,
+    ) -> StoreResult<Vec<RevokedEntry>> {
+        let after = after.copied();
+        self.readers
+            .scan(move |connection| certificates::revoked(connection, issuer, expired_before, after, limit))
+            .await
+    }
+
+    async fn request(&self, id: &RequestId) -> StoreResult<Option<RequestRow>> {
+        self.readers.point(|connection| requests::find(connection, id))
+    }
+
+    async fn request_by_key(
+        &self,
+        method: &ResourceName,
+        key: &RequestKey,
+    ) -> StoreResult<Option<RequestRow>> {
+        self.readers.point(|connection| requests::find_by_key(connection, method, key))
+    }
+
+    async fn requests(&self, filter: &RequestFilter, page: &Page) -> StoreResult<Vec<(Cursor, RequestRow)>> {
+        let (filter, page) = (filter.clone(), *page);
+        self.readers.scan(move |connection| requests::list(connection, &filter, &page)).await
+    }
+
+    async fn credential(&self, id: &CredentialId) -> StoreResult<Option<CredentialRow>> {
+        self.readers.point(|connection| credentials::find(connection, id))
+    }
+
+    async fn credentials_for(
+        &self,
+        method: &ResourceName,
+        username: &str,
+    ) -> StoreResult<Vec<CredentialRow>> {
+        self.readers.point(|connection| credentials::find_for(connection, method, username))
+    }
+
+    async fn credentials(
+        &self,
+        filter: &CredentialFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, CredentialRow)>> {
+        let (filter, page) = (filter.clone(), *page);
+        self.readers.scan(move |connection| credentials::list(connection, &filter, &page)).await
+    }
+
+    async fn latest_crl(&self, issuer: KeyId) -> StoreResult<Option<CrlRow>> {
+        self.readers.scan(move |connection| crls::latest(connection, issuer)).await
+    }
+
+    async fn sealed(&self, name: &str) -> StoreResult<Option<SealedRow>> {
+        self.readers.point(|connection| sealed::find(connection, name))
+    }
+
+    async fn all_sealed(&self) -> StoreResult<Vec<SealedRow>> {
+        self.readers.scan(sealed::all).await
+    }
+
+    async fn lease_jobs(
+        &self,
+        kinds: &[JobKind],
+        lease: &JobLease,
+        now: Time,
+        limit: usize,
+    ) -> StoreResult<Vec<Job>> {
+        let request = jobs::LeaseRequest { kinds: kinds.to_vec(), lease: lease.clone(), now, limit };
+        // Looking costs no transaction, and mostly there is nothing to take.
+        if self.readers.point(|connection| jobs::any_due(connection, &request))? {
+            self.writer.lease(request).await
+        } else {
+            Ok(Vec::new())
+        }
+    }
+
+    async fn next_job(&self, kinds: &[JobKind]) -> StoreResult<Option<Time>> {
+        self.readers.point(|connection| jobs::next(connection, kinds))
+    }
+
+    async fn audit_streams(&self) -> StoreResult<Vec<String>> {
+        self.readers.point(audit::streams)
+    }
+
+    async fn audit_records(&self, stream: &str, after: u64, limit: usize) -> StoreResult<Vec<AuditRecord>> {
+        let stream = stream.to_owned();
+        self.readers.scan(move |connection| audit::records(connection, &stream, after, limit)).await
+    }
+
+    async fn audit_head(&self, stream: &str) -> StoreResult<Option<AuditRecord>> {
+        self.readers.point(|connection| audit::head(connection, stream))
+    }
+
+    async fn checkpoints(&self) -> StoreResult<Vec<Checkpoint>> {
+        self.readers.scan(audit::checkpoints).await
+    }
+
+    async fn check(&self) -> StoreResult<()> {
+        self.writer.check().await
+    }
+}

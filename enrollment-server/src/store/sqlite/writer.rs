@@ -1,0 +1,283 @@
+//! The thread that commits.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Instant,
+};
+
+use issuance::store::{Commit, Committed, Conflict, Job, StoreError, StoreResult};
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    CommitObserver, OpenError, StoreOptions,
+    apply::{Change, Done, Session},
+    connection::{self, FileIdentity, Settings},
+    failure::{Failure, sql_error},
+    jobs::LeaseRequest,
+    readers::closed,
+};
+
+/// Most commits of one transaction.
+const BATCH: usize = 256;
+
+/// Commits that may wait; whoever comes later waits before it may wait here.
+const QUEUE: usize = 4 * BATCH;
+
+/// The way to the thread.
+pub(super) struct Writer {
+    queue: mpsc::Sender<Task>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+type Reply<T> = oneshot::Sender<StoreResult<T>>;
+
+enum Task {
+    Work(Work),
+    Check(Reply<()>),
+    Close,
+}
+
+/// One change, and whom to tell what became of it.
+struct Work {
+    change: Change,
+    reply: Reply<Outcome>,
+}
+
+type Outcome = Result<Done, Conflict>;
+
+impl Writer {
+    /// Takes over the connection.
+    pub(super) fn start(
+        settings: Settings,
+        connection: Connection,
+        options: StoreOptions,
+    ) -> Result<Self, OpenError> {
+        let file = settings.file_identity().ok();
+        let committer = Committer {
+            settings,
+            file,
+            connection: Some(connection),
+            session: Session::new(options.stream),
+            observer: options.observer,
+            failing: false,
+        };
+        let (queue, tasks) = mpsc::channel(QUEUE);
+        let thread = thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || committer.run(tasks))
+            .map_err(OpenError::Thread)?;
+        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+    }
+
+    pub(super) async fn commit(&self, commit: Commit) -> StoreResult<Result<Committed, Conflict>> {
+        let change = Change::Commit(commit);
+        Ok(self.ask(|reply| Task::Work(Work { change, reply })).await?.map(|done| done.committed))
+    }
+
+    pub(super) async fn lease(&self, request: LeaseRequest) -> StoreResult<Vec<Job>> {
+        let change = Change::Lease(request);
+        let outcome = self.ask(|reply| Task::Work(Work { change, reply })).await?;
+        // A lease expects nothing, so it never conflicts.
+        Ok(outcome.map(|done| done.leased).unwrap_or_default())
+    }
+
+    pub(super) async fn check(&self) -> StoreResult<()> {
+        self.ask(Task::Check).await
+    }
+
+    /// Ends after what waits now.
+    pub(super) async fn close(&self) {
+        // Where the thread has ended, nobody takes this, and that is as well.
+        let _ = self.queue.send(Task::Close).await;
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && let Err(error) = tokio::task::spawn_blocking(move || thread.join().is_ok()).await
+        {
+            tracing::warn!(%error, "the thread that writes was not awaited");
+        }
+    }
+
+    async fn ask<T>(&self, task: impl FnOnce(Reply<T>) -> Task) -> StoreResult<T> {
+        let (reply, answer) = oneshot::channel();
+        self.queue.send(task(reply)).await.map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer").field("capacity", &self.queue.capacity()).finish_non_exhaustive()
+    }
+}
+
+/// What the thread owns.
+struct Committer {
+    settings: Settings,
+    /// Which file was opened. Were it removed, SQLite would go on writing to what nobody finds again.
+    file: Option<FileIdentity>,
+    /// None after a failure: the next transaction opens a new one.
+    connection: Option<Connection>,
+    session: Session,
+    observer: Option<Arc<dyn CommitObserver>>,
+    /// Whether the last transaction failed.
+    failing: bool,
+}
+
+impl Committer {
+    fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        let mut open = true;
+        while open && tasks.blocking_recv_many(&mut batch, BATCH) > 0 {
+            open = self.work_off(batch.drain(..));
+        }
+        drop(tasks);
+        if let Some(connection) = self.connection.take() {
+            // So that the file alone is the database. Where another process reads, the log stays: no harm either.
+            let written_back = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+            if let Err(error) = written_back {
+                tracing::warn!(%error, "the log could not be written back into the database file");
+            }
+        }
+    }
+
+    /// Returns whether to go on.
+    fn work_off(&mut self, tasks: impl Iterator<Item = Task>) -> bool {
+        let (mut work, mut checks, mut open) = (Vec::new(), Vec::new(), true);
+        for task in tasks {
+            match task {
+                Task::Work(one) => work.push(one),
+                Task::Check(reply) => checks.push(reply),
+                Task::Close => open = false,
+            }
+        }
+        if !work.is_empty() {
+            self.commit_all(work);
+        }
+        if !checks.is_empty() {
+            let result = self.check();
+            // Whoever asked may have gone.
+            checks.into_iter().for_each(|reply| drop(reply.send(result.clone())));
+        }
+        open
+    }
+
+    /// One transaction, and the answers after it. Who asked may have gone; the change stands all the same.
+    fn commit_all(&mut self, work: Vec<Work>) {
+        let started = Instant::now();
+        match self.with_connection(|connection, session| transaction(connection, session, &work)) {
+            Ok(outcomes) => {
+                if let Some(observer) = &self.observer {
+                    observer.committed(started.elapsed(), work.len());
+                }
+                work.into_iter().zip(outcomes).for_each(|(one, outcome)| drop(one.reply.send(outcome)));
+            }
+            Err(error) => work.into_iter().for_each(|one| drop(one.reply.send(Err(error.clone())))),
+        }
+    }
+
+    /// Whether a commit would go through. After one that did not, only a change that reaches the disk tells.
+    fn check(&mut self) -> StoreResult<()> {
+        let failing = self.failing;
+        self.with_connection(|connection, _| {
+            execute(connection, "BEGIN IMMEDIATE")?;
+            if failing {
+                execute(connection, "UPDATE schema_history SET oldest = oldest")?;
+            }
+            execute(connection, "COMMIT")
+        })
+    }
+
+    /// Runs one transaction. One that failed is undone by closing its connection, for whatever state the disk left
+    /// that in; the next transaction opens a new one, so that a disk that works again is used again.
+    ///
+    /// Where `fsync` fails after the log was written, a crash may bring back a commit that was reported as failed:
+    /// recorded although never answered, which harms nobody.
+    fn with_connection<T>(
+        &mut self,
+        run: impl FnOnce(&Connection, &mut Session) -> rusqlite::Result<T>,
+    ) -> StoreResult<T> {
+        let result = self.connect().and_then(|connection| {
+            self.session.begin();
+            let value = run(&connection, &mut self.session).map_err(|error| sql_error(&error))?;
+            self.connection = Some(connection);
+            Ok(value)
+        });
+        self.failing = result.is_err();
+        if self.failing {
+            self.session.undone();
+        }
+        result
+    }
+
+    fn connect(&mut self) -> StoreResult<Connection> {
+        if self.settings.file_identity().ok() != self.file {
+            return Err(StoreError::Unavailable("the database file was removed or replaced".into()));
+        }
+        match self.connection.take() {
+            Some(connection) => Ok(connection),
+            None => connection::open(&self.settings).map_err(|error| sql_error(&error)),
+        }
+    }
+}
+
+/// All of them in one transaction, which is on the disk when this returns. An error is of the transaction as a
+/// whole: none of them was made.
+fn transaction(
+    connection: &Connection,
+    session: &mut Session,
+    work: &[Work],
+) -> rusqlite::Result<Vec<StoreResult<Outcome>>> {
+    execute(connection, "BEGIN IMMEDIATE")?;
+    let alone = work.len() == 1;
+    let outcomes = work.iter().map(|one| attempt(connection, session, &one.change, alone));
+    let outcomes = outcomes.collect::<rusqlite::Result<Vec<_>>>()?;
+    if !connection.is_autocommit() {
+        execute(connection, "COMMIT")?;
+    }
+    Ok(outcomes)
+}
+
+/// One of them, all or nothing. Alone it needs no savepoint: the transaction is its own.
+fn attempt(
+    connection: &Connection,
+    session: &mut Session,
+    change: &Change,
+    alone: bool,
+) -> rusqlite::Result<StoreResult<Outcome>> {
+    if !alone {
+        execute(connection, "SAVEPOINT one")?;
+    }
+    let failure = match session.apply(connection, change) {
+        Ok(done) => {
+            if !alone {
+                execute(connection, "RELEASE one")?;
+            }
+            return Ok(Ok(Ok(done)));
+        }
+        Err(failure) => failure,
+    };
+    session.undone();
+    let outcome = match failure {
+        Failure::Conflict(conflict) => Ok(Err(conflict)),
+        Failure::Corrupt(reason) => Err(StoreError::Corrupt(reason)),
+        Failure::Sql(error) => match sql_error(&error) {
+            // The disk, or the file: whatever it is, it is not about this one alone.
+            StoreError::Unavailable(_) => return Err(error),
+            StoreError::Corrupt(reason) => Err(StoreError::Corrupt(reason)),
+        },
+    };
+    if alone {
+        execute(connection, "ROLLBACK")?;
+    } else {
+        execute(connection, "ROLLBACK TO one")?;
+        execute(connection, "RELEASE one")?;
+    }
+    Ok(outcome)
+}
+
+fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}
