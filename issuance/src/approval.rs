@@ -32,7 +32,9 @@ impl Engine {
         let now = self.clock().now();
         if row.state != RequestState::Pending || row.expires_at <= now {
             let state = if row.state == RequestState::Pending { "expired" } else { row.state.as_str() };
-            return Err(Error::Conflict(format!("request {id} is {state}; only a pending request can be decided")));
+            return Err(Error::Conflict(format!(
+                "request {id} is {state}; only a pending request can be decided"
+            )));
         }
         let (state, action) = match verdict {
             Verdict::Approve => (RequestState::Approved, Action::RequestApproved),

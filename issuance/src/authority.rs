@@ -5,7 +5,10 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use pki::{
     certificate::Certificate,
-    extension::{AuthorityInfoAccess, AuthorityKeyIdentifier, CrlDistributionPoints, Extension, KeyUsage, KeyUsageBit, TypedExtension as _},
+    extension::{
+        AuthorityInfoAccess, AuthorityKeyIdentifier, CrlDistributionPoints, Extension, KeyUsage, KeyUsageBit,
+        TypedExtension as _,
+    },
 };
 
 use crate::{
@@ -71,12 +74,16 @@ impl Authority {
             return Err(unfit("the certificate may not sign certificates (keyUsage)"));
         }
         let key_id = key_identifier(&certificate);
-        let crl_distribution_points = urls.crl.clone().map(|url| CrlDistributionPoints(vec![url]).to_extension());
+        let crl_distribution_points =
+            urls.crl.clone().map(|url| CrlDistributionPoints(vec![url]).to_extension());
         let authority_info_access = urls
             .certificate
             .clone()
             .map(|url| AuthorityInfoAccess { ca_issuers: vec![url], ocsp: Vec::new() }.to_extension());
-        let authority_key_identifier = AuthorityKeyIdentifier(Some(key_id.0.to_vec())).to_extension();
+        // RFC 5280 §4.2.1.1: the octets in the authority's own certificate, however many an imported one has.
+        let stated = certificate.subject_key_identifier().map_err(|e| unfit(&e.to_string()))?;
+        let identifier = stated.map_or_else(|| key_id.0.to_vec(), |identifier| identifier.0);
+        let authority_key_identifier = AuthorityKeyIdentifier(Some(identifier)).to_extension();
         Ok(Self {
             name,
             certificate,

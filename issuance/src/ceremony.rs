@@ -43,7 +43,11 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::Unavailable`] where the store or the key does not answer: nothing was made.
-    pub async fn create_root(&self, template: &AuthorityTemplate, signer: &Arc<dyn Signer>) -> Result<Vec<u8>> {
+    pub async fn create_root(
+        &self,
+        template: &AuthorityTemplate,
+        signer: &Arc<dyn Signer>,
+    ) -> Result<Vec<u8>> {
         let now = self.clock().now();
         let key_id = KeyId(signer.public_key().key_identifier());
         let extensions = extensions(template, signer.public_key());
@@ -109,8 +113,11 @@ impl Engine {
             request: None,
             der: der.clone(),
         };
-        let commit =
-            Commit { expect: Vec::new(), writes: vec![Write::InsertCertificate(Box::new(row))], audit: vec![event] };
+        let commit = Commit {
+            expect: Vec::new(),
+            writes: vec![Write::InsertCertificate(Box::new(row))],
+            audit: vec![event],
+        };
         match self.store().commit(commit).await? {
             Ok(_) => Ok(der),
             Err(Conflict::SerialTaken { .. }) => Err(Error::Internal("random serial numbers repeat".into())),
@@ -154,9 +161,8 @@ impl Parts<'_> {
 
 /// RFC 5280 §4.2.1.9, §4.2.1.3, §4.2.1.2, §4.2.1.10.
 fn extensions(template: &AuthorityTemplate, public_key: &PublicKey) -> Vec<Extension> {
-    let usage: KeyUsage = [KeyUsageBit::KeyCertSign, KeyUsageBit::CrlSign, KeyUsageBit::DigitalSignature]
-        .into_iter()
-        .collect();
+    let usage: KeyUsage =
+        [KeyUsageBit::KeyCertSign, KeyUsageBit::CrlSign, KeyUsageBit::DigitalSignature].into_iter().collect();
     let mut extensions = vec![
         BasicConstraints { ca: true, path_length: template.path_length }.to_extension(),
         usage.to_extension(),

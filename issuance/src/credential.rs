@@ -177,7 +177,13 @@ fn sha256(secret: &Secret) -> [u8; 32] {
     hash
 }
 
-fn argon2id(secret: &Secret, salt: &[u8], memory_kib: u32, passes: u32, lanes: u32) -> Result<[u8; 32], Error> {
+fn argon2id(
+    secret: &Secret,
+    salt: &[u8],
+    memory_kib: u32,
+    passes: u32,
+    lanes: u32,
+) -> Result<[u8; 32], Error> {
     let internal = |error: argon2::Error| Error::Internal(format!("argon2: {error}"));
     let parameters = Params::new(memory_kib, passes, lanes, Some(32)).map_err(internal)?;
     let mut hash = [0; 32];

@@ -26,8 +26,8 @@ use crate::{
     profile::{Authorized, authorize},
     request::{Asked, AskedKey},
     store::{
-        CertificateRow, CertificateStatus, Commit, Conflict, Expect, RequestKey, RequestRow, RequestState, Store,
-        Write,
+        CertificateRow, CertificateStatus, Commit, Conflict, Expect, RequestKey, RequestRow, RequestState,
+        Store, Write,
     },
 };
 
@@ -120,7 +120,9 @@ impl Engine {
         let key = request_key(&[role.as_bytes(), &asked.encoded]);
         match self.issue(Authenticated::internal(method, role), asked, key, Repeat::Another).await? {
             Outcome::Issued(issued) => Ok(issued),
-            Outcome::Pending(_) => Err(Error::Internal(format!("the profile of role {role} asks for approval"))),
+            Outcome::Pending(_) => {
+                Err(Error::Internal(format!("the profile of role {role} asks for approval")))
+            }
         }
     }
 
@@ -132,30 +134,39 @@ impl Engine {
         repeat: Repeat,
     ) -> Result<Outcome> {
         let method = authenticated.method().clone();
-        let remembered =
-            repeat == Repeat::Same || method.profile.policy.approval == Approval::Manual;
+        let remembered = repeat == Repeat::Same || method.profile.policy.approval == Approval::Manual;
         if !remembered {
             let authorized = authorize(authenticated, asked, self.clock.now())?;
             return Ok(Outcome::Issued(self.sign_and_commit(&authorized, Completion::Nothing).await?));
         }
-        let content = sha256(&[&asked.encoded]);
-        // Twice, because another replica may record the same request between the look and the commit.
-        for _ in 0..2 {
-            let known = self.store.request_by_key(&method.name, &key).await?;
-            let replaces = match known {
-                Some(row) => match self.resume(row, content, &authenticated, &asked, repeat).await? {
-                    Resumed::Answer(outcome) => return Ok(outcome),
-                    Resumed::StartOver(row) => Some(row),
-                },
-                None => None,
-            };
-            let started = self.start(&authenticated, &asked, key, content, replaces.as_deref()).await;
-            match started {
-                Err(Error::Conflict(_)) => {}
-                Ok(_) | Err(_) => return started,
+        let first = self.serve_remembered(&authenticated, &asked, key, repeat).await;
+        match first {
+            // A twin of this request may have been served since the look, here or by another replica: look again.
+            Err(Error::Conflict(_)) => self.serve_remembered(&authenticated, &asked, key, repeat).await,
+            Err(Error::Refused(refusal)) if refusal.rule() == Rule::KeyReuse => {
+                self.serve_remembered(&authenticated, &asked, key, repeat).await
             }
+            Ok(_) | Err(_) => first,
         }
-        Err(Error::Conflict("the same request is being served elsewhere".into()))
+    }
+
+    async fn serve_remembered(
+        &self,
+        authenticated: &Authenticated,
+        asked: &Asked,
+        key: RequestKey,
+        repeat: Repeat,
+    ) -> Result<Outcome> {
+        let content = sha256(&[&asked.encoded]);
+        let known = self.store.request_by_key(&authenticated.method().name, &key).await?;
+        let replaces = match known {
+            Some(row) => match self.resume(row, content, authenticated, asked, repeat).await? {
+                Resumed::Answer(outcome) => return Ok(outcome),
+                Resumed::StartOver(row) => Some(row),
+            },
+            None => None,
+        };
+        self.start(authenticated, asked, key, content, replaces.as_deref()).await
     }
 
     /// A request that was not seen before, or is asked anew.
@@ -193,7 +204,8 @@ impl Engine {
         let mut event = event_of(&authorized, now, Action::CertificateRequested, AuditOutcome::Pending);
         event.request = Some(row.id.clone());
         let request = row.id.clone();
-        let mut commit = Commit { expect: authenticated.expect().to_vec(), writes: Vec::new(), audit: vec![event] };
+        let mut commit =
+            Commit { expect: authenticated.expect().to_vec(), writes: Vec::new(), audit: vec![event] };
         replace(&mut commit, replaces);
         commit.writes.push(Write::InsertRequest(Box::new(row)));
         self.store.commit(commit).await?.map_err(conflict)?;
@@ -235,7 +247,10 @@ impl Engine {
             }
             RequestState::Issued => {
                 let Some((issuer, serial)) = &row.certificate else {
-                    return Err(Error::Internal(format!("request {} is issued without a certificate", row.id)));
+                    return Err(Error::Internal(format!(
+                        "request {} is issued without a certificate",
+                        row.id
+                    )));
                 };
                 let certificate = self.store.certificate(*issuer, serial).await?.ok_or_else(|| {
                     Error::Internal(format!("the certificate of request {} is missing", row.id))
@@ -283,8 +298,11 @@ impl Engine {
         event.serial = Some(serial.clone());
         event.request = row.request.clone();
         let place = (row.issuer, serial.clone());
-        let mut commit =
-            Commit { expect: authorized.authenticated().expect().to_vec(), writes: Vec::new(), audit: vec![event] };
+        let mut commit = Commit {
+            expect: authorized.authenticated().expect().to_vec(),
+            writes: Vec::new(),
+            audit: vec![event],
+        };
         if authorized.profile().policy.keys.reuse == Permission::Refused {
             commit.expect.push(Expect::KeyUnused { public_key_sha256: row.public_key_sha256.clone() });
         }
@@ -356,7 +374,9 @@ impl Completion<'_> {
                 commit.writes.push(Write::InsertRequest(Box::new(row)));
             }
             Self::Approved(row) => {
-                commit.expect.push(Expect::RequestState { id: row.id.clone(), state: RequestState::Approved });
+                commit
+                    .expect
+                    .push(Expect::RequestState { id: row.id.clone(), state: RequestState::Approved });
                 commit.writes.push(Write::UpdateRequest {
                     id: row.id.clone(),
                     state: RequestState::Issued,
@@ -375,7 +395,11 @@ fn replace(commit: &mut Commit, earlier: Option<&RequestRow>) {
     }
 }
 
-async fn sign(authorized: &Authorized, authority: Option<&Authority>, serial: &SerialNumber) -> Result<Vec<u8>> {
+async fn sign(
+    authorized: &Authorized,
+    authority: Option<&Authority>,
+    serial: &SerialNumber,
+) -> Result<Vec<u8>> {
     let template = authorized.template();
     let (signer, issuer): (&Arc<dyn Signer>, &Name) = match (authority, &authorized.asked().key) {
         (Some(authority), _) => (&authority.signer, authority.certificate.subject()),
@@ -411,7 +435,8 @@ fn certificate_row(
     let requester = authorized.authenticated().requester();
     let authority = authorized.profile().authority.as_ref();
     CertificateRow {
-        issuer: authority.map_or_else(|| KeyId(template.public_key.key_identifier()), |authority| authority.key_id()),
+        issuer: authority
+            .map_or_else(|| KeyId(template.public_key.key_identifier()), |authority| authority.key_id()),
         serial: serial.clone(),
         authority: authority.map(|authority| authority.name.clone()),
         profile: authorized.profile().policy.name.clone(),
@@ -432,7 +457,12 @@ fn certificate_row(
     }
 }
 
-fn event_of(authorized: &Authorized, now: pki::time::Time, action: Action, outcome: AuditOutcome) -> AuditEvent {
+fn event_of(
+    authorized: &Authorized,
+    now: pki::time::Time,
+    action: Action,
+    outcome: AuditOutcome,
+) -> AuditEvent {
     let requester = authorized.authenticated().requester();
     let mut event = AuditEvent::new(now, action, outcome, Actor::of(requester));
     event.method = Some(requester.method.clone());

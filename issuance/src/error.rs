@@ -71,8 +71,12 @@ impl Error {
             Self::Throttled { .. } => "too many failed attempts from this address; try again later".into(),
             Self::Refused(refusal) => refusal.sentence().into(),
             Self::NotFound(what) => format!("{what} not found"),
-            Self::Conflict(_) | Self::Stale => "another request changed this at the same time; try again".into(),
-            Self::Unavailable(_) => "the service cannot record certificates at the moment; try again later".into(),
+            Self::Conflict(_) | Self::Stale => {
+                "another request changed this at the same time; try again".into()
+            }
+            Self::Unavailable(_) => {
+                "the service cannot record certificates at the moment; try again later".into()
+            }
             Self::Internal(_) => "internal error".into(),
         }
     }

@@ -147,8 +147,10 @@ impl FromStr for KeyId {
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
         let mut bytes = [0; 20];
-        hex::decode_to_slice(text, &mut bytes)
-            .map_err(|_| ParseError { text: text.into(), expected: "a key identifier of 40 hexadecimal digits" })?;
+        hex::decode_to_slice(text, &mut bytes).map_err(|_| ParseError {
+            text: text.into(),
+            expected: "a key identifier of 40 hexadecimal digits",
+        })?;
         Ok(Self(bytes))
     }
 }

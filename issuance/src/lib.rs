@@ -15,6 +15,7 @@ pub mod approval;
 pub mod audit;
 pub mod authn;
 pub mod authority;
+pub mod ceremony;
 pub mod credential;
 pub mod engine;
 pub mod error;
@@ -29,6 +30,8 @@ pub mod revocation;
 pub mod sealing;
 pub mod secret;
 pub mod store;
+#[cfg(test)]
+mod testing;
 
 pub use engine::{Engine, Issued, Outcome, Pending};
 pub use error::{Error, Refusal, Result, Rule};

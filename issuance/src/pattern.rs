@@ -141,11 +141,17 @@ mod tests {
     use super::*;
 
     fn accepts(pattern: &str, value: &str) {
-        assert!(Pattern::parse(pattern).unwrap().matches(value, Case::Insensitive), "{pattern} should allow {value}");
+        assert!(
+            Pattern::parse(pattern).unwrap().matches(value, Case::Insensitive),
+            "{pattern} should allow {value}"
+        );
     }
 
     fn rejects(pattern: &str, value: &str) {
-        assert!(!Pattern::parse(pattern).unwrap().matches(value, Case::Insensitive), "{pattern} should refuse {value}");
+        assert!(
+            !Pattern::parse(pattern).unwrap().matches(value, Case::Insensitive),
+            "{pattern} should refuse {value}"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! What an authority publishes: certificate revocation lists (RFC 5280 §5).
 
+use std::time::Duration;
+
 use pki::{
     certificate::assemble,
     crl::{RevokedEntry, TbsCertList},
@@ -19,6 +21,9 @@ use crate::{
 
 /// Rows read at a time: a list of a million entries does not hold up other readers.
 const BATCH: usize = 1000;
+
+/// Whatever the settings say, lists do not follow each other faster, unless something is revoked.
+const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
 /// CRLs kept beside the newest, for whoever asks while one is replaced.
 const KEPT: u32 = 2;
@@ -51,10 +56,11 @@ impl Engine {
         let last = self.store().latest_crl(issuer).await?;
         // Never back, even after a restored backup: the number follows the clock.
         let clock = u64::try_from(now.unix()).unwrap_or(0);
-        let number = last.map_or(clock, |last| clock.max(last.number + 1));
-        let validity = i64::try_from(authority.crl.validity.as_secs()).unwrap_or(i64::MAX);
-        let next_update = now.plus_seconds(validity).min(authority.certificate.not_after());
-        let entries = self.revoked_entries(issuer, now).await?;
+        let number = last.as_ref().map_or(clock, |last| clock.max(last.number + 1));
+        let next_update = next_update(authority, now);
+        // RFC 5280 §3.3: an entry stays until it was on one list made after the certificate's end.
+        let expired_before = last.map_or(Time::from_unix(0), |last| last.this_update);
+        let entries = self.revoked_entries(issuer, expired_before).await?;
         let algorithm = authority.signer.signature_algorithm();
         let tbs = TbsCertList {
             signature_algorithm: algorithm,
@@ -66,13 +72,20 @@ impl Engine {
         }
         .to_der(entries);
         let signature = authority.signer.sign(&tbs).await?;
-        let row = CrlRow { issuer, number, this_update: now, next_update, der: assemble(&tbs, algorithm, &signature) };
+        let row = CrlRow {
+            issuer,
+            number,
+            this_update: now,
+            next_update,
+            der: assemble(&tbs, algorithm, &signature),
+        };
         let mut event = AuditEvent::new(now, Action::CrlPublished, AuditOutcome::Done, Actor::Server);
         event.authority = Some(authority.name.clone());
         event.issuer = Some(issuer);
         event = event.because(&format!("number {number}"));
-        let before = i64::try_from(authority.crl.renew_before.as_secs()).unwrap_or(0);
-        let again = next_update.plus_seconds(-before).max(now.plus_seconds(1));
+        let interval =
+            authority.crl.validity.saturating_sub(authority.crl.renew_before).max(SHORTEST_INTERVAL);
+        let again = later(now, interval);
         let mut commit = Commit {
             expect: Vec::new(),
             writes: vec![Write::PutCrl(Box::new(row.clone())), Write::PruneCrls { issuer, keep: KEPT }],
@@ -81,7 +94,12 @@ impl Engine {
         match lease {
             Some((job, owner)) => {
                 commit.expect.push(Expect::JobLeased { id: job.id.clone(), owner: owner.into(), now });
-                commit.writes.push(Write::RescheduleJob { id: job.id.clone(), at: again, attempts: 0, error: None });
+                commit.writes.push(Write::RescheduleJob {
+                    id: job.id.clone(),
+                    at: again,
+                    attempts: 0,
+                    error: None,
+                });
             }
             None => commit.writes.push(Write::PutJob(Box::new(crl_job(issuer, again)?))),
         }
@@ -91,11 +109,11 @@ impl Engine {
         }
     }
 
-    async fn revoked_entries(&self, issuer: KeyId, now: Time) -> Result<Vec<RevokedEntry>> {
+    async fn revoked_entries(&self, issuer: KeyId, expired_before: Time) -> Result<Vec<RevokedEntry>> {
         let mut entries: Vec<RevokedEntry> = Vec::new();
         loop {
             let after: Option<SerialNumber> = entries.last().map(|entry| entry.serial.clone());
-            let batch = self.store().revoked(issuer, now, after.as_ref(), BATCH).await?;
+            let batch = self.store().revoked(issuer, expired_before, after.as_ref(), BATCH).await?;
             let last = batch.len() < BATCH;
             entries.extend(batch);
             if last {
@@ -103,4 +121,15 @@ impl Engine {
             }
         }
     }
+}
+
+/// A list promises nothing beyond the authority's own certificate, as long as that is valid.
+fn next_update(authority: &Authority, now: Time) -> Time {
+    let next = later(now, authority.crl.validity);
+    let end = authority.certificate.not_after();
+    if now < end { next.min(end) } else { next }
+}
+
+fn later(time: Time, duration: Duration) -> Time {
+    time.plus_seconds(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX))
 }

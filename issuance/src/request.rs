@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use pki::{
     csr::Csr,
-    extension::{BasicConstraints, Extension, ExtendedKeyUsage, KeyUsage, SubjectAltName, TypedExtension as _},
+    extension::{
+        BasicConstraints, ExtendedKeyUsage, Extension, KeyUsage, SubjectAltName, TypedExtension as _,
+    },
     general_name::GeneralName,
     key::PublicKey,
     name::Name,
@@ -96,10 +98,12 @@ impl Asked {
             }
             KeyUsage::OID => self.key_usage = Some(KeyUsage::from_extension(extension).map_err(malformed)?),
             ExtendedKeyUsage::OID => {
-                self.extended_key_usage = Some(ExtendedKeyUsage::from_extension(extension).map_err(malformed)?);
+                self.extended_key_usage =
+                    Some(ExtendedKeyUsage::from_extension(extension).map_err(malformed)?);
             }
             BasicConstraints::OID => {
-                self.basic_constraints = Some(BasicConstraints::from_extension(extension).map_err(malformed)?);
+                self.basic_constraints =
+                    Some(BasicConstraints::from_extension(extension).map_err(malformed)?);
             }
             _ => self.other_extensions.push(extension.clone()),
         }

@@ -52,7 +52,11 @@ impl Engine {
             event = event.because(reason.as_str());
         }
         let commit = Commit {
-            expect: vec![Expect::CertificateStatus { issuer, serial: serial.clone(), status: row.status.clone() }],
+            expect: vec![Expect::CertificateStatus {
+                issuer,
+                serial: serial.clone(),
+                status: row.status.clone(),
+            }],
             writes: vec![
                 Write::SetCertificateStatus { issuer, serial: serial.clone(), status: status.clone() },
                 Write::PutJob(Box::new(publication::crl_job(issuer, now)?)),
@@ -74,13 +78,16 @@ fn next_status(
     revocation: Revocation,
     now: Time,
 ) -> Result<(CertificateStatus, Action)> {
-    let refuse = |sentence: &str| Err(Refusal::new(Rule::Revocation, format!("revocation: {sentence}")).into());
+    let refuse =
+        |sentence: &str| Err(Refusal::new(Rule::Revocation, format!("revocation: {sentence}")).into());
     if row.authority.is_none() {
         return refuse("a self-signed certificate has no authority that could revoke it");
     }
     match (revocation, &row.status) {
         (Revocation::Revoke { reason: ReasonCode::CertificateHold | ReasonCode::RemoveFromCrl, .. }, _) => {
-            refuse("certificateHold and removeFromCRL are not reasons to revoke for good; hold or release instead")
+            refuse(
+                "certificateHold and removeFromCRL are not reasons to revoke for good; hold or release instead",
+            )
         }
         // Revoking twice is what a retry looks like: the first reason stands.
         (Revocation::Revoke { .. }, CertificateStatus::Revoked { .. }) => {
@@ -89,15 +96,21 @@ fn next_status(
         (
             Revocation::Revoke { reason, invalidity_date },
             CertificateStatus::Valid | CertificateStatus::Held { .. },
-        ) => Ok((CertificateStatus::Revoked { at: now, reason, invalidity_date }, Action::CertificateRevoked)),
+        ) => {
+            Ok((CertificateStatus::Revoked { at: now, reason, invalidity_date }, Action::CertificateRevoked))
+        }
         (Revocation::Hold, CertificateStatus::Valid) => {
             Ok((CertificateStatus::Held { at: now }, Action::CertificateHeld))
         }
-        (Revocation::Hold, CertificateStatus::Held { .. }) => Ok((row.status.clone(), Action::CertificateHeld)),
+        (Revocation::Hold, CertificateStatus::Held { .. }) => {
+            Ok((row.status.clone(), Action::CertificateHeld))
+        }
         (Revocation::Release, CertificateStatus::Held { .. }) => {
             Ok((CertificateStatus::Valid, Action::CertificateReleased))
         }
-        (Revocation::Release, CertificateStatus::Valid) => Ok((row.status.clone(), Action::CertificateReleased)),
+        (Revocation::Release, CertificateStatus::Valid) => {
+            Ok((row.status.clone(), Action::CertificateReleased))
+        }
         (Revocation::Hold | Revocation::Release, CertificateStatus::Revoked { .. }) => {
             refuse("the certificate is revoked for good")
         }

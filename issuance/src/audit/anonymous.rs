@@ -9,7 +9,10 @@ use std::{
 use pki::time::Time;
 
 use super::{Action, Actor, AuditEvent, AuditOutcome};
-use crate::{error::AuthenticationFailure, identity::{Protocol, ResourceName}};
+use crate::{
+    error::AuthenticationFailure,
+    identity::{Protocol, ResourceName},
+};
 
 /// Most different counters between two drains; what exceeds them is counted without its address.
 const MAX_COUNTERS: usize = 1024;

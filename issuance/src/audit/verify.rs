@@ -21,18 +21,38 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finding {
     /// The record's hash is not the hash of its content: it was changed.
-    Changed { stream: String, sequence: u64 },
+    Changed {
+        stream: String,
+        sequence: u64,
+    },
     /// The record does not follow the one before it: something was removed or inserted.
-    Broken { stream: String, sequence: u64 },
+    Broken {
+        stream: String,
+        sequence: u64,
+    },
     /// A checkpoint names a record that is not there: the end of the stream, or all of it, was removed.
-    Truncated { stream: String, expected: u64, found: u64 },
+    Truncated {
+        stream: String,
+        expected: u64,
+        found: u64,
+    },
     /// A checkpoint names another hash for this record: the stream was rewritten.
-    Rewritten { stream: String, sequence: u64 },
+    Rewritten {
+        stream: String,
+        sequence: u64,
+    },
     /// A checkpoint whose signature is wrong.
-    Forged { at: pki::time::Time },
+    Forged {
+        at: pki::time::Time,
+    },
     /// A checkpoint signed by a key other than the supplied ones are.
-    ForeignKey { at: pki::time::Time },
-    Unreadable { stream: String, sequence: u64 },
+    ForeignKey {
+        at: pki::time::Time,
+    },
+    Unreadable {
+        stream: String,
+        sequence: u64,
+    },
 }
 
 impl fmt::Display for Finding {
@@ -40,7 +60,10 @@ impl fmt::Display for Finding {
         match self {
             Self::Changed { stream, sequence } => write!(f, "stream {stream}: record {sequence} was changed"),
             Self::Broken { stream, sequence } => {
-                write!(f, "stream {stream}: record {sequence} does not follow its predecessor; records are missing or were inserted")
+                write!(
+                    f,
+                    "stream {stream}: record {sequence} does not follow its predecessor; records are missing or were inserted"
+                )
             }
             Self::Truncated { stream, expected, found } => {
                 write!(f, "stream {stream}: ends at record {found}, but a checkpoint names record {expected}")

@@ -8,12 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    credential::CredentialRow,
-    error::Error,
-    identity::ResourceName,
-    store::Store,
-};
+use crate::{credential::CredentialRow, error::Error, identity::ResourceName, store::Store};
 
 const MAX_ENTRIES: usize = 10_000;
 const MAX_AGE: Duration = Duration::from_secs(10);

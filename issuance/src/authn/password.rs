@@ -9,10 +9,7 @@ use aws_lc_rs::hmac;
 use pki::time::Time;
 use tokio::sync::Semaphore;
 
-use super::{
-    CredentialCache, Evidence,
-    cache::Freshness,
-};
+use super::{CredentialCache, Evidence, cache::Freshness};
 use crate::{
     authority::Method,
     credential::{CredentialRow, MAX_SECRET_LENGTH},
@@ -24,7 +21,7 @@ use crate::{
 };
 
 /// Most bytes of a user name; longer ones cannot belong to anybody.
-pub const MAX_USERNAME_LENGTH: usize = 256;
+pub(super) const MAX_USERNAME_LENGTH: usize = 256;
 
 /// Slow checks at one time: each takes 19 MiB and a core for tens of milliseconds.
 const SLOW_CHECKS: usize = 2;
@@ -47,7 +44,10 @@ impl PasswordVerifier {
         Ok(Self {
             cache: CredentialCache::new(store),
             slow: Arc::new(Semaphore::new(SLOW_CHECKS)),
-            remembered: Remembered { key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?), tags: Mutex::default() },
+            remembered: Remembered {
+                key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?),
+                tags: Mutex::default(),
+            },
         })
     }
 
@@ -64,21 +64,32 @@ impl PasswordVerifier {
         now: Time,
         freshness: Freshness,
     ) -> Result<Evidence, Error> {
-        if username.len() > MAX_USERNAME_LENGTH || password.is_empty() || password.expose().len() > MAX_SECRET_LENGTH {
+        if username.len() > MAX_USERNAME_LENGTH
+            || password.is_empty()
+            || password.expose().len() > MAX_SECRET_LENGTH
+        {
             return Err(Error::Unauthenticated(AuthenticationFailure::Unreadable));
         }
         let (rows, age) = self.cache.rows(&method.name, username, freshness).await?;
         match (self.find(&rows, password, now).await, age) {
-            // What the cache says no to, the store may allow by now.
-            (Err(Error::Unauthenticated(_)), Freshness::Cached) => {
-                let (rows, _) = self.cache.rows(&method.name, username, Freshness::Fresh).await?;
-                self.find(&rows, password, now).await.map(|row| evidence(&row, username, now))
+            // What the cache says no to, the store may allow by now; the same rows say no again.
+            (Err(Error::Unauthenticated(failure)), Freshness::Cached) => {
+                let (fresh, _) = self.cache.rows(&method.name, username, Freshness::Fresh).await?;
+                if fresh == rows {
+                    return Err(Error::Unauthenticated(failure));
+                }
+                self.find(&fresh, password, now).await.map(|row| evidence(&row, username, now))
             }
             (found, Freshness::Cached | Freshness::Fresh) => found.map(|row| evidence(&row, username, now)),
         }
     }
 
-    async fn find(&self, rows: &[CredentialRow], password: &Secret, now: Time) -> Result<CredentialRow, Error> {
+    async fn find(
+        &self,
+        rows: &[CredentialRow],
+        password: &Secret,
+        now: Time,
+    ) -> Result<CredentialRow, Error> {
         let mut failure = AuthenticationFailure::Mismatch;
         for row in rows {
             if !self.matches(row, password).await? {

@@ -90,7 +90,7 @@ fn judge(profile: &IssuingProfile, asked: &Asked, now: Time) -> Result<Template,
     let subject_alt_names = names::judge(policy, &asked.subject_alt_names, &subject)?;
     check_identity(policy, &subject, &subject_alt_names)?;
     let (not_before, not_after) = validity::judge(profile, asked.validity, now)?;
-    let mut extensions = usages::judge(policy, asked, public_key.key_type())?;
+    let mut extensions = usages::judge(profile, asked, public_key.key_type())?;
     if !subject_alt_names.is_empty() {
         // RFC 5280 §4.2.1.6: critical where the subject is empty.
         let mut extension = SubjectAltName(subject_alt_names.clone()).to_extension();
@@ -152,7 +152,10 @@ fn check_identity(policy: &Profile, subject: &Name, names: &[GeneralName]) -> Re
         )),
         Permission::Refused => Err(Refusal::new(
             Rule::Subject,
-            format!("subject.allowEmpty: {} does not allow an empty subject; none was asked for", policy.name),
+            format!(
+                "subject.allowEmpty: {} does not allow an empty subject; none was asked for",
+                policy.name
+            ),
         )),
     }
 }

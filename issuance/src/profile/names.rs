@@ -13,7 +13,11 @@ use crate::{
 };
 
 /// The names of the certificate: those asked for that may be there, then the fixed ones.
-pub(super) fn judge(policy: &Profile, asked: &[GeneralName], subject: &Name) -> Result<Vec<GeneralName>, Refusal> {
+pub(super) fn judge(
+    policy: &Profile,
+    asked: &[GeneralName],
+    subject: &Name,
+) -> Result<Vec<GeneralName>, Refusal> {
     let rules = &policy.subject_alt_names;
     let mut names: Vec<GeneralName> = Vec::with_capacity(asked.len());
     let copied = common_name(policy, subject);
@@ -25,7 +29,10 @@ pub(super) fn judge(policy: &Profile, asked: &[GeneralName], subject: &Name) -> 
                 (rule.presence, text_name(policy, "uri", rule, name, is_valid_uri(text), Case::Sensitive))
             }),
             GeneralName::Email(text) => rules.email.as_ref().map(|rule| {
-                (rule.presence, text_name(policy, "email", rule, name, is_valid_email(text), Case::Insensitive))
+                (
+                    rule.presence,
+                    text_name(policy, "email", rule, name, is_valid_email(text), Case::Insensitive),
+                )
             }),
             GeneralName::OtherName { type_id, .. } => rules
                 .other_names
@@ -41,6 +48,10 @@ pub(super) fn judge(policy: &Profile, asked: &[GeneralName], subject: &Name) -> 
                 if !names.contains(&judged) {
                     names.push(judged);
                 }
+                // Here, so that a request with very many names is not compared name by name.
+                if names.len() > usize::from(rules.maximum) {
+                    return Err(too_many(policy, asked.len()));
+                }
             }
             (None, Unlisted::Refuse) => {
                 return Err(refusal(format!(
@@ -54,19 +65,22 @@ pub(super) fn judge(policy: &Profile, asked: &[GeneralName], subject: &Name) -> 
     check_required(policy, &names)?;
     add_fixed(policy, &mut names);
     if names.len() > usize::from(rules.maximum) {
-        return Err(refusal(format!(
-            "subjectAltNames.maximum: {} allows {} names; {} were asked for",
-            policy.name,
-            rules.maximum,
-            names.len()
-        )));
+        return Err(too_many(policy, names.len()));
     }
     Ok(names)
 }
 
+fn too_many(policy: &Profile, asked: usize) -> Refusal {
+    refusal(format!(
+        "subjectAltNames.maximum: {} allows {} names; {asked} were asked for",
+        policy.name, policy.subject_alt_names.maximum
+    ))
+}
+
 /// The common name as a DNS name, where the profile says so and it is one.
 fn common_name(policy: &Profile, subject: &Name) -> Option<GeneralName> {
-    if policy.subject_alt_names.common_name == CommonNameUse::Ignore || policy.subject_alt_names.dns.is_none() {
+    if policy.subject_alt_names.common_name == CommonNameUse::Ignore || policy.subject_alt_names.dns.is_none()
+    {
         return None;
     }
     let name = subject.first(AttributeType::CommonName)?;
@@ -138,7 +152,13 @@ fn other_name(policy: &Profile, rule: &OtherNameRule, name: &GeneralName) -> Res
     Ok(name.clone())
 }
 
-fn check_patterns(policy: &Profile, kind: &str, patterns: &[Pattern], text: &str, case: Case) -> Result<(), Refusal> {
+fn check_patterns(
+    policy: &Profile,
+    kind: &str,
+    patterns: &[Pattern],
+    text: &str,
+    case: Case,
+) -> Result<(), Refusal> {
     if patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(text, case)) {
         return Ok(());
     }
@@ -157,7 +177,9 @@ fn check_required(policy: &Profile, names: &[GeneralName]) -> Result<(), Refusal
         Err(refusal(format!("subjectAltNames.{kind}: {} requires one; the request has none", policy.name)))
     };
     let required = |presence: Option<Presence>| presence == Some(Presence::Required);
-    if required(rules.dns.as_ref().map(|rule| rule.name.presence)) && !has(|n| matches!(n, GeneralName::Dns(_))) {
+    if required(rules.dns.as_ref().map(|rule| rule.name.presence))
+        && !has(|n| matches!(n, GeneralName::Dns(_)))
+    {
         return missing("dns");
     }
     if required(rules.ip.as_ref().map(|rule| rule.presence)) && !has(|n| matches!(n, GeneralName::Ip(_))) {
@@ -166,13 +188,15 @@ fn check_required(policy: &Profile, names: &[GeneralName]) -> Result<(), Refusal
     if required(rules.uri.as_ref().map(|rule| rule.presence)) && !has(|n| matches!(n, GeneralName::Uri(_))) {
         return missing("uri");
     }
-    if required(rules.email.as_ref().map(|rule| rule.presence)) && !has(|n| matches!(n, GeneralName::Email(_))) {
+    if required(rules.email.as_ref().map(|rule| rule.presence))
+        && !has(|n| matches!(n, GeneralName::Email(_)))
+    {
         return missing("email");
     }
     for rule in &rules.other_names {
-        let there = names.iter().any(
-            |name| matches!(name, GeneralName::OtherName { type_id, .. } if *type_id == rule.type_id.0),
-        );
+        let there = names
+            .iter()
+            .any(|name| matches!(name, GeneralName::OtherName { type_id, .. } if *type_id == rule.type_id.0));
         if rule.name.presence == Presence::Required && !there {
             return missing("otherName");
         }

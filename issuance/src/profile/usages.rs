@@ -3,20 +3,28 @@
 use const_oid::ObjectIdentifier;
 use pki::{
     extension::{
-        BasicConstraints, ExtendedKeyUsage, Extension, KeyUsage, KeyUsageBit, SubjectKeyIdentifier, TypedExtension as _, eku_name,
+        AuthorityInfoAccess, AuthorityKeyIdentifier, BasicConstraints, CertificatePolicies,
+        CrlDistributionPoints, ExtendedKeyUsage, Extension, KeyUsage, KeyUsageBit, SubjectAltName,
+        SubjectKeyIdentifier, TypedExtension as _, eku_name,
     },
     key::KeyType,
 };
 
 use crate::{
+    authority::IssuingProfile,
     error::{Refusal, Rule},
     policy::{BasicConstraintsPolicy, Oid, Profile, Unlisted, UsageMode},
     request::Asked,
 };
 
 /// basicConstraints, keyUsage, extendedKeyUsage and copied extensions, in this order.
-pub(super) fn judge(policy: &Profile, asked: &Asked, key: KeyType) -> Result<Vec<Extension>, Refusal> {
-    let mut extensions = vec![basic_constraints(policy, asked)?.to_extension()];
+pub(super) fn judge(
+    profile: &IssuingProfile,
+    asked: &Asked,
+    key: KeyType,
+) -> Result<Vec<Extension>, Refusal> {
+    let policy = &profile.policy;
+    let mut extensions = vec![basic_constraints(profile, asked)?.to_extension()];
     let usage = key_usage(policy, asked.key_usage, key)?;
     if !usage.is_empty() {
         extensions.push(usage.to_extension());
@@ -31,7 +39,8 @@ pub(super) fn judge(policy: &Profile, asked: &Asked, key: KeyType) -> Result<Vec
     Ok(extensions)
 }
 
-fn basic_constraints(policy: &Profile, asked: &Asked) -> Result<BasicConstraints, Refusal> {
+fn basic_constraints(profile: &IssuingProfile, asked: &Asked) -> Result<BasicConstraints, Refusal> {
+    let policy = &profile.policy;
     let wanted = asked.basic_constraints.as_ref();
     match policy.basic_constraints {
         BasicConstraintsPolicy::Leaf if wanted.is_some_and(|wanted| wanted.ca) => Err(Refusal::new(
@@ -41,7 +50,8 @@ fn basic_constraints(policy: &Profile, asked: &Asked) -> Result<BasicConstraints
         BasicConstraintsPolicy::Leaf => Ok(BasicConstraints { ca: false, path_length: None }),
         BasicConstraintsPolicy::Authority { path_length } => {
             let asked_length = wanted.and_then(|wanted| wanted.path_length);
-            match (asked_length, path_length) {
+            let most = path_length.into_iter().chain(room_below(profile)?).min();
+            match (asked_length, most) {
                 (Some(asked_length), Some(most)) if asked_length > most => Err(Refusal::new(
                     Rule::BasicConstraints,
                     format!(
@@ -49,17 +59,33 @@ fn basic_constraints(policy: &Profile, asked: &Asked) -> Result<BasicConstraints
                         policy.name
                     ),
                 )),
-                (asked_length, most) => {
-                    Ok(BasicConstraints { ca: true, path_length: asked_length.or(most) })
-                }
+                (asked_length, most) => Ok(BasicConstraints { ca: true, path_length: asked_length.or(most) }),
             }
         }
     }
 }
 
+/// The longest path length that is good under the profile's authority (RFC 5280 §4.2.1.9).
+fn room_below(profile: &IssuingProfile) -> Result<Option<u8>, Refusal> {
+    let Some(authority) = &profile.authority else { return Ok(None) };
+    let constraints = authority.certificate.basic_constraints().ok().flatten();
+    match constraints.and_then(|constraints| constraints.path_length) {
+        None => Ok(None),
+        Some(length) => length.checked_sub(1).map(Some).ok_or_else(|| {
+            Refusal::new(
+                Rule::BasicConstraints,
+                format!(
+                    "basicConstraints: {} makes authorities, and the certificate of {} allows none below it",
+                    profile.policy.name, authority.name
+                ),
+            )
+        }),
+    }
+}
+
 fn key_usage(policy: &Profile, asked: Option<KeyUsage>, key: KeyType) -> Result<KeyUsage, Refusal> {
     let rule = &policy.key_usage;
-    let chosen = match (rule.mode, asked) {
+    let chosen = match (rule.mode, asked.filter(|asked| !asked.is_empty())) {
         (UsageMode::Fixed, _) | (UsageMode::FromRequest, None) => rule.usages,
         (UsageMode::FromRequest, Some(asked)) => {
             if let Some(beyond) = asked.iter().find(|usage| !rule.usages.contains(*usage)) {
@@ -71,7 +97,15 @@ fn key_usage(policy: &Profile, asked: Option<KeyUsage>, key: KeyType) -> Result<
             asked
         }
     };
-    Ok(chosen.iter().filter(|usage| fits(*usage, key)).collect())
+    let fitting: KeyUsage = chosen.iter().filter(|usage| fits(*usage, key)).collect();
+    // Without the extension the key might be used for everything.
+    if fitting.is_empty() && !chosen.is_empty() {
+        return Err(Refusal::new(
+            Rule::KeyUsage,
+            format!("keyUsage: {} allows {chosen}, for which a key of {key} cannot be used", policy.name),
+        ));
+    }
+    Ok(fitting)
 }
 
 /// Usages that a key of this type cannot have are left out, whoever named them: RFC 8813 §3 (EC), RFC 9295 §3
@@ -89,7 +123,10 @@ fn fits(usage: KeyUsageBit, key: KeyType) -> bool {
     }
 }
 
-fn extended_key_usage(policy: &Profile, asked: Option<&ExtendedKeyUsage>) -> Result<ExtendedKeyUsage, Refusal> {
+fn extended_key_usage(
+    policy: &Profile,
+    asked: Option<&ExtendedKeyUsage>,
+) -> Result<ExtendedKeyUsage, Refusal> {
     let rule = &policy.extended_key_usage;
     let listed = || ExtendedKeyUsage(rule.usages.iter().map(|oid| oid.0).collect());
     match (rule.mode, asked) {
@@ -107,7 +144,13 @@ fn extended_key_usage(policy: &Profile, asked: Option<&ExtendedKeyUsage>) -> Res
                     ),
                 ));
             }
-            Ok(asked.clone())
+            let mut purposes = Vec::with_capacity(rule.usages.len());
+            for purpose in &asked.0 {
+                if !purposes.contains(purpose) {
+                    purposes.push(*purpose);
+                }
+            }
+            Ok(ExtendedKeyUsage(purposes))
         }
     }
 }
@@ -117,7 +160,7 @@ fn other(policy: &Profile, extension: &Extension) -> Result<Option<Extension>, R
         // openssl's default configuration asks for one; ours is computed from the key in any case.
         return Ok(None);
     }
-    if policy.request_extensions.copy.contains(&Oid(extension.oid)) {
+    if policy.request_extensions.copy.contains(&Oid(extension.oid)) && !is_governed(&extension.oid) {
         return Ok(Some(extension.clone()));
     }
     match policy.request_extensions.others {
@@ -130,6 +173,21 @@ fn other(policy: &Profile, extension: &Extension) -> Result<Option<Extension>, R
             ),
         )),
     }
+}
+
+/// Extensions that this server writes by rules of their own: a copy would be a second one, and a lie.
+fn is_governed(oid: &ObjectIdentifier) -> bool {
+    [
+        AuthorityInfoAccess::OID,
+        AuthorityKeyIdentifier::OID,
+        BasicConstraints::OID,
+        CertificatePolicies::OID,
+        CrlDistributionPoints::OID,
+        ExtendedKeyUsage::OID,
+        KeyUsage::OID,
+        SubjectAltName::OID,
+    ]
+    .contains(oid)
 }
 
 fn spoken(oid: &ObjectIdentifier) -> String {

@@ -12,7 +12,11 @@ use crate::{
 };
 
 /// notBefore and notAfter. Backdating shifts the period, it does not lengthen it; nothing outlives its authority.
-pub(super) fn judge(profile: &IssuingProfile, asked: AskedValidity, now: Time) -> Result<(Time, Time), Refusal> {
+pub(super) fn judge(
+    profile: &IssuingProfile,
+    asked: AskedValidity,
+    now: Time,
+) -> Result<(Time, Time), Refusal> {
     let policy = &profile.policy.validity;
     let name = &profile.policy.name;
     let asked = match policy.request {
@@ -32,7 +36,10 @@ pub(super) fn judge(profile: &IssuingProfile, asked: AskedValidity, now: Time) -
         if now < from || until <= now {
             return Err(Refusal::new(
                 Rule::AuthorityValidity,
-                format!("authority: the certificate of {} is not valid now ({from} to {until})", authority.name),
+                format!(
+                    "authority: the certificate of {} is not valid now ({from} to {until})",
+                    authority.name
+                ),
             ));
         }
         not_before = not_before.max(from);
@@ -41,7 +48,9 @@ pub(super) fn judge(profile: &IssuingProfile, asked: AskedValidity, now: Time) -
     let wished = asked.not_after.or_else(|| asked.duration.map(|duration| later(not_before, duration)));
     let not_after = wished.unwrap_or_else(|| later(not_before, policy.default));
     if not_after <= not_before {
-        return Err(refusal(format!("validity: notAfter {not_after} does not lie after notBefore {not_before}")));
+        return Err(refusal(format!(
+            "validity: notAfter {not_after} does not lie after notBefore {not_before}"
+        )));
     }
     if not_after > later(not_before, policy.maximum) {
         return Err(refusal(format!(
@@ -50,14 +59,22 @@ pub(super) fn judge(profile: &IssuingProfile, asked: AskedValidity, now: Time) -
             not_after.unix() - not_before.unix()
         )));
     }
-    match (end, wished) {
-        (Some(end), Some(_)) if not_after > end => Err(Refusal::new(
+    if let (Some(end), Some(authority)) = (end, &profile.authority)
+        && ((wished.is_some() && not_after > end) || not_before >= end)
+    {
+        return Err(Refusal::new(
             Rule::AuthorityValidity,
-            format!("authority: its certificate ends at {end}; notAfter {not_after} was asked for"),
-        )),
-        (Some(end), _) => Ok((not_before, not_after.min(end))),
-        (None, _) => Ok((not_before, not_after)),
+            format!(
+                "authority: the certificate of {} ends at {end}; {not_before} to {not_after} was asked for",
+                authority.name
+            ),
+        ));
     }
+    let not_after = end.map_or(not_after, |end| not_after.min(end));
+    if not_after <= now {
+        return Err(refusal(format!("validity: {not_before} to {not_after} is over already, it is {now}")));
+    }
+    Ok((not_before, not_after))
 }
 
 fn later(time: Time, duration: Duration) -> Time {

@@ -21,25 +21,52 @@ pub struct Commit {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Expect {
     /// The credential exists, is active at `now`, has uses left, and is of this version.
-    CredentialUsable { id: CredentialId, version: u64, now: Time },
+    CredentialUsable {
+        id: CredentialId,
+        version: u64,
+        now: Time,
+    },
     /// The credential is of this version (0: no such credential).
-    CredentialVersion { id: CredentialId, version: u64 },
-    RequestState { id: RequestId, state: RequestState },
+    CredentialVersion {
+        id: CredentialId,
+        version: u64,
+    },
+    RequestState {
+        id: RequestId,
+        state: RequestState,
+    },
     /// Exactly this status.
-    CertificateStatus { issuer: KeyId, serial: SerialNumber, status: CertificateStatus },
+    CertificateStatus {
+        issuer: KeyId,
+        serial: SerialNumber,
+        status: CertificateStatus,
+    },
     /// No certificate that is valid or held has this key (hexadecimal SHA-256 of the SubjectPublicKeyInfo).
-    KeyUnused { public_key_sha256: String },
+    KeyUnused {
+        public_key_sha256: String,
+    },
     /// The sealed row is of this version (0: none).
-    SealedVersion { name: String, version: u64 },
+    SealedVersion {
+        name: String,
+        version: u64,
+    },
     /// The job is leased by this owner at `now`.
-    JobLeased { id: JobId, owner: String, now: Time },
+    JobLeased {
+        id: JobId,
+        owner: String,
+        now: Time,
+    },
 }
 
 #[derive(Clone, Debug)]
 pub enum Write {
     /// Conflict where (issuer, serial) is taken.
     InsertCertificate(Box<CertificateRow>),
-    SetCertificateStatus { issuer: KeyId, serial: SerialNumber, status: CertificateStatus },
+    SetCertificateStatus {
+        issuer: KeyId,
+        serial: SerialNumber,
+        status: CertificateStatus,
+    },
     /// Conflict where (method, key) is taken.
     InsertRequest(Box<RequestRow>),
     /// Sets what is given and leaves the rest.
@@ -50,24 +77,41 @@ pub enum Write {
         certificate: Option<(KeyId, SerialNumber)>,
     },
     /// Pair with [`Expect::RequestState`].
-    DeleteRequest { id: RequestId },
+    DeleteRequest {
+        id: RequestId,
+    },
     /// Pending requests that expired by `now` become `Expired`.
-    ExpireRequests { now: Time },
+    ExpireRequests {
+        now: Time,
+    },
     /// Inserts or replaces by id. Pair with [`Expect::CredentialVersion`].
     PutCredential(Box<CredentialRow>),
     /// Counts one use.
-    UseCredential { id: CredentialId, at: Time },
+    UseCredential {
+        id: CredentialId,
+        at: Time,
+    },
     PutCrl(Box<CrlRow>),
     /// Inserts or replaces by name. Pair with [`Expect::SealedVersion`].
     PutSealed(Box<SealedRow>),
     /// Inserts; where (kind, key) exists, the run time becomes the earlier of the two and the payload is kept.
     PutJob(Box<Job>),
     /// Ends this lease and runs the job again at `at`, unless something has asked for an earlier run since.
-    RescheduleJob { id: JobId, at: Time, attempts: u32, error: Option<String> },
-    DeleteJob { id: JobId },
+    RescheduleJob {
+        id: JobId,
+        at: Time,
+        attempts: u32,
+        error: Option<String>,
+    },
+    DeleteJob {
+        id: JobId,
+    },
     PutCheckpoint(Box<Checkpoint>),
     /// Removes CRLs of the authority with smaller numbers, but for the newest `keep`.
-    PruneCrls { issuer: KeyId, keep: u32 },
+    PruneCrls {
+        issuer: KeyId,
+        keep: u32,
+    },
 }
 
 /// The change is durable.

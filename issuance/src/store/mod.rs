@@ -65,7 +65,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn certificates_by_serial(&self, serial: &SerialNumber) -> StoreResult<Vec<CertificateRow>>;
 
     /// In the order of issue.
-    async fn certificates(&self, filter: &CertificateFilter, page: &Page) -> StoreResult<Vec<(Cursor, CertificateRow)>>;
+    async fn certificates(
+        &self,
+        filter: &CertificateFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, CertificateRow)>>;
 
     /// Whatever the CRL of this authority must list: revoked or held, and not expired before `expired_before`
     /// (RFC 5280 §3.3: an entry stays until one CRL after the expiry). Ordered by serial number; at most `limit`
@@ -80,7 +84,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     async fn request(&self, id: &RequestId) -> StoreResult<Option<RequestRow>>;
 
-    async fn request_by_key(&self, method: &ResourceName, key: &RequestKey) -> StoreResult<Option<RequestRow>>;
+    async fn request_by_key(
+        &self,
+        method: &ResourceName,
+        key: &RequestKey,
+    ) -> StoreResult<Option<RequestRow>>;
 
     /// In the order of arrival.
     async fn requests(&self, filter: &RequestFilter, page: &Page) -> StoreResult<Vec<(Cursor, RequestRow)>>;
@@ -89,10 +97,15 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The credentials of a method that this user name may use: those of that name, and those without a name.
     /// Revoked and expired ones included, so that the refusal can say which it was.
-    async fn credentials_for(&self, method: &ResourceName, username: &str) -> StoreResult<Vec<CredentialRow>>;
+    async fn credentials_for(&self, method: &ResourceName, username: &str)
+    -> StoreResult<Vec<CredentialRow>>;
 
     /// In the order of creation.
-    async fn credentials(&self, filter: &CredentialFilter, page: &Page) -> StoreResult<Vec<(Cursor, CredentialRow)>>;
+    async fn credentials(
+        &self,
+        filter: &CredentialFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, CredentialRow)>>;
 
     /// The newest CRL of an authority.
     async fn latest_crl(&self, issuer: KeyId) -> StoreResult<Option<CrlRow>>;

@@ -45,7 +45,9 @@ pub struct CertificateRow {
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum CertificateStatus {
     Valid,
-    Held { at: Time },
+    Held {
+        at: Time,
+    },
     Revoked {
         at: Time,
         reason: ReasonCode,
