@@ -375,9 +375,7 @@ impl Writer {
         let start = self.buffer.len();
         write(self);
         let length = self.buffer.len() - start;
-        let mut header = Self::with_capacity(5);
-        header.length(length);
-        self.buffer.splice(start..start, header.buffer);
+        self.buffer.splice(start..start, length_octets(length));
     }
 
     pub fn sequence(&mut self, write: impl FnOnce(&mut Self)) {
@@ -437,14 +435,18 @@ impl Writer {
     }
 
     fn length(&mut self, length: usize) {
-        if length < 0x80 {
-            self.buffer.push(length as u8);
-            return;
-        }
-        let octets = length.to_be_bytes();
-        let zeros = octets.iter().take_while(|byte| **byte == 0).count();
-        let digits = octets.get(zeros..).unwrap_or_default();
-        self.buffer.push(0x80 | digits.len() as u8);
-        self.buffer.extend_from_slice(digits);
+        self.buffer.extend(length_octets(length));
     }
+}
+
+/// X.690 §8.1.3: one octet below 128, otherwise the count of octets and the octets.
+fn length_octets(length: usize) -> impl Iterator<Item = u8> {
+    let octets = length.to_be_bytes();
+    let zeros = octets.iter().take_while(|octet| **octet == 0).count();
+    let (first, skipped) = if length < 0x80 {
+        (length as u8, octets.len())
+    } else {
+        (0x80 | (octets.len() - zeros) as u8, zeros)
+    };
+    std::iter::once(first).chain(octets.into_iter().skip(skipped))
 }
