@@ -20,7 +20,7 @@ use issuance::{
     policy::{Approval, Profile, ProtocolRule, Strength},
     ports::{Signer, SystemClock, random},
     secret::Secret,
-    store::{Commit, Expect, Page, RequestFilter, Store, Write, memory::MemoryStore},
+    store::{Commit, Expect, Page, RequestFilter, Write, memory::MemoryStore},
 };
 use pki::{
     algorithm::KeyAlgorithm,
@@ -277,14 +277,14 @@ async fn a_body_that_is_no_request_is_refused_with_the_reason() {
     trailing.push(0);
     let mut forged = csr("device-1");
     *forged.last_mut().unwrap() ^= 1;
-    let bodies: [(&[u8], &str); 7] = [
-        (b"", "empty"),
-        (b"  \n", "empty"),
-        (b"!!!!", "base64"),
-        (STANDARD.encode("hello").as_bytes(), "PKCS #10"),
-        (STANDARD.encode(&trailing).as_bytes(), "PKCS #10"),
-        (STANDARD.encode(&forged).as_bytes(), "PKCS #10"),
-        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "PEM"),
+    let bodies: [(Vec<u8>, &str); 7] = [
+        (b"".into(), "empty"),
+        (b"  \n".into(), "empty"),
+        (b"!!!!".into(), "base64"),
+        (STANDARD.encode("hello").into(), "PKCS #10"),
+        (STANDARD.encode(&trailing).into(), "PKCS #10"),
+        (STANDARD.encode(&forged).into(), "PKCS #10"),
+        (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".into(), "PEM"),
     ];
     for (body, reason) in bodies {
         let answer = scene.enroll(body).await;
