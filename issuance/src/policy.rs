@@ -22,7 +22,8 @@ impl TryFrom<String> for Oid {
     type Error = ParseError;
 
     fn try_from(text: String) -> Result<Self, ParseError> {
-        let parsed = ObjectIdentifier::new(&text);
+        // Not const-oid's own parser, which takes arcs that overflow.
+        let parsed = pki::oid::parse(&text);
         parsed.map(Self).map_err(|_| ParseError { text, expected: "a dotted object identifier" })
     }
 }
