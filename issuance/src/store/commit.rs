@@ -84,9 +84,10 @@ pub enum Write {
     ExpireRequests {
         now: Time,
     },
-    /// Inserts or replaces by id. Pair with [`Expect::CredentialVersion`].
+    /// Inserts or replaces by id. Pair with [`Expect::CredentialVersion`]. Uses that were counted since the caller
+    /// read the row stay counted, as long as the verifier is the same.
     PutCredential(Box<CredentialRow>),
-    /// Counts one use.
+    /// Counts one use. The version stays, so that many may use one credential at once.
     UseCredential {
         id: CredentialId,
         at: Time,
@@ -107,7 +108,8 @@ pub enum Write {
         id: JobId,
     },
     PutCheckpoint(Box<Checkpoint>),
-    /// Removes CRLs of the authority with smaller numbers, but for the newest `keep`.
+    /// Removes CRLs of the authority with smaller numbers, but for the newest `keep`. The newest one always stays,
+    /// because the next number grows from it.
     PruneCrls {
         issuer: KeyId,
         keep: u32,

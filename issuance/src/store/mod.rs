@@ -124,7 +124,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         limit: usize,
     ) -> StoreResult<Vec<Job>>;
 
-    /// When the next job of these kinds falls due, leased or not.
+    /// When the next job of these kinds falls due; a leased one does when its lease ends.
     async fn next_job(&self, kinds: &[JobKind]) -> StoreResult<Option<Time>>;
 
     /// The names of all audit streams, sorted.

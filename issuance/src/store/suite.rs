@@ -23,7 +23,7 @@ mod credentials;
 mod crls;
 mod jobs;
 mod lists;
-mod samples;
+pub mod samples;
 mod sealed;
 
 pub use audit::*;

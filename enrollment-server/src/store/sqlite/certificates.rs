@@ -5,7 +5,7 @@ use issuance::{
     store::{CertificateFilter, CertificateRow, CertificateStatus, Conflict, Cursor, Page},
 };
 use pki::{crl::RevokedEntry, extension::ReasonCode, serial::SerialNumber, time::Time};
-use rusqlite::{Connection, Row, params, params_from_iter, types::Value};
+use rusqlite::{Connection, Row, ToSql, params, params_from_iter, types::Value};
 
 use super::{
     apply::one_row,
@@ -32,16 +32,30 @@ const SELECT: &str = "SELECT c.number, i.key_id, c.serial, a.namespace, a.name, 
     CROSS JOIN resources p ON p.number = c.profile CROSS JOIN resources m ON m.number = c.method \
     CROSS JOIN certificate_der d ON d.number = c.number LEFT JOIN resources a ON a.number = c.authority";
 
+/// What a CRL lists after a serial number: first those as long as it, then the longer ones, because that is how
+/// numbers without leading zeros compare. Two statements, each of which goes straight to its place in the index.
+pub(super) const REVOKED_AS_LONG: &str = "SELECT serial, status, revoked_at, reason, invalidity_date \
+    FROM certificates WHERE issuer = (SELECT number FROM issuers WHERE key_id = ?1) AND status <> 0 \
+    AND not_after >= ?2 AND length(serial) = ?4 AND serial > ?5 ORDER BY serial LIMIT ?3";
+pub(super) const REVOKED_LONGER: &str = "SELECT serial, status, revoked_at, reason, invalidity_date \
+    FROM certificates WHERE issuer = (SELECT number FROM issuers WHERE key_id = ?1) AND status <> 0 \
+    AND not_after >= ?2 AND length(serial) > ?4 ORDER BY length(serial), serial LIMIT ?3";
+
+pub(super) const KEY_USED: &str = "SELECT EXISTS (SELECT 1 FROM certificates \
+    WHERE substr(public_key_sha256, 1, 8) = substr(?1, 1, 8) AND public_key_sha256 = ?1 AND status <> 2)";
+
 pub(super) fn find(
     connection: &Connection,
     issuer: KeyId,
     serial: &SerialNumber,
 ) -> Result<Option<CertificateRow>, Failure> {
-    let sql =
-        format!("{SELECT} WHERE c.serial = ? AND c.issuer = (SELECT number FROM issuers WHERE key_id = ?)");
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&find_sql())?;
     let mut rows = statement.query(params![serial.as_bytes(), issuer.0])?;
     rows.next()?.map(|row| from_row(row).map(|(_, row)| row)).transpose()
+}
+
+pub(super) fn find_sql() -> String {
+    format!("{SELECT} WHERE c.serial = ? AND c.issuer = (SELECT number FROM issuers WHERE key_id = ?)")
 }
 
 pub(super) fn find_by_serial(
@@ -74,20 +88,15 @@ pub(super) fn revoked(
     after: Option<SerialNumber>,
     rows: usize,
 ) -> Result<Vec<RevokedEntry>, Failure> {
-    // By length first, because that is how numbers without leading zeros compare.
-    let mut statement = connection.prepare_cached(
-        "SELECT serial, status, revoked_at, reason, invalidity_date FROM certificates \
-         WHERE issuer = (SELECT number FROM issuers WHERE key_id = ?) AND status <> 0 \
-         AND (length(serial), serial) > (?, ?) AND not_after >= ? ORDER BY length(serial), serial LIMIT ?",
-    )?;
     let after = after.as_ref().map(SerialNumber::as_bytes).unwrap_or_default();
-    let parameters = params![issuer.0, limit(after.len()), after, expired_before.unix(), limit(rows)];
-    let entries = statement.query_and_then(parameters, |row| {
-        let mut columns = Columns::new(row);
-        let serial = columns.serial()?;
-        Ok(entry(serial, status_from(&mut columns)?))
-    })?;
-    entries.filter_map(Result::transpose).collect()
+    let parameters = params![issuer.0, expired_before.unix(), limit(rows), limit(after.len()), after];
+    let mut entries = entries(connection, REVOKED_AS_LONG, parameters)?;
+    let rest = rows.saturating_sub(entries.len());
+    if rest > 0 {
+        let parameters = params![issuer.0, expired_before.unix(), limit(rest), limit(after.len())];
+        entries.extend(self::entries(connection, REVOKED_LONGER, parameters)?);
+    }
+    Ok(entries)
 }
 
 pub(super) fn status(
@@ -105,10 +114,7 @@ pub(super) fn status(
 
 /// Whether a certificate that is not revoked has this key.
 pub(super) fn is_key_used(connection: &Connection, public_key_sha256: &str) -> Result<bool, Failure> {
-    let mut statement = connection.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM certificates WHERE substr(public_key_sha256, 1, 8) = substr(?1, 1, 8) \
-         AND public_key_sha256 = ?1 AND status <> 2)",
-    )?;
+    let mut statement = connection.prepare_cached(KEY_USED)?;
     Ok(statement.query_row([octets::<32>(public_key_sha256)?], |row| row.get(0))?)
 }
 
@@ -169,6 +175,20 @@ pub(super) fn set_status(
     )?;
     let parameters = params![status, revoked_at, reason, invalidity_date, serial.as_bytes(), issuer.0];
     one_row(statement.execute(parameters)?, "certificate")
+}
+
+fn entries(
+    connection: &Connection,
+    sql: &str,
+    parameters: &[&dyn ToSql],
+) -> Result<Vec<RevokedEntry>, Failure> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let entries = statement.query_and_then(parameters, |row| {
+        let mut columns = Columns::new(row);
+        let serial = columns.serial()?;
+        Ok(entry(serial, status_from(&mut columns)?))
+    })?;
+    entries.filter_map(Result::transpose).collect()
 }
 
 /// The `WHERE` of a list.

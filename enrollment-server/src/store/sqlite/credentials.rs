@@ -39,13 +39,18 @@ pub(super) fn find_for(
     method: &ResourceName,
     username: &str,
 ) -> Result<Vec<CredentialRow>, Failure> {
-    let sql = format!(
-        "{SELECT} WHERE c.method = (SELECT number FROM resources WHERE namespace = ? AND name = ?) \
-         AND (c.username = ? OR c.username IS NULL) ORDER BY c.number"
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
+    let mut statement = connection.prepare_cached(&find_for_sql())?;
     let rows = statement.query_and_then((method.namespace(), method.name(), username), from_row)?;
     rows.map(|row| row.map(|(_, row)| row)).collect()
+}
+
+/// Two halves, because SQLite would look at all credentials of the method for `username = ?3 OR username IS NULL`.
+pub(super) fn find_for_sql() -> String {
+    const OF_METHOD: &str = "c.method = (SELECT number FROM resources WHERE namespace = ?1 AND name = ?2)";
+    format!(
+        "{SELECT} WHERE {OF_METHOD} AND c.username = ?3 \
+         UNION ALL {SELECT} WHERE {OF_METHOD} AND c.username IS NULL ORDER BY 1"
+    )
 }
 
 pub(super) fn list(

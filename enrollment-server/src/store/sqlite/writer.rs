@@ -100,6 +100,12 @@ impl Writer {
         }
     }
 
+    /// How many changes wait to be taken by the thread.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
     async fn ask<T>(&self, task: impl FnOnce(Reply<T>) -> Task) -> StoreResult<T> {
         let (reply, answer) = oneshot::channel();
         self.queue.send(task(reply)).await.map_err(|_| closed())?;

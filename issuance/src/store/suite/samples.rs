@@ -15,36 +15,36 @@ use crate::{
     },
 };
 
-pub(super) const NOW: Time = Time::from_unix(1_800_000_000);
-pub(super) const LATER: Time = Time::from_unix(1_800_003_600);
-pub(super) const EARLIER: Time = Time::from_unix(1_799_996_400);
+pub const NOW: Time = Time::from_unix(1_800_000_000);
+pub const LATER: Time = Time::from_unix(1_800_003_600);
+pub const EARLIER: Time = Time::from_unix(1_799_996_400);
 
-pub(super) fn issuer(number: u8) -> KeyId {
+pub fn issuer(number: u8) -> KeyId {
     KeyId([number; 20])
 }
 
-pub(super) fn serial(number: u32) -> SerialNumber {
+pub fn serial(number: u32) -> SerialNumber {
     SerialNumber::from_be_bytes(&number.to_be_bytes()).unwrap()
 }
 
-pub(super) fn method(name: &str) -> ResourceName {
+pub fn method(name: &str) -> ResourceName {
     ResourceName::new("factory", name)
 }
 
-pub(super) fn credential_id(number: u8) -> CredentialId {
+pub fn credential_id(number: u8) -> CredentialId {
     CredentialId::from_random([number; 16])
 }
 
-pub(super) fn request_id(number: u8) -> RequestId {
+pub fn request_id(number: u8) -> RequestId {
     RequestId::from_random([number; 16])
 }
 
-pub(super) fn job_id(number: u8) -> JobId {
+pub fn job_id(number: u8) -> JobId {
     JobId::from_random([number; 16])
 }
 
 /// A certificate of issuer 1, everything optional set.
-pub(super) fn certificate(number: u32) -> CertificateRow {
+pub fn certificate(number: u32) -> CertificateRow {
     CertificateRow {
         issuer: issuer(1),
         serial: serial(number),
@@ -68,12 +68,12 @@ pub(super) fn certificate(number: u32) -> CertificateRow {
 }
 
 /// As hexadecimal; the first octets are the same for all numbers below 65,536.
-pub(super) fn key_hash(number: u32) -> String {
+pub fn key_hash(number: u32) -> String {
     format!("{:0>56}{number:08x}", "c0ffee")
 }
 
 /// A pending request without a key, everything else set.
-pub(super) fn request(number: u8) -> RequestRow {
+pub fn request(number: u8) -> RequestRow {
     RequestRow {
         id: request_id(number),
         method: method("est"),
@@ -99,12 +99,12 @@ pub(super) fn request(number: u8) -> RequestRow {
     }
 }
 
-pub(super) fn keyed_request(number: u8, key: u8) -> RequestRow {
+pub fn keyed_request(number: u8, key: u8) -> RequestRow {
     RequestRow { key: Some(RequestKey([key; 32])), ..request(number) }
 }
 
 /// Version 1, of the method, without a user name and without limits.
-pub(super) fn credential(number: u8) -> CredentialRow {
+pub fn credential(number: u8) -> CredentialRow {
     CredentialRow {
         id: credential_id(number),
         version: 1,
@@ -125,12 +125,12 @@ pub(super) fn credential(number: u8) -> CredentialRow {
     }
 }
 
-pub(super) fn job(number: u8, kind: JobKind, key: &str, run_at: Time) -> Job {
+pub fn job(number: u8, kind: JobKind, key: &str, run_at: Time) -> Job {
     let payload = key.as_bytes().to_vec();
     Job { id: job_id(number), kind, key: key.into(), payload, run_at, attempts: 0, last_error: None }
 }
 
-pub(super) fn crl(authority: u8, number: u64) -> CrlRow {
+pub fn crl(authority: u8, number: u64) -> CrlRow {
     CrlRow {
         issuer: issuer(authority),
         number,
@@ -140,25 +140,25 @@ pub(super) fn crl(authority: u8, number: u64) -> CrlRow {
     }
 }
 
-pub(super) fn sealed(name: &str, version: u64) -> SealedRow {
+pub fn sealed(name: &str, version: u64) -> SealedRow {
     let sealed = format!("{name} {version}").into_bytes();
     SealedRow { name: name.into(), version, sealed, public: vec![0x30] }
 }
 
-pub(super) fn event(reason: &str) -> AuditEvent {
+pub fn event(reason: &str) -> AuditEvent {
     AuditEvent::new(NOW, Action::CertificateIssued, AuditOutcome::Done, Actor::Server).because(reason)
 }
 
-pub(super) fn usable(id: u8, version: u64) -> Expect {
+pub fn usable(id: u8, version: u64) -> Expect {
     Expect::CredentialUsable { id: credential_id(id), version, now: NOW }
 }
 
-pub(super) fn insert(row: CertificateRow) -> Write {
+pub fn insert(row: CertificateRow) -> Write {
     Write::InsertCertificate(Box::new(row))
 }
 
 /// Commits these writes and one audit event.
-pub(super) async fn try_write(
+pub async fn try_write(
     store: &dyn Store,
     expect: Vec<Expect>,
     writes: Vec<Write>,
@@ -167,13 +167,13 @@ pub(super) async fn try_write(
 }
 
 /// Commits these writes, which hold.
-pub(super) async fn write(store: &dyn Store, writes: Vec<Write>) {
+pub async fn write(store: &dyn Store, writes: Vec<Write>) {
     try_write(store, Vec::new(), writes).await.unwrap();
 }
 
 /// Whatever can be read, for comparing before and after.
 #[derive(Debug, PartialEq)]
-pub(super) struct Snapshot {
+pub struct Snapshot {
     certificates: Vec<(Cursor, CertificateRow)>,
     requests: Vec<(Cursor, RequestRow)>,
     credentials: Vec<(Cursor, CredentialRow)>,
@@ -185,7 +185,7 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    pub(super) async fn of(store: &dyn Store) -> Self {
+    pub async fn of(store: &dyn Store) -> Self {
         let page = Page::first(1000);
         let mut audit = Vec::new();
         for stream in store.audit_streams().await.unwrap() {
