@@ -91,7 +91,7 @@ impl Engine {
             AuditEvent::new(parts.now, Action::AuthorityCreated, AuditOutcome::Done, Actor::Server);
         event.authority = Some(name.clone());
         event.issuer = Some(issuer);
-        event.serial = Some(serial.clone());
+        event.serial = Some(serial);
         event.subject = Some(subject.clone());
         let row = CertificateRow {
             issuer,

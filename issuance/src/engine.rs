@@ -6,6 +6,10 @@
 //!                              └► decided meanwhile: approved ─► authorize again ─► sign ─► commit ─► Issued
 //! ```
 
+mod records;
+#[cfg(test)]
+mod tests;
+
 use std::{sync::Arc, time::Duration};
 
 use aws_lc_rs::digest;
@@ -15,6 +19,7 @@ use pki::{
     serial::SerialNumber,
 };
 
+use self::records::{bounded, certificate_row, event_of, summary};
 use crate::{
     audit::{Action, Actor, AuditEvent, AuditOutcome},
     authn::{Authenticated, Requester},
@@ -26,8 +31,7 @@ use crate::{
     profile::{Authorized, authorize},
     request::{Asked, AskedKey},
     store::{
-        CertificateRow, CertificateStatus, Commit, Conflict, Expect, RequestKey, RequestRow, RequestState,
-        Store, Write,
+        CertificateStatus, Commit, Conflict, Expect, RequestKey, RequestRow, RequestState, Store, Write,
     },
 };
 
@@ -198,7 +202,7 @@ impl Engine {
         };
         if method.profile.policy.approval == Approval::Automatic {
             row.state = RequestState::Issued;
-            let issued = self.sign_and_commit(&authorized, Completion::New(row, replaces)).await?;
+            let issued = self.sign_and_commit(&authorized, Completion::New(Box::new(row), replaces)).await?;
             return Ok(Outcome::Issued(issued));
         }
         let mut event = event_of(&authorized, now, Action::CertificateRequested, AuditOutcome::Pending);
@@ -295,9 +299,9 @@ impl Engine {
         let row = certificate_row(authorized, serial, certificate, now, completion.request());
         let mut event = event_of(authorized, now, Action::CertificateIssued, AuditOutcome::Done);
         event.issuer = Some(row.issuer);
-        event.serial = Some(serial.clone());
+        event.serial = Some(*serial);
         event.request = row.request.clone();
-        let place = (row.issuer, serial.clone());
+        let place = (row.issuer, *serial);
         let mut commit = Commit {
             expect: authorized.authenticated().expect().to_vec(),
             writes: Vec::new(),
@@ -352,7 +356,7 @@ enum Resumed {
 enum Completion<'a> {
     Nothing,
     /// Records the request as issued, in place of an earlier one that came to nothing.
-    New(RequestRow, Option<&'a RequestRow>),
+    New(Box<RequestRow>, Option<&'a RequestRow>),
     Approved(&'a RequestRow),
 }
 
@@ -370,7 +374,7 @@ impl Completion<'_> {
             Self::Nothing => {}
             Self::New(row, replaces) => {
                 replace(commit, *replaces);
-                let row = RequestRow { certificate: Some(certificate), ..row.clone() };
+                let row = RequestRow { certificate: Some(certificate), ..RequestRow::clone(row) };
                 commit.writes.push(Write::InsertRequest(Box::new(row)));
             }
             Self::Approved(row) => {
@@ -422,74 +426,6 @@ async fn sign(
     .to_der();
     let signature = signer.sign(&tbs).await?;
     Ok(assemble(&tbs, algorithm, &signature))
-}
-
-fn certificate_row(
-    authorized: &Authorized,
-    serial: &SerialNumber,
-    der: &[u8],
-    now: pki::time::Time,
-    request: Option<RequestId>,
-) -> CertificateRow {
-    let template = authorized.template();
-    let requester = authorized.authenticated().requester();
-    let authority = authorized.profile().authority.as_ref();
-    CertificateRow {
-        issuer: authority
-            .map_or_else(|| KeyId(template.public_key.key_identifier()), |authority| authority.key_id()),
-        serial: serial.clone(),
-        authority: authority.map(|authority| authority.name.clone()),
-        profile: authorized.profile().policy.name.clone(),
-        method: requester.method.clone(),
-        protocol: requester.protocol,
-        credential: requester.credential.clone(),
-        owner: requester.owner.clone(),
-        requester: requester.name.clone(),
-        subject: template.subject.to_string(),
-        subject_alt_names: template.subject_alt_names.iter().map(ToString::to_string).collect(),
-        not_before: template.not_before,
-        not_after: template.not_after,
-        issued_at: now,
-        status: CertificateStatus::Valid,
-        public_key_sha256: hex::encode(template.public_key.spki_sha256()),
-        request,
-        der: der.to_vec(),
-    }
-}
-
-fn event_of(
-    authorized: &Authorized,
-    now: pki::time::Time,
-    action: Action,
-    outcome: AuditOutcome,
-) -> AuditEvent {
-    let requester = authorized.authenticated().requester();
-    let mut event = AuditEvent::new(now, action, outcome, Actor::of(requester));
-    event.method = Some(requester.method.clone());
-    event.profile = Some(authorized.profile().policy.name.clone());
-    event.authority = authorized.profile().authority.as_ref().map(|authority| authority.name.clone());
-    event.credential = requester.credential.clone();
-    event.subject = Some(bounded(&authorized.template().subject.to_string()));
-    event
-}
-
-/// What a person reads before approving.
-fn summary(authorized: &Authorized) -> String {
-    let template = authorized.template();
-    let names: Vec<String> = template.subject_alt_names.iter().map(ToString::to_string).collect();
-    bounded(&format!(
-        "{} [{}] {}, {} to {}",
-        template.subject,
-        names.join(", "),
-        template.public_key.key_type(),
-        template.not_before,
-        template.not_after
-    ))
-}
-
-fn bounded(text: &str) -> String {
-    const MAX_TEXT: usize = 2000;
-    text.chars().take(MAX_TEXT).collect()
 }
 
 /// What a conflict means to the one who asked.

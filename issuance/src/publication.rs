@@ -1,5 +1,8 @@
 //! What an authority publishes: certificate revocation lists (RFC 5280 §5).
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use pki::{
@@ -112,7 +115,7 @@ impl Engine {
     async fn revoked_entries(&self, issuer: KeyId, expired_before: Time) -> Result<Vec<RevokedEntry>> {
         let mut entries: Vec<RevokedEntry> = Vec::new();
         loop {
-            let after: Option<SerialNumber> = entries.last().map(|entry| entry.serial.clone());
+            let after: Option<SerialNumber> = entries.last().map(|entry| entry.serial);
             let batch = self.store().revoked(issuer, expired_before, after.as_ref(), BATCH).await?;
             let last = batch.len() < BATCH;
             entries.extend(batch);

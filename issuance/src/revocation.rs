@@ -1,5 +1,8 @@
 //! Certificates that are no longer good (RFC 5280 §5.3.1), and those that are held for a while.
 
+#[cfg(test)]
+mod tests;
+
 use pki::{extension::ReasonCode, serial::SerialNumber, time::Time};
 
 use crate::{
@@ -46,19 +49,15 @@ impl Engine {
         event.profile = Some(row.profile.clone());
         event.authority = row.authority.clone();
         event.issuer = Some(issuer);
-        event.serial = Some(serial.clone());
+        event.serial = Some(*serial);
         event.subject = Some(row.subject.clone());
         if let Revocation::Revoke { reason, .. } = revocation {
             event = event.because(reason.as_str());
         }
         let commit = Commit {
-            expect: vec![Expect::CertificateStatus {
-                issuer,
-                serial: serial.clone(),
-                status: row.status.clone(),
-            }],
+            expect: vec![Expect::CertificateStatus { issuer, serial: *serial, status: row.status.clone() }],
             writes: vec![
-                Write::SetCertificateStatus { issuer, serial: serial.clone(), status: status.clone() },
+                Write::SetCertificateStatus { issuer, serial: *serial, status: status.clone() },
                 Write::PutJob(Box::new(publication::crl_job(issuer, now)?)),
             ],
             audit: vec![event],

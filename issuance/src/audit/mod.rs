@@ -12,6 +12,8 @@ mod anonymous;
 mod chain;
 mod checkpoint;
 mod event;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 pub use anonymous::AnonymousRefusals;

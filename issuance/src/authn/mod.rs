@@ -4,6 +4,8 @@
 mod cache;
 mod evidence;
 mod password;
+#[cfg(test)]
+mod tests;
 
 pub use cache::{CredentialCache, Freshness};
 pub use evidence::{Authenticated, Evidence, Requester};

@@ -1,6 +1,6 @@
 //! Certificate requests, built octet by octet, so that a test can ask for what no honest client would.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use const_oid::ObjectIdentifier;
 use pki::{
@@ -29,6 +29,8 @@ pub(crate) struct Request {
     extensions: Vec<Extension>,
     validity: AskedValidity,
     server_key: bool,
+    /// Signed once, so that asking again sends the same octets.
+    der: OnceLock<Vec<u8>>,
 }
 
 /// A new P-256 key asks for `CN=device-1`.
@@ -40,6 +42,7 @@ pub(crate) fn request() -> Request {
         extensions: Vec::new(),
         validity: AskedValidity::default(),
         server_key: false,
+        der: OnceLock::new(),
     }
     .subject(&[(AttributeType::CommonName, "device-1")])
 }
@@ -47,7 +50,7 @@ pub(crate) fn request() -> Request {
 impl Request {
     pub(crate) fn key(mut self, algorithm: KeyAlgorithm) -> Self {
         self.key = TestKey::new(algorithm);
-        self
+        self.changed()
     }
 
     /// As if the server had made the key.
@@ -85,17 +88,12 @@ impl Request {
                 }
             });
         });
-        self
-    }
-
-    pub(crate) fn subject_der(mut self, der: Vec<u8>) -> Self {
-        self.subject = der;
-        self
+        self.changed()
     }
 
     pub(crate) fn names(mut self, names: impl IntoIterator<Item = GeneralName>) -> Self {
         self.names.extend(names);
-        self
+        self.changed()
     }
 
     pub(crate) fn dns(self, name: &str) -> Self {
@@ -120,7 +118,7 @@ impl Request {
 
     pub(crate) fn extension(mut self, extension: Extension) -> Self {
         self.extensions.push(extension);
-        self
+        self.changed()
     }
 
     /// An extension of this object identifier that holds a UTF8String.
@@ -136,6 +134,15 @@ impl Request {
 
     /// RFC 2986 §4, signed.
     pub(crate) fn to_der(&self) -> Vec<u8> {
+        self.der.get_or_init(|| self.signed()).clone()
+    }
+
+    fn changed(mut self) -> Self {
+        self.der = OnceLock::new();
+        self
+    }
+
+    fn signed(&self) -> Vec<u8> {
         let mut extensions = self.extensions.clone();
         if !self.names.is_empty() {
             extensions.push(SubjectAltName(self.names.clone()).to_extension());

@@ -19,8 +19,7 @@ mod stores;
 pub(crate) use csr::{Request, read_csr, request, sign_info};
 pub(crate) use keys::TestKey;
 pub(crate) use office::{
-    AuthoritySpec, DAY, ManualClock, NOW, authority, method, pattern, patterns, policy, policy_with,
-    profile_under,
+    AuthoritySpec, DAY, ManualClock, NOW, authority, method, patterns, policy, policy_with, profile_under,
 };
 pub(crate) use scene::{Scene, credential, issued, pending};
 pub(crate) use stores::{Before, HookedStore};

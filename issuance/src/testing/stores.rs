@@ -1,7 +1,7 @@
 //! A store that fails, waits or meddles on purpose, in front of one that works.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -39,12 +39,13 @@ pub(crate) struct HookedStore {
     script: Mutex<VecDeque<Before>>,
     meeting: Mutex<Option<(Arc<Barrier>, usize)>>,
     log: Arc<Mutex<Vec<String>>>,
+    trail: Mutex<Option<Vec<AuditRecord>>>,
 }
 
 impl HookedStore {
     pub(crate) fn new(inner: Arc<dyn Store>) -> Arc<Self> {
-        let (script, meeting) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { inner, script, meeting, log: Arc::default() })
+        let (script, meeting, trail) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Arc::new(Self { inner, script, meeting, log: Arc::default(), trail })
     }
 
     /// What happens to the next commits, one each.
@@ -60,6 +61,11 @@ impl HookedStore {
     /// `commit` with what it writes, in order; others may add what they do.
     pub(crate) fn log(&self) -> Arc<Mutex<Vec<String>>> {
         self.log.clone()
+    }
+
+    /// From now on the audit trail reads as these records, as if somebody had changed the database.
+    pub(crate) fn rewrite_trail(&self, records: Vec<AuditRecord>) {
+        *lock(&self.trail) = Some(records);
     }
 
     fn next_meeting(&self) -> Option<Arc<Barrier>> {
@@ -213,10 +219,18 @@ impl Store for HookedStore {
     }
 
     async fn audit_streams(&self) -> StoreResult<Vec<String>> {
+        if let Some(records) = &*lock(&self.trail) {
+            let streams: BTreeSet<_> = records.iter().map(|record| record.stream.clone()).collect();
+            return Ok(streams.into_iter().collect());
+        }
         self.inner.audit_streams().await
     }
 
     async fn audit_records(&self, stream: &str, after: u64, limit: usize) -> StoreResult<Vec<AuditRecord>> {
+        if let Some(records) = &*lock(&self.trail) {
+            let wanted = records.iter().filter(|record| record.stream == stream && record.sequence > after);
+            return Ok(wanted.take(limit).cloned().collect());
+        }
         self.inner.audit_records(stream, after, limit).await
     }
 

@@ -1,0 +1,241 @@
+//! A person decides.
+
+use std::sync::Arc;
+
+use super::refused;
+use crate::{
+    Error, Issued, Pending, Result,
+    approval::Verdict,
+    audit::{Action, Actor, AuditOutcome},
+    authn::Authenticated,
+    authority::Method,
+    credential::CredentialState,
+    engine::{Outcome, Repeat, request_key},
+    error::Rule,
+    identity::RequestId,
+    policy::{Approval, Permission, Profile},
+    revocation::Revocation,
+    store::{Commit, Decision, RequestRow, RequestState, Write, memory::MemoryStore},
+    testing::{Before, DAY, HookedStore, NOW, Request, Scene, issued, method, pending, policy_with, request},
+};
+
+fn manual() -> Profile {
+    policy_with(|policy| policy.approval = Approval::Manual)
+}
+
+async fn asks_and_waits(scene: &Scene, request: &Request) -> Pending {
+    let pending = pending(scene.ask(request).await);
+    assert_eq!(pending.retry_after, scene.method.retry_after);
+    pending
+}
+
+async fn decide(scene: &Scene, id: &RequestId, verdict: Verdict) -> Result<RequestRow> {
+    let reason = (verdict == Verdict::Deny).then(|| "no such device".to_owned());
+    scene.engine.decide(id, verdict, "olga", reason).await
+}
+
+async fn approved(scene: &Scene, request: &Request) -> Issued {
+    let waiting = asks_and_waits(scene, request).await;
+    decide(scene, &waiting.request, Verdict::Approve).await.unwrap();
+    scene.issue(request).await
+}
+
+#[tokio::test]
+async fn a_request_waits_and_the_same_request_after_approval_gets_the_certificate() {
+    let scene = Scene::new(&manual()).await;
+    let request = request();
+    let first = asks_and_waits(&scene, &request).await;
+    let second = asks_and_waits(&scene, &request).await;
+    assert_eq!(first.request, second.request);
+    assert!(scene.certificates().await.is_empty());
+    assert_eq!(scene.store.credential(&scene.ann.id).await.unwrap().unwrap().uses, 0);
+
+    let row = scene.store.request(&first.request).await.unwrap().unwrap();
+    assert_eq!(row.summary, "CN=device-1 [] ECDSA-P256, 2025-12-31T23:55:00Z to 2026-01-30T23:55:00Z");
+    assert_eq!(row.encoded, request.to_der());
+    let decided = decide(&scene, &first.request, Verdict::Approve).await.unwrap();
+    assert_eq!(decided.state, RequestState::Approved);
+
+    let certificate = scene.issue(&request).await;
+    let row = scene.store.request(&first.request).await.unwrap().unwrap();
+    assert_eq!(row.state, RequestState::Issued);
+    assert_eq!(row.certificate, Some((scene.authority.key_id(), certificate.serial)));
+    assert_eq!(row.decision, Some(Decision { by: "olga".into(), at: NOW, reason: None }));
+    assert_eq!(scene.row(&certificate).await.request, Some(first.request.clone()));
+    assert_eq!(scene.store.credential(&scene.ann.id).await.unwrap().unwrap().uses, 1);
+
+    let events = scene.events().await;
+    let trail: Vec<_> = events.iter().map(|event| (event.action, event.outcome)).collect();
+    let expected = [
+        (Action::CertificateRequested, AuditOutcome::Pending),
+        (Action::RequestApproved, AuditOutcome::Done),
+        (Action::CertificateIssued, AuditOutcome::Done),
+    ];
+    assert_eq!(trail, expected);
+    assert!(events.iter().all(|event| event.request.as_ref() == Some(&first.request)));
+    assert_eq!(events[1].actor, Actor::Operator { name: "olga".into() });
+}
+
+#[tokio::test]
+async fn an_issued_request_answers_with_its_certificate_while_that_is_good() {
+    let scene = Scene::new(&manual()).await;
+    let request = request();
+    let first = approved(&scene, &request).await;
+    assert_eq!(scene.issue(&request).await.certificate, first.certificate);
+    scene
+        .engine
+        .revoke(scene.authority.key_id(), &first.serial, Revocation::Hold, Actor::Server)
+        .await
+        .unwrap();
+    asks_and_waits(&scene, &request).await;
+    let scene = Scene::new(&manual()).await;
+    approved(&scene, &request).await;
+    scene.clock.advance(31 * DAY);
+    asks_and_waits(&scene, &request).await;
+}
+
+#[tokio::test]
+async fn a_denied_request_is_refused_with_the_reason() {
+    let scene = Scene::new(&manual()).await;
+    let request = request();
+    let waiting = asks_and_waits(&scene, &request).await;
+    decide(&scene, &waiting.request, Verdict::Deny).await.unwrap();
+    for _ in 0..2 {
+        let refusal = refused(scene.ask(&request).await, Rule::Approval);
+        assert_eq!(refusal.sentence(), "approval: the request was denied: no such device");
+    }
+    assert!(scene.certificates().await.is_empty());
+    let denial =
+        scene.events().await.into_iter().find(|event| event.action == Action::RequestDenied).unwrap();
+    assert_eq!(denial.reason.as_deref(), Some("no such device"));
+}
+
+#[tokio::test]
+async fn another_request_waits_for_a_decision_of_its_own() {
+    let scene = Scene::new(&manual()).await;
+    approved(&scene, &request()).await;
+    asks_and_waits(&scene, &request()).await;
+}
+
+#[tokio::test]
+async fn a_request_that_the_profile_refuses_never_waits() {
+    let scene = Scene::new(&manual()).await;
+    refused(scene.ask(&request().dns("evil.org")).await, Rule::SubjectAltNames);
+    let page = crate::store::Page::first(10);
+    assert!(scene.store.requests(&crate::store::RequestFilter::default(), &page).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_request_that_nobody_decides_on_is_asked_anew() {
+    let scene = Scene::new(&manual()).await;
+    let request = request();
+    let first = asks_and_waits(&scene, &request).await;
+    scene.clock.advance(7 * DAY);
+    match decide(&scene, &first.request, Verdict::Approve).await {
+        Err(Error::Conflict(reason)) => assert!(reason.contains("is expired")),
+        other => panic!("{other:?}"),
+    }
+    let second = asks_and_waits(&scene, &request).await;
+    assert_ne!(first.request, second.request);
+    assert!(scene.store.request(&first.request).await.unwrap().is_none());
+
+    // Swept before the requester comes back: the same.
+    scene.clock.advance(7 * DAY);
+    let sweep = Commit {
+        writes: vec![Write::ExpireRequests { now: NOW.plus_seconds(14 * DAY) }],
+        ..Commit::default()
+    };
+    scene.store.commit(sweep).await.unwrap().unwrap();
+    let third = asks_and_waits(&scene, &request).await;
+    decide(&scene, &third.request, Verdict::Approve).await.unwrap();
+    scene.issue(&request).await;
+}
+
+#[tokio::test]
+async fn only_a_pending_request_can_be_decided_and_only_once() {
+    let scene = Scene::new(&manual()).await;
+    let request = request();
+    let waiting = asks_and_waits(&scene, &request).await;
+    decide(&scene, &waiting.request, Verdict::Approve).await.unwrap();
+    for verdict in [Verdict::Approve, Verdict::Deny] {
+        assert!(matches!(decide(&scene, &waiting.request, verdict).await, Err(Error::Conflict(_))));
+    }
+    scene.issue(&request).await;
+    assert!(matches!(decide(&scene, &waiting.request, Verdict::Deny).await, Err(Error::Conflict(_))));
+    let unknown = RequestId::from_random([9; 16]);
+    assert!(matches!(decide(&scene, &unknown, Verdict::Approve).await, Err(Error::NotFound("request"))));
+}
+
+#[tokio::test]
+async fn of_two_who_decide_at_once_one_is_told() {
+    let store = HookedStore::new(Arc::new(MemoryStore::default()));
+    let scene = Scene::on(store.clone(), &manual()).await;
+    let waiting = asks_and_waits(&scene, &request()).await;
+    let denial = Write::UpdateRequest {
+        id: waiting.request.clone(),
+        state: RequestState::Denied,
+        decision: None,
+        certificate: None,
+    };
+    store.script([Before::Other(Box::new(Commit { writes: vec![denial], ..Commit::default() }))]);
+    match decide(&scene, &waiting.request, Verdict::Approve).await {
+        Err(Error::Conflict(reason)) => assert!(reason.contains("decided by somebody else")),
+        other => panic!("{other:?}"),
+    }
+    let row = scene.store.request(&waiting.request).await.unwrap().unwrap();
+    assert_eq!(row.state, RequestState::Denied);
+}
+
+/// Asks as ann at the scene's method with another profile in force.
+async fn ask_under(scene: &Scene, profile: &Profile, request: &Request) -> Result<Outcome> {
+    let method: Arc<Method> = method(profile, &scene.authority);
+    let authenticated = Authenticated::new(method, scene.evidence().await, None).unwrap();
+    let key = request_key(&[b"ann", b"approval"]);
+    scene.engine.issue(authenticated, request.asked(), key, Repeat::Same).await
+}
+
+#[tokio::test]
+async fn an_approved_request_is_judged_again_by_the_profile_of_now() {
+    let scene = Scene::new(&manual()).await;
+    let request = request();
+    let stricter = policy_with(|policy| {
+        policy.approval = Approval::Manual;
+        policy.keys.allowed.clear();
+    });
+    let waiting = pending(ask_under(&scene, &manual(), &request).await);
+    decide(&scene, &waiting.request, Verdict::Approve).await.unwrap();
+    refused(ask_under(&scene, &stricter, &request).await, Rule::Keys);
+    assert!(scene.certificates().await.is_empty());
+    assert_eq!(scene.store.request(&waiting.request).await.unwrap().unwrap().state, RequestState::Approved);
+    issued(ask_under(&scene, &manual(), &request).await);
+}
+
+#[tokio::test]
+async fn a_credential_revoked_after_approval_stops_the_certificate() {
+    let scene = Scene::new(&manual()).await;
+    let request = request();
+    let waiting = asks_and_waits(&scene, &request).await;
+    decide(&scene, &waiting.request, Verdict::Approve).await.unwrap();
+    scene.change_ann(|row| row.state = CredentialState::Revoked).await;
+    assert!(matches!(scene.ask(&request).await, Err(Error::Stale)));
+    assert!(scene.certificates().await.is_empty());
+}
+
+#[tokio::test]
+async fn two_who_come_back_at_once_after_approval_get_one_certificate() {
+    for reuse in [Permission::Allowed, Permission::Refused] {
+        let store = HookedStore::new(Arc::new(MemoryStore::default()));
+        let policy = policy_with(|policy| {
+            policy.approval = Approval::Manual;
+            policy.keys.reuse = reuse;
+        });
+        let scene = Scene::on(store.clone(), &policy).await;
+        let request = request();
+        let waiting = asks_and_waits(&scene, &request).await;
+        decide(&scene, &waiting.request, Verdict::Approve).await.unwrap();
+        store.meet(2);
+        let (one, other) = tokio::join!(scene.issue(&request), scene.issue(&request));
+        assert_eq!(one.certificate, other.certificate);
+        assert_eq!(scene.certificates().await.len(), 1);
+    }
+}

@@ -1,0 +1,166 @@
+//! Every change of status that RFC 5280 knows, and none that it does not.
+
+use std::sync::Arc;
+
+use pki::{extension::ReasonCode, serial::SerialNumber};
+
+use super::Revocation;
+use crate::{
+    Error, Result,
+    audit::{Action, Actor},
+    error::Rule,
+    identity::KeyId,
+    policy::IssuerChoice,
+    request::{Asked, AskedKey},
+    store::{CertificateRow, CertificateStatus, Commit, JobKind, JobLease, Write, memory::MemoryStore},
+    testing::{Before, HookedStore, NOW, Scene, policy, policy_with, request},
+};
+
+use ReasonCode::{
+    AaCompromise, AffiliationChanged, CaCompromise, CertificateHold, CessationOfOperation, KeyCompromise,
+    PrivilegeWithdrawn, RemoveFromCrl, Superseded, Unspecified,
+};
+
+/// All reasons to revoke for good.
+const REASONS: [ReasonCode; 8] = [
+    Unspecified,
+    KeyCompromise,
+    CaCompromise,
+    AffiliationChanged,
+    Superseded,
+    CessationOfOperation,
+    PrivilegeWithdrawn,
+    AaCompromise,
+];
+
+fn because(reason: ReasonCode) -> Revocation {
+    Revocation::Revoke { reason, invalidity_date: None }
+}
+
+fn operator() -> Actor {
+    Actor::Operator { name: "olga".into() }
+}
+
+/// A scene with one certificate of this status.
+async fn scene_with(status: &CertificateStatus) -> (Scene, SerialNumber) {
+    let scene = Scene::new(&policy()).await;
+    let serial = scene.issue(&request()).await.serial;
+    let issuer = scene.authority.key_id();
+    let writes = vec![Write::SetCertificateStatus { issuer, serial, status: status.clone() }];
+    scene.store.commit(Commit { writes, ..Commit::default() }).await.unwrap().unwrap();
+    scene.clock.advance(60);
+    (scene, serial)
+}
+
+async fn revoke(scene: &Scene, serial: &SerialNumber, revocation: Revocation) -> Result<CertificateRow> {
+    scene.engine.revoke(scene.authority.key_id(), serial, revocation, operator()).await
+}
+
+#[tokio::test]
+async fn every_change_of_status_that_is_known_and_no_other() {
+    let (at, later) = (NOW, NOW.plus_seconds(60));
+    let revoked = |at, reason| CertificateStatus::Revoked { at, reason, invalidity_date: None };
+    let (valid, held) = (CertificateStatus::Valid, CertificateStatus::Held { at });
+    let table = [
+        (&valid, because(KeyCompromise), Some(revoked(later, KeyCompromise))),
+        (&valid, Revocation::Hold, Some(CertificateStatus::Held { at: later })),
+        (&valid, Revocation::Release, Some(valid.clone())),
+        (&held, because(Superseded), Some(revoked(later, Superseded))),
+        (&held, Revocation::Hold, Some(held.clone())),
+        (&held, Revocation::Release, Some(valid.clone())),
+        (&revoked(at, Superseded), because(KeyCompromise), Some(revoked(at, Superseded))),
+        (&revoked(at, Superseded), Revocation::Hold, None),
+        (&revoked(at, Superseded), Revocation::Release, None),
+        (&valid, because(CertificateHold), None),
+        (&valid, because(RemoveFromCrl), None),
+        (&held, because(CertificateHold), None),
+        (&held, because(RemoveFromCrl), None),
+        (&revoked(at, Superseded), because(RemoveFromCrl), None),
+    ];
+    for (from, revocation, expected) in table {
+        let (scene, serial) = scene_with(from).await;
+        let outcome = revoke(&scene, &serial, revocation).await;
+        let recorded = scene.certificates().await.remove(0).status;
+        match (outcome, expected) {
+            (Ok(row), Some(expected)) => {
+                assert_eq!((&row.status, &recorded), (&expected, &expected), "{revocation:?}")
+            }
+            (Err(Error::Refused(refusal)), None) => {
+                assert_eq!(refusal.rule(), Rule::Revocation);
+                assert!(refusal.sentence().starts_with("revocation: "));
+                assert_eq!(&recorded, from);
+            }
+            (outcome, _) => panic!("{from:?} {revocation:?}: {outcome:?}"),
+        }
+        // One record of a change, none where nothing changed.
+        let records = scene.events().await.len() - 1;
+        assert_eq!(records, usize::from(recorded != *from), "{from:?} {revocation:?}");
+    }
+}
+
+#[tokio::test]
+async fn every_reason_to_revoke_for_good_is_taken_and_recorded() {
+    for reason in REASONS {
+        let (scene, serial) = scene_with(&CertificateStatus::Valid).await;
+        let invalidity_date = Some(NOW.plus_seconds(-3600));
+        revoke(&scene, &serial, Revocation::Revoke { reason, invalidity_date }).await.unwrap();
+        let event = scene.events().await.pop().unwrap();
+        assert_eq!(
+            (event.action, event.reason.as_deref()),
+            (Action::CertificateRevoked, Some(reason.as_str()))
+        );
+        assert_eq!((event.actor, event.serial), (operator(), Some(serial)));
+        let status = scene.certificates().await.remove(0).status;
+        assert_eq!(status, CertificateStatus::Revoked { at: NOW.plus_seconds(60), reason, invalidity_date });
+    }
+}
+
+#[tokio::test]
+async fn a_change_has_the_next_list_made_at_once() {
+    let (scene, serial) = scene_with(&CertificateStatus::Valid).await;
+    let now = NOW.plus_seconds(60);
+    assert_eq!(scene.store.next_job(&[JobKind::Crl]).await.unwrap(), None);
+    revoke(&scene, &serial, because(KeyCompromise)).await.unwrap();
+    let lease = JobLease { owner: "test".into(), until: now.plus_seconds(60) };
+    let jobs = scene.store.lease_jobs(&[JobKind::Crl], &lease, now, 10).await.unwrap();
+    let [job] = jobs.as_slice() else { panic!("{jobs:?}") };
+    assert_eq!((job.key.clone(), job.run_at), (scene.authority.key_id().to_string(), now));
+}
+
+#[tokio::test]
+async fn what_was_never_issued_is_not_found() {
+    let (scene, serial) = scene_with(&CertificateStatus::Valid).await;
+    let unknown = SerialNumber::from_random([1; 16]);
+    assert!(matches!(
+        revoke(&scene, &unknown, because(Superseded)).await,
+        Err(Error::NotFound("certificate"))
+    ));
+    let foreign = scene.engine.revoke(KeyId([9; 20]), &serial, because(Superseded), operator()).await;
+    assert!(matches!(foreign, Err(Error::NotFound("certificate"))));
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_cannot_be_revoked() {
+    let scene = Scene::new(&policy_with(|policy| policy.issuer = IssuerChoice::SelfSigned)).await;
+    let request = request();
+    let asked = Asked { key: AskedKey::Server(request.key.clone()), ..request.asked() };
+    let issued = scene.engine.issue_role(scene.method.clone(), "tls", asked).await.unwrap();
+    let issuer = scene.certificates().await.remove(0).issuer;
+    match scene.engine.revoke(issuer, &issued.serial, because(Superseded), operator()).await {
+        Err(Error::Refused(refusal)) => assert!(refusal.sentence().contains("self-signed")),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn of_two_changes_at_once_one_is_told() {
+    let store = HookedStore::new(Arc::new(MemoryStore::default()));
+    let scene = Scene::on(store.clone(), &policy()).await;
+    let serial = scene.issue(&request()).await.serial;
+    let status = CertificateStatus::Revoked { at: NOW, reason: KeyCompromise, invalidity_date: None };
+    let other =
+        Write::SetCertificateStatus { issuer: scene.authority.key_id(), serial, status: status.clone() };
+    store.script([Before::Other(Box::new(Commit { writes: vec![other], ..Commit::default() }))]);
+    assert!(matches!(revoke(&scene, &serial, Revocation::Hold).await, Err(Error::Conflict(_))));
+    assert_eq!(scene.certificates().await.remove(0).status, status);
+}
