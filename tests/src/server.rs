@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, mpsc};
+use std::sync::{OnceLock, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -277,17 +277,12 @@ impl Drop for Server {
 
 /// The server binary: `CHANCERY_SERVER_BIN`, or the debug build, brought up to date once in each test process.
 pub fn binary() -> Result<PathBuf> {
-    static BUILT: Mutex<Option<PathBuf>> = Mutex::new(None);
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     if let Some(path) = std::env::var_os("CHANCERY_SERVER_BIN") {
         return Ok(PathBuf::from(path));
     }
-    let mut built = BUILT.lock().map_err(|_| anyhow::anyhow!("the build of the server panicked"))?;
-    if let Some(path) = built.as_ref() {
-        return Ok(path.clone());
-    }
-    let path = build(&[])?;
-    *built = Some(path.clone());
-    Ok(path)
+    let built = BUILT.get_or_init(|| build(&[]).map_err(|error| format!("{error:#}")));
+    built.clone().map_err(anyhow::Error::msg)
 }
 
 /// Builds the server and answers the path of the binary. `options`: `--release`, or nothing.

@@ -79,7 +79,9 @@ impl Device<'_> {
         let ca = path_text(&self.endpoint.ca)?;
         let cacerts_url = self.endpoint.url("cacerts")?;
         let enroll_url = self.endpoint.url("simpleenroll")?;
-        let user = format!("{USER}:{}", self.endpoint.password_of(USER)?);
+        let credential = self.endpoint.user(USER)?;
+        let user = format!("{USER}:{}", credential.password()?);
+        let shown = format!("{USER}:$(cat {})", short(&credential.password_file));
         let curl = ["--silent", "--show-error", "--fail-with-body", "--cacert", ca];
 
         self.run("curl", &[&curl[..], &["--output", "cacerts.b64", &cacerts_url]].concat())?;
@@ -96,7 +98,10 @@ impl Device<'_> {
         let headers =
             ["--header", "Content-Type: application/pkcs10", "--header", "Content-Transfer-Encoding: base64"];
         let body = ["--data-binary", "@device.csr.b64", "--output", "device.p7.b64", &enroll_url];
-        self.run("curl", &[&curl[..], &["--user", &user], &headers[..], &body[..]].concat())?;
+        let mut command =
+            self.command("curl", &[&curl[..], &["--user", &user], &headers[..], &body[..]].concat());
+        let line = shell::line(&command).replace(&user, &shown);
+        shell::run_shown(&mut command, &line)?;
         self.certificates("device.p7.b64", "device.pem")
     }
 
@@ -115,9 +120,13 @@ impl Device<'_> {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Result<()> {
-        let mut command: Command = shell::command(program);
+        shell::run(&mut self.command(program, arguments))
+    }
+
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = shell::command(program);
         command.current_dir(&self.directory).args(arguments);
-        shell::run(&mut command)
+        command
     }
 }
 

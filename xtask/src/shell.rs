@@ -21,6 +21,11 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
 /// standard output may be a result that a program reads.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = line(command);
+    run_shown(command, &line)
+}
+
+/// As [`run`], with the line that is shown given: for a command that holds a secret.
+pub(crate) fn run_shown(command: &mut Command, line: &str) -> Result<()> {
     eprintln!("$ {line}");
     let status = command.status().with_context(|| format!("cannot run {line}"))?;
     if !status.success() {
