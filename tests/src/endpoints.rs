@@ -83,11 +83,16 @@ impl Endpoint {
         found.with_context(|| format!("{} has no passphrase", self.method))?.password()
     }
 
-    /// The password of one user.
-    pub fn password_of(&self, username: &str) -> Result<String> {
+    /// The credential of one user.
+    pub fn user(&self, username: &str) -> Result<&Credential> {
         let found =
             self.credentials.iter().find(|credential| credential.username.as_deref() == Some(username));
-        found.with_context(|| format!("{} has no user {username}", self.method))?.password()
+        found.with_context(|| format!("{} has no user {username}", self.method))
+    }
+
+    /// The password of one user.
+    pub fn password_of(&self, username: &str) -> Result<String> {
+        self.user(username)?.password()
     }
 }
 
