@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 use pki::{
     certificate::{TbsCertificate, assemble},
     extension::{
-        AuthorityKeyIdentifier, BasicConstraints, Extension, KeyUsage, KeyUsageBit, NameConstraints,
-        SubjectKeyIdentifier, TypedExtension as _,
+        BasicConstraints, Extension, KeyUsage, KeyUsageBit, NameConstraints, SubjectKeyIdentifier,
+        TypedExtension as _,
     },
     key::PublicKey,
     name::Name,
@@ -68,7 +68,7 @@ impl Engine {
     ) -> Result<Vec<u8>> {
         let now = self.clock().now();
         let mut extensions = extensions(template, public_key);
-        extensions.push(AuthorityKeyIdentifier(Some(parent.key_id().0.to_vec())).to_extension());
+        extensions.push(parent.authority_key_identifier().clone());
         extensions.extend(parent.crl_distribution_points().cloned());
         extensions.extend(parent.authority_info_access().cloned());
         let until = end(now, template.validity).min(parent.certificate.not_after());

@@ -139,6 +139,8 @@ pub(crate) struct AuthoritySpec {
     pub(crate) from: Time,
     pub(crate) until: Time,
     pub(crate) path_length: Option<u8>,
+    /// RFC 5280 §4.2.1.2 method 2 makes one of eight octets, as some imported authorities have.
+    pub(crate) key_identifier: Option<[u8; 8]>,
 }
 
 impl Default for AuthoritySpec {
@@ -149,6 +151,7 @@ impl Default for AuthoritySpec {
             from: NOW.plus_seconds(-DAY),
             until: NOW.plus_seconds(3650 * DAY),
             path_length: None,
+            key_identifier: None,
         }
     }
 }
@@ -162,10 +165,12 @@ pub(crate) fn authority(spec: AuthoritySpec) -> Arc<Authority> {
     ])
     .unwrap();
     let usage: KeyUsage = [KeyUsageBit::KeyCertSign, KeyUsageBit::CrlSign].into_iter().collect();
+    let own = || key.public_key().key_identifier().to_vec();
+    let identifier = spec.key_identifier.map_or_else(own, Vec::from);
     let extensions = [
         BasicConstraints { ca: true, path_length: spec.path_length }.to_extension(),
         usage.to_extension(),
-        SubjectKeyIdentifier(key.public_key().key_identifier().to_vec()).to_extension(),
+        SubjectKeyIdentifier(identifier).to_extension(),
     ];
     let serial = SerialNumber::from_random(random().unwrap());
     let tbs = TbsCertificate {
