@@ -1,6 +1,9 @@
 //! Certificates of authorities: a root signs itself, an intermediate is signed by another authority. Made by whoever
 //! provisions (the operator, or a standalone server), never by a request.
 
+#[cfg(test)]
+mod tests;
+
 use std::{sync::Arc, time::Duration};
 
 use pki::{

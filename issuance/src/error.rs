@@ -112,6 +112,10 @@ pub enum AuthenticationFailure {
     Expired,
     #[error("the credential has been used as often as it may be")]
     UsedUp,
+    #[error("the certificate does not lead to a trust anchor of this method")]
+    Untrusted,
+    #[error("the certificate was not issued under this profile")]
+    Foreign,
 }
 
 impl AuthenticationFailure {
@@ -124,6 +128,8 @@ impl AuthenticationFailure {
             Self::Revoked => "revoked",
             Self::Expired => "expired",
             Self::UsedUp => "usedUp",
+            Self::Untrusted => "untrusted",
+            Self::Foreign => "foreign",
         }
     }
 }

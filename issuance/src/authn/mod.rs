@@ -2,11 +2,13 @@
 //! [`Authenticated`].
 
 mod cache;
+mod certificate;
 mod evidence;
 mod password;
 #[cfg(test)]
 mod tests;
 
 pub use cache::{CredentialCache, Freshness};
+pub use certificate::{ClientTrust, CurrentCertificate, RevocationCheck, TrustError};
 pub use evidence::{Authenticated, Evidence, Requester};
 pub use password::PasswordVerifier;

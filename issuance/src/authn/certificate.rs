@@ -1,0 +1,253 @@
+//! Client certificates: a certificate somebody else issued, judged by a method's trust anchors ([`ClientTrust`]), or one
+//! of our own that is to be renewed ([`CurrentCertificate`]). That the requester holds the key is proved before, by
+//! the TLS handshake or by a signature; nothing here may be called with a chain for which that was not done.
+
+use std::time::Duration;
+
+use pki::{certificate::Certificate, time::Time};
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
+use webpki::{
+    ALL_VERIFICATION_ALGS, CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
+    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy, anchor_from_trusted_cert,
+};
+
+use super::Evidence;
+use crate::{
+    authority::{Method, key_identifier},
+    error::{AuthenticationFailure, Error},
+    identity::KeyId,
+    policy::Strength,
+    store::{CertificateRow, CertificateStatus, Expect, Store},
+};
+
+/// Longest chain that is looked at; more is not a chain but an attack on the path builder.
+const MAX_CHAIN: usize = 10;
+
+/// What a method trusts to vouch for requesters, and what it knows to be revoked.
+pub struct ClientTrust {
+    anchors: Vec<TrustAnchor<'static>>,
+    intermediates: Vec<CertificateDer<'static>>,
+    crls: Vec<CertRevocationList<'static>>,
+    revocation: RevocationCheck,
+}
+
+/// What to make of a certificate that no revocation list speaks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RevocationCheck {
+    /// Good, unless a list that was given says otherwise.
+    IfGiven,
+    /// Refused: there must be a list of its issuer, and it must be current.
+    Required,
+}
+
+/// Why certificates or lists cannot be trusted with anything.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TrustError {
+    #[error("there is no certificate to trust")]
+    Empty,
+    #[error("certificate {0} cannot be a trust anchor")]
+    Anchor(usize),
+    #[error("revocation list {0} cannot be read")]
+    Crl(usize),
+    #[error("a revocation list is required, and none is given")]
+    CrlRequired,
+}
+
+impl std::fmt::Debug for ClientTrust {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientTrust")
+            .field("anchors", &self.anchors.len())
+            .field("intermediates", &self.intermediates.len())
+            .field("crls", &self.crls.len())
+            .field("revocation", &self.revocation)
+            .finish()
+    }
+}
+
+impl ClientTrust {
+    /// From certificates and revocation lists, DER. Self-signed certificates are anchors and the others intermediates,
+    /// so that clients may send their own certificate alone; where none is self-signed, all are anchors.
+    ///
+    /// # Errors
+    /// See [`TrustError`]; the number is the place in the list, from 0.
+    pub fn new(
+        certificates: &[Vec<u8>],
+        crls: &[Vec<u8>],
+        revocation: RevocationCheck,
+    ) -> Result<Self, TrustError> {
+        let self_signed = |der: &[u8]| Certificate::from_der(der).is_ok_and(|parsed| parsed.is_self_signed());
+        let any_self_signed = certificates.iter().any(|der| self_signed(der));
+        let (mut anchors, mut intermediates) = (Vec::new(), Vec::new());
+        for (place, der) in certificates.iter().enumerate() {
+            let certificate = CertificateDer::from(der.clone());
+            if any_self_signed && !self_signed(der) {
+                intermediates.push(certificate);
+            } else {
+                let anchor = anchor_from_trusted_cert(&certificate).map_err(|_| TrustError::Anchor(place))?;
+                anchors.push(anchor.to_owned());
+            }
+        }
+        if anchors.is_empty() {
+            return Err(TrustError::Empty);
+        }
+        let parse = |(place, der): (usize, &Vec<u8>)| {
+            let parsed = OwnedCertRevocationList::from_der(der).map_err(|_| TrustError::Crl(place))?;
+            Ok(CertRevocationList::Owned(parsed))
+        };
+        let crls = crls.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
+        if crls.is_empty() && revocation == RevocationCheck::Required {
+            return Err(TrustError::CrlRequired);
+        }
+        Ok(Self { anchors, intermediates, crls, revocation })
+    }
+
+    /// Evidence that somebody whom the method trusts vouches for the requester: path, validity, usage (clientAuth where
+    /// extendedKeyUsage is there at all, RFC 7030 §3.3.2) and revocation. `chain`: DER, the requester's first.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] with the reason for the log.
+    pub fn verify(&self, method: &Method, chain: &[CertificateDer<'_>], now: Time) -> Result<Evidence, Error> {
+        let leaf = chain.first().ok_or(Error::Unauthenticated(AuthenticationFailure::Missing))?;
+        if chain.len() > MAX_CHAIN {
+            return Err(Error::Unauthenticated(AuthenticationFailure::Unreadable));
+        }
+        let parsed = Certificate::from_der(leaf).map_err(|_| unreadable())?;
+        let end_entity = EndEntityCert::try_from(leaf).map_err(|_| unreadable())?;
+        let intermediates: Vec<CertificateDer<'_>> =
+            chain.iter().skip(1).cloned().chain(self.intermediates.iter().cloned()).collect();
+        let crls: Vec<&CertRevocationList<'_>> = self.crls.iter().collect();
+        let options = (!crls.is_empty())
+            .then(|| RevocationOptionsBuilder::new(&crls))
+            .transpose()
+            .map_err(|_| Error::Internal("no revocation lists".into()))?
+            .map(|builder| {
+                let builder = builder.with_depth(RevocationCheckDepth::Chain);
+                match self.revocation {
+                    RevocationCheck::IfGiven => builder
+                        .with_status_policy(UnknownStatusPolicy::Allow)
+                        .with_expiration_policy(ExpirationPolicy::Ignore),
+                    RevocationCheck::Required => builder
+                        .with_status_policy(UnknownStatusPolicy::Deny)
+                        .with_expiration_policy(ExpirationPolicy::Enforce),
+                }
+                .build()
+            });
+        let seconds = u64::try_from(now.unix()).unwrap_or(0);
+        end_entity
+            .verify_for_usage(
+                ALL_VERIFICATION_ALGS,
+                &self.anchors,
+                &intermediates,
+                UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
+                KeyUsage::client_auth(),
+                options,
+                None,
+            )
+            .map_err(|error| Error::Unauthenticated(failure(&error)))?;
+        Ok(Evidence {
+            method: method.name.clone(),
+            name: parsed.subject().to_string(),
+            strength: Strength::Certificate,
+            credential: None,
+            owner: None,
+            expect: Vec::new(),
+        })
+    }
+}
+
+fn unreadable() -> Error {
+    Error::Unauthenticated(AuthenticationFailure::Unreadable)
+}
+
+fn failure(error: &webpki::Error) -> AuthenticationFailure {
+    match error {
+        webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. } => AuthenticationFailure::Expired,
+        webpki::Error::CertRevoked => AuthenticationFailure::Revoked,
+        _ => AuthenticationFailure::Untrusted,
+    }
+}
+
+/// A certificate of ours whose holder asks for the next one.
+#[derive(Clone, Debug)]
+pub struct CurrentCertificate {
+    pub row: CertificateRow,
+    pub certificate: Certificate,
+}
+
+impl CurrentCertificate {
+    /// Evidence that the requester holds a current certificate issued under the method's profile, and that certificate.
+    /// It is matched octet for octet: a serial number alone could be another authority's. `grace` is how long after
+    /// its end it still counts.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] with the reason for the log; [`Error::Unavailable`] without the store.
+    pub async fn verify(
+        store: &dyn Store,
+        method: &Method,
+        chain: &[CertificateDer<'_>],
+        now: Time,
+        grace: Duration,
+    ) -> Result<(Evidence, Self), Error> {
+        let leaf = chain.first().ok_or(Error::Unauthenticated(AuthenticationFailure::Missing))?;
+        let certificate = Certificate::from_der(leaf).map_err(|_| unreadable())?;
+        let row = match issuer_of(&certificate, method) {
+            Some(issuer) => store.certificate(issuer, certificate.serial()).await?,
+            None => None,
+        };
+        let row = row.filter(|row| row.der == certificate.der() && row.profile == method.profile.policy.name);
+        let row = row.ok_or(Error::Unauthenticated(AuthenticationFailure::Foreign))?;
+        let grace = i64::try_from(grace.as_secs()).unwrap_or(i64::MAX);
+        if now < certificate.not_before() || certificate.not_after().plus_seconds(grace) < now {
+            return Err(Error::Unauthenticated(AuthenticationFailure::Expired));
+        }
+        match row.status {
+            CertificateStatus::Valid => {}
+            CertificateStatus::Held { .. } | CertificateStatus::Revoked { .. } => {
+                return Err(Error::Unauthenticated(AuthenticationFailure::Revoked));
+            }
+        }
+        let evidence = Evidence {
+            method: method.name.clone(),
+            name: certificate.subject().to_string(),
+            strength: Strength::Certificate,
+            credential: row.credential.clone(),
+            owner: row.owner.clone(),
+            expect: vec![Expect::CertificateStatus {
+                issuer: row.issuer,
+                serial: row.serial.clone(),
+                status: CertificateStatus::Valid,
+            }],
+        };
+        Ok((evidence, Self { row, certificate }))
+    }
+}
+
+/// Whose it says it is; the authority of the profile where it does not say. An authority that was replaced is found too.
+fn issuer_of(certificate: &Certificate, method: &Method) -> Option<KeyId> {
+    let stated = certificate.authority_key_identifier().ok().flatten().and_then(|identifier| identifier.0);
+    let stated = stated.and_then(|identifier| <[u8; 20]>::try_from(identifier.as_slice()).ok()).map(KeyId);
+    stated.or_else(|| method.profile.authority.as_ref().map(|authority| key_identifier(&authority.certificate)))
+}
+
+impl Evidence {
+    /// Evidence of a certificate and of a secret, both of one requester: what one asks of those who bootstrap.
+    #[must_use]
+    pub fn with_secret(self, secret: Self) -> Self {
+        let mut expect = self.expect;
+        expect.extend(secret.expect);
+        let strength = match (self.strength, secret.strength) {
+            (Strength::Certificate, Strength::SharedSecret | Strength::PersonalSecret) => {
+                Strength::CertificateAndSecret
+            }
+            (own, other) => own.max(other),
+        };
+        Self {
+            method: self.method,
+            name: self.name,
+            strength,
+            credential: secret.credential.or(self.credential),
+            owner: secret.owner.or(self.owner),
+            expect,
+        }
+    }
+}
