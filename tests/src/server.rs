@@ -278,11 +278,16 @@ impl Drop for Server {
 /// The server binary: `CHANCERY_SERVER_BIN`, or the debug build, brought up to date once in each test process.
 pub fn binary() -> Result<PathBuf> {
     static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    if let Some(path) = std::env::var_os("CHANCERY_SERVER_BIN") {
-        return Ok(PathBuf::from(path));
+    if let Some(path) = given_binary() {
+        return Ok(path);
     }
     let built = BUILT.get_or_init(|| build(&[]).map_err(|error| format!("{error:#}")));
     built.clone().map_err(anyhow::Error::msg)
+}
+
+/// The release build of the server: `CHANCERY_SERVER_BIN`, or brought up to date now.
+pub fn release_binary() -> Result<PathBuf> {
+    given_binary().map_or_else(|| build(&["--release"]), Ok)
 }
 
 /// Builds the server and answers the path of the binary. `options`: `--release`, or nothing.
@@ -303,6 +308,10 @@ pub fn build(options: &[&str]) -> Result<PathBuf> {
         .filter_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
         .next_back();
     executable.context("cargo named no executable")
+}
+
+fn given_binary() -> Option<PathBuf> {
+    std::env::var_os("CHANCERY_SERVER_BIN").map(PathBuf::from)
 }
 
 /// Polls until `holds` answers true; an error that names `what` after `limit`.

@@ -30,7 +30,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     packages::require(&[OPENSSL, CURL, CC])?;
 
     step("1/5", "Building the server (a few minutes the first time)");
-    let binary = server::build(&["--release"])?;
+    let binary = server::release_binary()?;
 
     step("2/5", "Starting it on examples/quickstart, without a cluster");
     let directory = fresh_directory(&options.directory)?;

@@ -20,7 +20,7 @@ pub(super) fn run(run: &Run) -> Result<()> {
     packages::install(&[OPENSSL, GO, CC])?;
     peers::build()?;
     load::build()?;
-    let binary = server::build(&["--release"])?;
+    let binary = server::release_binary()?;
 
     let workspace = Workspace::new()?;
     let (chancery, chancery_target) = start_chancery(&workspace, binary)?;
