@@ -111,6 +111,7 @@ async fn a_full_disk_refuses_whole_commits_and_is_used_again_once_there_is_room(
     assert!(matches!(store.commit(large).await, Err(StoreError::Unavailable(_))));
     assert_eq!(Snapshot::of(&store).await, before);
     assert_eq!(store.certificate(issuer(1), &serial(number)).await.unwrap(), None);
+    assert!(matches!(store.check().await, Err(StoreError::Unavailable(_))));
     assert_sound(&store).await;
     maximum.store(u32::MAX, Ordering::SeqCst);
     store.check().await.unwrap();

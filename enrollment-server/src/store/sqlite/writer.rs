@@ -184,13 +184,14 @@ impl Committer {
         }
     }
 
-    /// Whether a commit would go through. After one that did not, only a change that reaches the disk tells.
+    /// Whether a commit would go through. After one that did not, only what reaches the disk tells: as much as
+    /// several commits, because a full disk often has room for a page.
     fn check(&mut self) -> StoreResult<()> {
         let failing = self.failing;
         self.with_connection(|connection, _| {
             execute(connection, "BEGIN IMMEDIATE")?;
             if failing {
-                execute(connection, "UPDATE schema_history SET oldest = oldest")?;
+                execute(connection, "REPLACE INTO disk_probe (number, filler) VALUES (1, zeroblob(65536))")?;
             }
             execute(connection, "COMMIT")
         })

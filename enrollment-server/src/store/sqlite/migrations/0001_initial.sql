@@ -7,6 +7,12 @@ CREATE TABLE schema_history (
     oldest INTEGER NOT NULL
 ) STRICT;
 
+-- Written when a commit has failed, to see whether the disk has room again: as much as several commits take.
+CREATE TABLE disk_probe (
+    number INTEGER PRIMARY KEY,
+    filler BLOB NOT NULL
+) STRICT;
+
 -- Names of authorities, profiles and methods, written once so that a row holds a small integer instead: ten million
 -- certificates name three each. Never deleted.
 CREATE TABLE resources (

@@ -1,0 +1,180 @@
+-- Times are seconds since 1970-01-01T00:00:00Z; identifiers, serial numbers, keys and hashes are BYTEA; names of
+-- resources are `namespace/name`. `number` is the order in which rows came, and what the cursors of lists are made of.
+--
+-- Text that is compared or ordered has the collation "C": an index does not break when the system's collation changes,
+-- and names are ordered as SQLite orders them. No foreign key points to a row that many commits share: checking it
+-- locks that row, and every issuance would meet there.
+
+-- Which schema this is, and the oldest program that may still use it: see migrate.rs.
+CREATE TABLE schema_history (
+    version BIGINT PRIMARY KEY,
+    oldest BIGINT NOT NULL
+);
+
+-- Every issued certificate costs one row here and one entry in each of three indexes. Lists filtered by profile, method,
+-- owner, credential or expiry walk the table in order, so that an issuance does not pay for the few lists.
+CREATE TABLE certificates (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    issuer BYTEA NOT NULL,
+    serial BYTEA NOT NULL,
+    -- 0 valid, 1 held, 2 revoked
+    status SMALLINT NOT NULL,
+    revoked_at BIGINT,
+    -- RFC 5280 §5.3.1
+    reason SMALLINT,
+    invalidity_date BIGINT,
+    authority TEXT COLLATE "C",
+    profile TEXT COLLATE "C" NOT NULL,
+    method TEXT COLLATE "C" NOT NULL,
+    protocol TEXT COLLATE "C" NOT NULL,
+    credential BYTEA,
+    -- user:NAME or group:NAME
+    owner TEXT COLLATE "C",
+    requester TEXT COLLATE "C" NOT NULL,
+    subject TEXT COLLATE "C" NOT NULL,
+    -- JSON array
+    subject_alt_names TEXT COLLATE "C" NOT NULL,
+    not_before BIGINT NOT NULL,
+    not_after BIGINT NOT NULL,
+    issued_at BIGINT NOT NULL,
+    public_key_sha256 BYTEA NOT NULL,
+    request BYTEA,
+    der BYTEA NOT NULL
+);
+
+-- The serial number first, because an operator may have nothing else.
+CREATE UNIQUE INDEX certificates_serial ON certificates (serial, issuer);
+
+-- Eight octets find the few rows to compare in full; all 32 would triple the size of this index, whose pages are
+-- touched at random.
+CREATE INDEX certificates_key ON certificates (substr(public_key_sha256, 1, 8));
+
+-- Holds whatever a CRL needs, in the order of serial numbers, and costs valid certificates nothing.
+CREATE INDEX certificates_revoked ON certificates (issuer, length(serial), serial)
+    INCLUDE (not_after, status, revoked_at, reason, invalidity_date)
+    WHERE status <> 0;
+
+CREATE TABLE requests (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id BYTEA NOT NULL UNIQUE,
+    method TEXT COLLATE "C" NOT NULL,
+    key BYTEA,
+    content BYTEA NOT NULL,
+    profile TEXT COLLATE "C" NOT NULL,
+    -- JSON
+    requester TEXT COLLATE "C" NOT NULL,
+    state TEXT COLLATE "C" NOT NULL,
+    summary TEXT COLLATE "C" NOT NULL,
+    encoded BYTEA NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    decided_by TEXT COLLATE "C",
+    decided_at BIGINT,
+    decision_reason TEXT COLLATE "C",
+    certificate_issuer BYTEA,
+    certificate_serial BYTEA
+);
+
+CREATE UNIQUE INDEX requests_key ON requests (key, method) WHERE key IS NOT NULL;
+
+CREATE INDEX requests_pending ON requests (expires_at) WHERE state = 'pending';
+
+CREATE TABLE credentials (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id BYTEA NOT NULL UNIQUE,
+    version BIGINT NOT NULL,
+    method TEXT COLLATE "C" NOT NULL,
+    protocol TEXT COLLATE "C" NOT NULL,
+    name TEXT COLLATE "C" NOT NULL,
+    username TEXT COLLATE "C",
+    -- JSON
+    verifier TEXT COLLATE "C" NOT NULL,
+    owner TEXT COLLATE "C",
+    -- 0 active, 1 revoked
+    state SMALLINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT,
+    maximum_uses BIGINT,
+    -- Without those in credential_uses.
+    uses BIGINT NOT NULL,
+    last_used_at BIGINT,
+    declared BOOLEAN NOT NULL,
+    regeneration BIGINT NOT NULL
+);
+
+-- Asked with every authentication.
+CREATE INDEX credentials_username ON credentials (method, username);
+
+-- Uses of credentials without a limit, counted apart for each audit stream, so that commits that use one credential at
+-- once do not wait for each other. Added to the credential's own when that is replaced.
+CREATE TABLE credential_uses (
+    credential BIGINT NOT NULL,
+    stream BIGINT NOT NULL,
+    uses BIGINT NOT NULL,
+    last_used_at BIGINT NOT NULL,
+    PRIMARY KEY (credential, stream)
+) WITH (fillfactor = 50);
+
+CREATE TABLE crls (
+    issuer BYTEA NOT NULL,
+    number BIGINT NOT NULL,
+    this_update BIGINT NOT NULL,
+    next_update BIGINT NOT NULL,
+    der BYTEA NOT NULL,
+    PRIMARY KEY (issuer, number)
+);
+
+-- A CRL does not shrink much, and trying costs more than it saves.
+ALTER TABLE crls ALTER COLUMN der SET STORAGE EXTERNAL;
+
+CREATE TABLE sealed (
+    name TEXT COLLATE "C" PRIMARY KEY,
+    version BIGINT NOT NULL,
+    sealed BYTEA NOT NULL,
+    public BYTEA NOT NULL
+);
+
+CREATE TABLE jobs (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id BYTEA NOT NULL UNIQUE,
+    kind TEXT COLLATE "C" NOT NULL,
+    key TEXT COLLATE "C" NOT NULL,
+    payload BYTEA NOT NULL,
+    run_at BIGINT NOT NULL,
+    attempts BIGINT NOT NULL,
+    last_error TEXT COLLATE "C",
+    lease_owner TEXT COLLATE "C",
+    leased_until BIGINT,
+    -- The earliest run that was asked for since the lease began.
+    requested_at BIGINT,
+    UNIQUE (kind, key)
+);
+
+CREATE INDEX jobs_run_at ON jobs (run_at);
+
+-- One for each connection that commits: `writer` is what the program calls itself, `slot` the connection's place. Whoever
+-- appends holds an advisory lock on the number.
+CREATE TABLE audit_streams (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    writer TEXT COLLATE "C" NOT NULL,
+    slot BIGINT NOT NULL,
+    -- writer/slot
+    name TEXT COLLATE "C" NOT NULL UNIQUE,
+    UNIQUE (writer, slot)
+);
+
+CREATE TABLE audit_records (
+    stream BIGINT NOT NULL,
+    sequence BIGINT NOT NULL,
+    previous BYTEA NOT NULL,
+    hash BYTEA NOT NULL,
+    -- JSON, byte for byte what was hashed
+    body TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (stream, sequence)
+);
+
+CREATE TABLE checkpoints (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    -- JSON
+    checkpoint TEXT COLLATE "C" NOT NULL
+);
