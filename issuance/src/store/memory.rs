@@ -13,9 +13,9 @@ use async_trait::async_trait;
 use pki::{crl::RevokedEntry, extension::ReasonCode, serial::SerialNumber, time::Time};
 
 use super::{
-    CertificateFilter, CertificateRow, CertificateStatus, Commit, Committed, Conflict, CredentialFilter,
-    CrlRow, Cursor, Expect, Job, JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow,
-    RequestState, SealedRow, Store, StoreError, StoreResult, Write,
+    Announcer, CertificateFilter, CertificateRow, CertificateStatus, Commit, Committed, Conflict,
+    CredentialFilter, CrlRow, Cursor, Expect, Job, JobKind, JobLease, News, Page, RequestFilter, RequestKey,
+    RequestRow, RequestState, SealedRow, Store, StoreError, StoreResult, Subscription, Write,
 };
 use crate::{
     audit::{self, AuditEvent, AuditRecord, Checkpoint},
@@ -31,6 +31,7 @@ const MAX_PAGE: usize = 1000;
 pub struct MemoryStore {
     stream: String,
     tables: Mutex<Tables>,
+    announcer: Announcer,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -61,7 +62,7 @@ struct JobRow {
 impl MemoryStore {
     /// An empty store that appends to this audit stream.
     pub fn new(stream: impl Into<String>) -> Self {
-        Self { stream: stream.into(), tables: Mutex::default() }
+        Self { stream: stream.into(), tables: Mutex::default(), announcer: Announcer::new() }
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -78,6 +79,7 @@ impl Default for MemoryStore {
 #[async_trait]
 impl Store for MemoryStore {
     async fn commit(&self, commit: Commit) -> StoreResult<Result<Committed, Conflict>> {
+        let news = News::of(&commit);
         let mut tables = self.tables();
         let mut changed = tables.clone();
         for expect in &commit.expect {
@@ -92,6 +94,7 @@ impl Store for MemoryStore {
         }
         let committed = changed.append(&self.stream, &commit.audit)?;
         *tables = changed;
+        self.announcer.announce(news);
         Ok(Ok(committed))
     }
 
@@ -248,6 +251,10 @@ impl Store for MemoryStore {
 
     async fn check(&self) -> StoreResult<()> {
         Ok(())
+    }
+
+    fn subscribe(&self) -> Subscription {
+        self.announcer.subscribe()
     }
 }
 

@@ -9,12 +9,14 @@
 //! | `commit.rs` | expectations, writes, conflicts |
 //! | `jobs.rs` | work that is leased |
 //! | `page.rs` | filters and cursors |
+//! | `news.rs` | word of what changed, across replicas |
 //! | `memory.rs` | the store in memory: for tests of the core, and the plain meaning of the port |
 //! | `suite.rs` | what every implementation must do |
 
 mod commit;
 mod jobs;
 pub mod memory;
+mod news;
 mod page;
 mod rows;
 #[cfg(any(test, feature = "suite"))]
@@ -25,6 +27,7 @@ use pki::{crl::RevokedEntry, serial::SerialNumber, time::Time};
 
 pub use commit::{Commit, Committed, Conflict, Expect, Write};
 pub use jobs::{Job, JobKind, JobLease};
+pub use news::{Announcer, News, Subscription};
 pub use page::{CertificateFilter, CredentialFilter, Cursor, Page, RequestFilter};
 pub use rows::{
     CertificateRow, CertificateStatus, CrlRow, Decision, RequestKey, RequestRow, RequestState, SealedRow,
@@ -141,4 +144,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Whether the store can take a commit now; cheap enough for a readiness probe.
     async fn check(&self) -> StoreResult<()>;
+
+    /// News of what commits change from now on, through this store or, where the database can tell, through others.
+    /// A store that has none is silent.
+    fn subscribe(&self) -> Subscription {
+        Subscription::silent()
+    }
 }

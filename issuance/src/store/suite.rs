@@ -23,6 +23,7 @@ mod credentials;
 mod crls;
 mod jobs;
 mod lists;
+mod news;
 pub mod samples;
 mod sealed;
 
@@ -32,6 +33,7 @@ pub use credentials::*;
 pub use crls::*;
 pub use jobs::*;
 pub use lists::*;
+pub use news::*;
 pub use sealed::*;
 
 /// Makes one `#[tokio::test]` of each property. `$make` is an async function without arguments that returns
@@ -92,6 +94,8 @@ macro_rules! store_suite {
             a_commit_says_where_its_audit_ended
             checkpoints_come_in_the_order_they_were_made
             check_passes
+            // news.rs
+            subscribers_hear_what_others_may_have_copies_of
         }
     };
     ($make:path: $($property:ident)+) => {

@@ -50,8 +50,9 @@ use issuance::{
     credential::CredentialRow,
     identity::{CredentialId, KeyId, RequestId, ResourceName},
     store::{
-        CertificateFilter, CertificateRow, Commit, Committed, Conflict, CredentialFilter, CrlRow, Cursor,
-        Job, JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow, SealedRow, Store, StoreResult,
+        Announcer, CertificateFilter, CertificateRow, Commit, Committed, Conflict, CredentialFilter, CrlRow,
+        Cursor, Job, JobKind, JobLease, News, Page, RequestFilter, RequestKey, RequestRow, SealedRow, Store,
+        StoreResult, Subscription,
     },
 };
 use pki::{crl::RevokedEntry, serial::SerialNumber, time::Time};
@@ -65,6 +66,7 @@ pub struct SqliteStore {
     path: PathBuf,
     readers: Arc<Readers>,
     writer: Writer,
+    announcer: Announcer,
 }
 
 /// How a database is opened.
@@ -112,7 +114,7 @@ impl SqliteStore {
         migrate::migrate(&mut connection)?;
         let readers = Arc::new(Readers::new(settings.clone()));
         let writer = Writer::start(settings, connection, options)?;
-        Ok(Self { path, readers, writer })
+        Ok(Self { path, readers, writer, announcer: Announcer::new() })
     }
 
     /// Commits what is waiting, writes the log back into the database file and ends; later commits are unavailable.
@@ -147,7 +149,12 @@ impl fmt::Debug for SqliteStore {
 #[async_trait]
 impl Store for SqliteStore {
     async fn commit(&self, commit: Commit) -> StoreResult<Result<Committed, Conflict>> {
-        self.writer.commit(commit).await
+        let news = News::of(&commit);
+        let outcome = self.writer.commit(commit).await;
+        if let Ok(Ok(_)) = &outcome {
+            self.announcer.announce(news);
+        }
+        outcome
     }
 
     async fn certificate(&self, issuer: KeyId, serial: &SerialNumber) -> StoreResult<Option<CertificateRow>> {
@@ -269,5 +276,10 @@ impl Store for SqliteStore {
 
     async fn check(&self) -> StoreResult<()> {
         self.writer.check().await
+    }
+
+    /// Of this process alone: a command-line program beside it is not heard.
+    fn subscribe(&self) -> Subscription {
+        self.announcer.subscribe()
     }
 }
