@@ -126,11 +126,16 @@ pub struct CertificateAuthoritySpec {
     #[serde(default)]
     pub crl: CrlSettings,
 
+    /// The authority that will take over. EST hands its chain out beside this one's (`cacerts`), so that peers trust it before
+    /// it signs. It belongs to the same server; in another namespace it must list this one under `allowedNamespaces`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor_ref: Option<ObjectRef>,
+
     /// What happens to its key when this object is deleted.
     #[serde(default = "retain")]
     pub deletion_policy: DeletionPolicy,
 
-    /// Namespaces, listed or picked by a selector, whose CertificateProfiles and intermediate CertificateAuthorities may
+    /// Namespaces, listed or picked by a selector, whose CertificateProfiles, CertificateAuthorities and EnrollmentMethods may
     /// name this authority. Absent: its own namespace only. Removing one stops its use at once; certificates already issued
     /// stay valid.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,4 +1,4 @@
-//! EnrollmentMethod: one way to ask for the certificates of one profile.
+//! EnrollmentMethod: one way to ask for the certificates of one profile. The settings of each protocol have a file of their own.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
@@ -6,11 +6,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    certificate_profile::AuthenticationLevel,
     common::{ObjectRef, Protocol},
     conditions::conditions_schema,
-    duration::{Duration, Unit, longer_than_zero},
-    string_enum::string_enum,
+    est_method::EstMethod,
 };
 
 /// One way to ask for the certificates of one profile.
@@ -84,37 +82,6 @@ impl EnrollmentMethodSpec {
     }
 }
 
-/// Settings of EST.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct EstMethod {
-    /// How a device shows who it is.
-    #[serde(default = "basic")]
-    pub authentication: EstAuthentication,
-    /// What `Retry-After` tells a device whose request waits for approval (RFC 7030 §4.2.3).
-    #[serde(default = "one_minute")]
-    #[x_kube(validation = longer_than_zero())]
-    pub pending_retry_after: Duration,
-}
-
-string_enum! {
-    /// How a device that speaks EST shows who it is.
-    pub enum EstAuthentication {
-        /// HTTP Basic (RFC 7030 §3.2.3) with the passphrase of the method or the password of one user, each declared by an
-        /// EnrollmentCredential.
-        Basic = "Basic",
-    }
-}
-
-impl EstAuthentication {
-    /// The least that a caller has shown once this has succeeded: anyone who knows the passphrase is let in.
-    pub const fn level(self) -> AuthenticationLevel {
-        match self {
-            Self::Basic => AuthenticationLevel::SharedSecret,
-        }
-    }
-}
-
 /// What is known about a method.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -184,12 +151,4 @@ pub struct MethodFailure {
     /// Why, in one sentence.
     #[schemars(length(max = 1024))]
     pub reason: String,
-}
-
-fn basic() -> EstAuthentication {
-    EstAuthentication::Basic
-}
-
-fn one_minute() -> Duration {
-    Duration::of(60, Unit::Seconds)
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    common::{LocalRef, Marker, ObjectRef},
+    common::{LocalRef, Marker, ObjectRef, SecretKeyRef},
     conditions::conditions_schema,
     duration::{Duration, Unit, longer_than_zero},
     string_enum::string_enum,
@@ -266,19 +266,55 @@ impl Default for AuditSettings {
     }
 }
 
-/// Where rows are kept.
+/// Where rows are kept: exactly one of `sqlite` and `postgres`. In standalone mode the option `--database` of the server
+/// decides instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("has(self.sqlite)").message("give exactly one storage: sqlite"))]
+#[x_kube(validation = Rule::new("has(self.sqlite) != has(self.postgres)").message("give exactly one storage: sqlite or postgres"))]
 pub struct Storage {
     /// A SQLite database in the data folder of the server; for one replica.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sqlite: Option<Marker>,
+    /// A PostgreSQL database; for any number of replicas.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub postgres: Option<PostgresStorage>,
+}
+
+/// A PostgreSQL database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PostgresStorage {
+    /// A Secret in the same namespace with the URL of the database, which holds its password:
+    /// `postgres://user:password@host/database?sslmode=verify-full`. `key` is `url` if absent.
+    pub secret_ref: SecretKeyRef,
+}
+
+impl PostgresStorage {
+    /// The key of a Secret that holds the URL, where none is named.
+    pub const DEFAULT_KEY: &'static str = "url";
+}
+
+/// Where rows are kept, as one value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorageKind<'a> {
+    Sqlite,
+    Postgres(&'a PostgresStorage),
+}
+
+impl Storage {
+    /// The storage; `None` unless exactly one is given.
+    pub fn kind(&self) -> Option<StorageKind<'_>> {
+        match (&self.sqlite, &self.postgres) {
+            (Some(Marker {}), None) => Some(StorageKind::Sqlite),
+            (None, Some(postgres)) => Some(StorageKind::Postgres(postgres)),
+            (None, None) | (Some(_), Some(_)) => None,
+        }
+    }
 }
 
 impl Default for Storage {
     fn default() -> Self {
-        Self { sqlite: Some(Marker {}) }
+        Self { sqlite: Some(Marker {}), postgres: None }
     }
 }
 

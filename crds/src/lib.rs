@@ -29,6 +29,7 @@ mod duration;
 mod enrollment_credential;
 mod enrollment_method;
 mod enrollment_server;
+mod est_method;
 pub mod generate;
 mod grant;
 mod oid;
@@ -41,7 +42,7 @@ mod tests;
 
 pub use self::{
     certificate_authority::*, certificate_profile::*, common::*, duration::*, enrollment_credential::*,
-    enrollment_method::*, enrollment_server::*, grant::*, oid::*, policy::*, resource::*,
+    enrollment_method::*, enrollment_server::*, est_method::*, grant::*, oid::*, policy::*, resource::*,
 };
 
 /// The API group of every kind.
