@@ -18,7 +18,10 @@ use issuance::{
 use pki::time::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::encoding::{base64_bytes, base64_list, base64_secret, seconds};
+use crate::{
+    compiled_est::CompiledEst,
+    encoding::{base64_bytes, base64_list, base64_secret, seconds},
+};
 
 /// The format that this program writes.
 pub const FORMAT: u32 = 1;
@@ -168,6 +171,9 @@ pub struct CompiledAuthority {
     pub chain: Vec<Vec<u8>>,
     pub crl: CompiledCrl,
     pub deletion_policy: DeletionPolicy,
+    /// The authority that will take over, always among `Compiled::authorities`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub successor: Option<ResourceName>,
 }
 
 /// How an authority's revocation lists are made.
@@ -202,7 +208,7 @@ pub struct CompiledMethod {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum MethodSettings {
-    Est {},
+    Est(CompiledEst),
 }
 
 /// A credential that a resource declares.

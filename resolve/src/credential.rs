@@ -13,7 +13,7 @@ use issuance::{
 use pki::time::Time;
 
 use crate::{
-    compiled::{CompiledCredential, CredentialValue},
+    compiled::{CompiledCredential, CredentialValue, MethodSettings},
     method::Method,
     profile,
     resources::{Index, Judged, follow},
@@ -84,7 +84,15 @@ fn check_method(method: &Method, protocol: Protocol, username: Option<&str>, pro
             format!("the method {} speaks {found}", method.compiled.name),
         );
     }
-    if username.is_none() && method.compiled.minimum > Strength::SharedSecret {
+    match &method.compiled.settings {
+        MethodSettings::Est(est) if !est.authentication.takes_passwords() => problems.invalid(
+            METHOD_REF,
+            format!("the method {} takes certificates only, no passwords", method.compiled.name),
+        ),
+        MethodSettings::Est(_) => {}
+    }
+    // A certificate and a secret are together as strong as they are, whoever knows the secret.
+    if username.is_none() && method.compiled.minimum == Strength::PersonalSecret {
         problems.invalid(
             format!("spec.{protocol}.username"),
             format!(

@@ -15,6 +15,21 @@ pub(crate) mod seconds {
     }
 }
 
+/// A list of durations, each as whole seconds.
+pub(crate) mod seconds_list {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(list: &[Duration], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(list.iter().map(Duration::as_secs))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
+        Ok(Vec::<u64>::deserialize(deserializer)?.into_iter().map(Duration::from_secs).collect())
+    }
+}
+
 /// Bytes as Base64 (RFC 4648 §4).
 pub(crate) mod base64_bytes {
     use base64::{Engine as _, engine::general_purpose::STANDARD};

@@ -19,13 +19,17 @@
 //! | `authority/` | sources, parents, path length, name constraints, imports |
 //! | `profile/` | the policy, with presets filled in |
 //! | `method.rs` | grants, protocols, strength of authentication |
+//! | `est/` | trust, renewal, notices and the rest of EST's settings |
 //! | `credential.rs` | owners, values |
 //! | `server.rs` | which server, default method, labels, TLS certificate |
 
 mod authority;
+mod bundle;
 mod compiled;
+mod compiled_est;
 mod credential;
 mod encoding;
+mod est;
 mod method;
 mod observed;
 mod profile;
@@ -33,6 +37,8 @@ mod resources;
 mod server;
 mod status;
 mod want;
+
+use std::collections::BTreeSet;
 
 use crds::{Kind, conditions::Reason};
 use issuance::identity::ResourceName;
@@ -48,6 +54,7 @@ use crate::{
 
 pub use crate::{
     compiled::*,
+    compiled_est::*,
     observed::{Observed, ObservedAuthority},
     resources::{DEFAULT_NAMESPACE, Resources, resource_name},
     server::implied_server_name,
@@ -60,7 +67,7 @@ pub use crate::{
 pub struct Resolution {
     /// None: which server this is for is not decided, or there is no such server; the last good configuration stays in force.
     pub compiled: Option<Compiled>,
-    /// One for every resource, by kind and name, those of other servers included.
+    /// One for every resource, by kind and name, those of other servers included; and one for the implied server.
     pub statuses: Vec<ResourceStatus>,
     /// For the authorities of this server.
     pub wants: Vec<Want>,
@@ -127,10 +134,15 @@ impl World<'_> {
             .filter(|profile| profile.is_served_by(&server.compiled.name, &self.authorities))
             .map(|profile| profile.policy.clone())
             .collect();
-        let authorities = accepted(&self.authorities)
+        let mut authorities: Vec<CompiledAuthority> = accepted(&self.authorities)
             .filter(|authority| authority.server == server.compiled.name)
             .filter_map(Authority::compiled)
             .collect();
+        let there: BTreeSet<ResourceName> =
+            authorities.iter().map(|authority| authority.name.clone()).collect();
+        for authority in &mut authorities {
+            authority.successor = authority.successor.take().filter(|successor| there.contains(successor));
+        }
         let credentials =
             accepted(&self.credentials).filter(|credential| is_served(&credential.method)).cloned().collect();
         Compiled { format: FORMAT, server: compiled, authorities, profiles, methods, credentials }
@@ -144,16 +156,17 @@ impl World<'_> {
         say(&mut statuses, Kind::CertificateProfile, &index.profiles, &self.profiles, |_| None);
         say(&mut statuses, Kind::EnrollmentMethod, &index.methods, &self.methods, |_| None);
         say(&mut statuses, Kind::EnrollmentCredential, &index.credentials, &self.credentials, |_| None);
-        for (name, found) in &index.servers {
-            let (kind, generation) = (Kind::EnrollmentServer, found.generation);
-            statuses.extend(servers.get(name).map(|judged| match judged {
+        for (name, judged) in servers {
+            let kind = Kind::EnrollmentServer;
+            let generation = index.servers.get(name).and_then(|found| found.generation);
+            statuses.push(match judged {
                 // A server serves on with what is right of it, so that its problems are not its end.
                 Ok(server) if server.problems.is_empty() => {
                     status::accepted(kind, name.clone(), generation, None)
                 }
                 Ok(server) => status::refused(kind, name.clone(), generation, &server.problems),
                 Err(problems) => status::refused(kind, name.clone(), generation, problems),
-            }));
+            });
         }
         statuses
     }

@@ -1,11 +1,12 @@
 //! EnrollmentMethods: which profile, over which protocol, asking for how much.
 
-use crds::{EnrollmentMethodSpec, EstAuthentication, Kind, MethodProtocol, conditions::Reason};
+use crds::{EnrollmentMethodSpec, Kind, MethodProtocol, conditions::Reason};
 use issuance::{identity::ResourceName, policy::Strength};
 
 use crate::{
     authority::Authority,
     compiled::{CompiledMethod, MethodSettings},
+    est,
     profile::{self, ResolvedProfile},
     resources::{Index, Judged, follow},
     server,
@@ -22,13 +23,13 @@ pub(crate) struct Method {
     pub(crate) server: ResourceName,
     /// The authority of its profile; none: self-signed.
     pub(crate) authority: Option<ResourceName>,
-    /// Whether its profile can be issued by.
-    has_certificate: bool,
+    /// Whether its profile can be issued by, and what it trusts is there.
+    can_be_served: bool,
 }
 
 impl Method {
     pub(crate) fn is_served_by(&self, server: &ResourceName) -> bool {
-        self.server == *server && self.has_certificate
+        self.server == *server && self.can_be_served
     }
 }
 
@@ -60,14 +61,6 @@ fn judge(
         problems.invalid("spec", "give exactly one protocol");
         return Err(problems);
     };
-    let (retry_after, settings) = match protocol {
-        MethodProtocol::Est(est) => {
-            if est.pending_retry_after.seconds() == 0 {
-                problems.invalid("spec.est.pendingRetryAfter", "must be longer than zero");
-            }
-            (est.pending_retry_after.as_std(), MethodSettings::Est {})
-        }
-    };
     let reference = &spec.profile_ref;
     let target = ResourceName::new(reference.namespace_or(name.namespace()), &reference.name);
     let profile = problems.note(attach(index, profiles, &target, name));
@@ -77,6 +70,13 @@ fn judge(
         .and_then(|authority| authorities.get(authority))
         .and_then(|authority| authority.as_ref().ok());
     let server = profile.and_then(|_| problems.note(answering(index, name, spec, authority)));
+    let (retry_after, settings, waits) = match protocol {
+        MethodProtocol::Est(est) => {
+            let context = est::Context { index, authorities, name, profile, server: server.as_ref() };
+            let settings = est::compile(&context, est, &mut problems);
+            (est.pending_retry_after.as_std(), MethodSettings::Est(settings.compiled), settings.waits)
+        }
+    };
     let method = minimum.zip(server).map(|(minimum, server)| Method {
         compiled: CompiledMethod {
             name: name.clone(),
@@ -89,7 +89,7 @@ fn judge(
         },
         server,
         authority: authority.map(|authority| authority.name.clone()),
-        has_certificate: authority.is_none_or(Authority::has_certificate),
+        can_be_served: !waits && authority.is_none_or(Authority::has_certificate),
     });
     problems.or(method)
 }
@@ -127,10 +127,7 @@ fn minimum(
         ));
     };
     let (least, most) = match protocol {
-        MethodProtocol::Est(est) => match est.authentication {
-            // The method's passphrase, or the password of one user: which of them counts is decided at each request.
-            EstAuthentication::Basic => (Strength::SharedSecret, Strength::PersonalSecret),
-        },
+        MethodProtocol::Est(est) => est::strengths(est.authentication),
     };
     let wanted = profile::strength(asked);
     if wanted > most {

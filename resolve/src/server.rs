@@ -13,7 +13,6 @@ use crate::{
     authority::{self, Authority},
     compiled::{CompiledFailureLimit, CompiledLimits, CompiledServer, CompiledTls},
     method::Method,
-    profile,
     resources::{DEFAULT_NAMESPACE, Index, Judged, follow},
     status::{Problem, Problems},
 };
@@ -159,6 +158,10 @@ impl Context<'_, '_> {
         if spec.audit.checkpoint_interval.seconds() == 0 {
             problems.invalid("spec.audit.checkpointInterval", "must be longer than zero");
         }
+        // Where the rows are is known to whoever starts the process; here only that it is said once.
+        if spec.storage.kind().is_none() {
+            problems.invalid("spec.storage", "give exactly one storage: sqlite or postgres");
+        }
         Server { compiled, problems }
     }
 
@@ -242,14 +245,10 @@ impl Context<'_, '_> {
         };
         let (dns_names, ip_addresses) = tls_names(tls, problems)?;
         let issuer = issuer?;
-        let names: Vec<GeneralName> = dns_names
-            .iter()
-            .cloned()
-            .map(GeneralName::Dns)
-            .chain(ip_addresses.iter().copied().map(GeneralName::Ip))
-            .collect();
-        if let Some(refused) = profile::refuse_names(issuer, &names) {
-            problems.invalid("spec.tls", format!("{refused} of {} or above it", issuer.name));
+        let dns = dns_names.iter().cloned().map(GeneralName::Dns);
+        let mut names = dns.chain(ip_addresses.iter().copied().map(GeneralName::Ip));
+        if let Some(refused) = names.find_map(|name| issuer.refuse_name(&name)) {
+            problems.invalid("spec.tls", refused);
             return None;
         }
         let validity = tls_validity(tls, issuer, problems)?;

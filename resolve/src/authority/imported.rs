@@ -4,13 +4,13 @@ use crds::{CertificateAuthoritySpec, ImportedSource, conditions::Reason};
 use issuance::{identity::ResourceName, secret::Secret};
 use pki::{
     certificate::Certificate,
-    extension::KeyUsageBit,
     key::{Curve, KeyType},
     pem,
 };
 
-use super::{Bounds, causes, waiting};
+use super::{Bounds, waiting};
 use crate::{
+    bundle,
     resources::Index,
     status::{IssuedState, Problem, Problems},
     want::{ImportAuthorityWant, Want},
@@ -18,9 +18,8 @@ use crate::{
 
 const SECRET_REF: &str = "spec.imported.secretRef";
 
-/// Most certificates of a chain, and most bytes of one Secret value, that are looked at.
+/// Most certificates of a chain.
 const MOST_CERTIFICATES: usize = 16;
-const MOST_BYTES: usize = 256 * 1024;
 
 /// What the Secret holds, checked but for one thing: that the key is the certificate's.
 pub(super) struct Imported {
@@ -103,7 +102,9 @@ fn read(index: &Index<'_>, secret: ResourceName) -> Result<Imported, Problem> {
         Problem::new(Reason::SecretInvalid, SECRET_REF, format!("the Secret {secret}: {what}"))
     };
     if let Some(root) = index.secret_value(SECRET_REF, &secret, "ca.crt")? {
-        for certificate in certificates(root).map_err(|what| refuse(format!("ca.crt {what}")))? {
+        for certificate in
+            bundle::certificates(root, MOST_CERTIFICATES).map_err(|what| refuse(format!("ca.crt {what}")))?
+        {
             if !chain.contains(&certificate) {
                 chain.push(certificate);
             }
@@ -125,7 +126,7 @@ pub(crate) fn read_chain(
         Problem::new(Reason::SecretInvalid, path, format!("the Secret {secret}: tls.crt {what}"))
     };
     let text = index.secret_value(path, secret, "tls.crt")?.ok_or_else(|| refuse("is missing"))?;
-    let chain = certificates(text).map_err(|what| refuse(&what))?;
+    let chain = bundle::certificates(text, MOST_CERTIFICATES).map_err(|what| refuse(&what))?;
     if chain.is_empty() {
         return Err(refuse("holds no certificate"));
     }
@@ -148,7 +149,7 @@ pub(crate) fn read_key(index: &Index<'_>, path: &str, secret: &ResourceName) -> 
         Problem::new(Reason::SecretInvalid, path, format!("the Secret {secret}: tls.key {what}"))
     };
     let text = index.secret_value(path, secret, "tls.key")?.ok_or_else(|| refuse("is missing"))?;
-    if text.len() > MOST_BYTES {
+    if text.len() > bundle::MOST_BYTES {
         return Err(refuse("is too large"));
     }
     let mut blocks = pem::decode_all(text).map_err(|error| refuse(&format!("is not PEM: {error}")))?;
@@ -163,27 +164,10 @@ pub(crate) fn read_key(index: &Index<'_>, path: &str, secret: &ResourceName) -> 
     }
 }
 
-fn certificates(text: &[u8]) -> Result<Vec<Certificate>, String> {
-    if text.len() > MOST_BYTES {
-        return Err("is too large".to_owned());
-    }
-    let blocks = pem::decode_all(text).map_err(|error| format!("is not PEM: {error}"))?;
-    if blocks.len() > MOST_CERTIFICATES {
-        return Err(format!("holds {} certificates; {MOST_CERTIFICATES} are the most", blocks.len()));
-    }
-    let parse = |block: &pem::Block| match block.label.as_str() {
-        "CERTIFICATE" => {
-            Certificate::from_der(&block.der).map_err(|error| format!("holds {}", causes(&error)))
-        }
-        other => Err(format!("holds a {other}; only CERTIFICATE belongs there")),
-    };
-    blocks.iter().map(parse).collect()
-}
-
 /// Every certificate an authority's, each signed by the next, the last a root (RFC 5280 §6.1).
 fn check_chain(chain: &[Certificate]) -> Result<(), String> {
     for (below, certificate) in chain.iter().enumerate() {
-        check_authority(certificate, below)?;
+        bundle::check_authority(certificate, below)?;
         match chain.get(below.saturating_add(1)) {
             Some(upper)
                 if certificate.issuer() != upper.subject()
@@ -212,23 +196,4 @@ fn check_chain(chain: &[Certificate]) -> Result<(), String> {
         }
         Some(KeyType::Ecdsa(_) | KeyType::Rsa { .. } | KeyType::Ed25519) | None => Ok(()),
     }
-}
-
-fn check_authority(certificate: &Certificate, below: usize) -> Result<(), String> {
-    let subject = certificate.subject();
-    let constraints = certificate.basic_constraints().map_err(|error| causes(&error))?;
-    let Some(constraints) = constraints.filter(|constraints| constraints.ca) else {
-        return Err(format!("\"{subject}\" is no authority (basicConstraints)"));
-    };
-    let usage = certificate.key_usage().map_err(|error| causes(&error))?;
-    if !usage.is_none_or(|usage| usage.contains(KeyUsageBit::KeyCertSign)) {
-        return Err(format!("\"{subject}\" may not sign certificates (keyUsage)"));
-    }
-    // RFC 5280 §4.2.1.9: those below the authority above, the imported one included.
-    if constraints.path_length.is_some_and(|length| usize::from(length) < below) {
-        return Err(format!(
-            "\"{subject}\" lets fewer authorities follow than there are (pathLenConstraint)"
-        ));
-    }
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Roots and intermediates: key and certificate are made here.
 
 use crds::{
-    CertificateAuthoritySpec, DistinguishedName, IntermediateSource, KeyAlgorithm, conditions::Reason,
+    CertificateAuthoritySpec, DistinguishedName, IntermediateSource, KeyAlgorithm, Kind, conditions::Reason,
 };
 use issuance::identity::ResourceName;
 use pki::{
@@ -13,7 +13,7 @@ use pki::{
     time::Time,
 };
 
-use super::{Authority, Bounds, KIND, constraints, waiting};
+use super::{Authority, Bounds, constraints, waiting};
 use crate::{
     resources::{Index, Judged, follow},
     status::{IssuedState, Problem, Problems},
@@ -42,7 +42,7 @@ pub(super) fn parent<'n, 'a>(
 ) -> Result<&'n Authority<'a>, Problem> {
     let parent = &source.parent_ref;
     let parent = ResourceName::new(parent.namespace_or(name.namespace()), &parent.name);
-    let parent = follow(judged, KIND, PARENT_REF, &parent)?;
+    let parent = follow(judged, Kind::CertificateAuthority, PARENT_REF, &parent)?;
     check_grant(index, PARENT_REF, parent, name)?;
     match server {
         Some(server) if *server != parent.server => Err(Problem::new(
@@ -64,24 +64,29 @@ pub(crate) fn check_grant(
     authority: &Authority<'_>,
     from: &ResourceName,
 ) -> Result<(), Problem> {
-    let own = authority.name.namespace();
-    if index.permits(authority.spec.allowed_namespaces.as_ref(), own, from.namespace()) {
+    permit(index, path, &authority.name, authority.spec, from)
+}
+
+/// The same for an authority that is not judged yet.
+pub(super) fn permit(
+    index: &Index<'_>,
+    path: &str,
+    authority: &ResourceName,
+    spec: &CertificateAuthoritySpec,
+    from: &ResourceName,
+) -> Result<(), Problem> {
+    if index.permits(spec.allowed_namespaces.as_ref(), authority.namespace(), from.namespace()) {
         return Ok(());
     }
     Err(Problem::new(
         Reason::ReferenceNotPermitted,
         path,
-        format!(
-            "{} does not list the namespace {} under allowedNamespaces",
-            authority.name,
-            from.namespace()
-        ),
+        format!("{authority} does not list the namespace {} under allowedNamespaces", from.namespace()),
     ))
 }
 
 /// What is to be made, by the resource and its parent.
 pub(super) fn plan<'n, 'a>(
-    name: &ResourceName,
     spec: &CertificateAuthoritySpec,
     parent: Option<&'n Authority<'a>>,
     problems: &mut Problems,
@@ -103,7 +108,6 @@ pub(super) fn plan<'n, 'a>(
     }
     let issuer = match parent {
         None => AuthorityIssuer::SelfSigned,
-        Some(parent) if parent.name == *name => return None,
         Some(parent) => AuthorityIssuer::Authority(parent.name.clone()),
     };
     let certificate = AuthorityCertificate {
@@ -135,9 +139,11 @@ impl<'a> Made<'_, 'a> {
         }
     }
 
-    /// What it allows below with the certificate it has.
+    /// What it allows below with the certificates it has. Of the two lifetimes the longer counts, so that nothing is refused
+    /// because the certificate was cut short by its parent's; what is issued is cut short the same way.
     pub(super) fn bounds_of(&self, chain: &[Certificate]) -> Bounds {
-        Bounds::of_chain(chain)
+        let bounds = Bounds::of_chain(chain);
+        Bounds { lifetime: bounds.lifetime.max(self.bounds().lifetime), ..bounds }
     }
 
     /// The want, or why there is none although there is no certificate.

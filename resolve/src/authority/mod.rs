@@ -6,20 +6,22 @@
 //! | `imported.rs` | key and certificates from a Secret |
 //! | `bounds.rs` | what an authority and those above it allow below |
 //! | `constraints.rs` | name constraints (RFC 5280 §4.2.1.10) |
+//! | `successor.rs` | which authority will take over |
 
 mod bounds;
 mod constraints;
 mod imported;
 mod made;
+mod successor;
 
 use std::collections::BTreeMap;
 
 use crds::{
-    AuthoritySource, CertificateAuthoritySpec, Kind,
+    AuthoritySource, CertificateAuthoritySpec,
     conditions::{ConditionStatus, Reason},
 };
 use issuance::identity::ResourceName;
-use pki::{certificate::Certificate, time::Time};
+use pki::{certificate::Certificate, general_name::GeneralName, time::Time};
 
 use crate::{
     compiled::{CompiledAuthority, CompiledCrl},
@@ -32,7 +34,7 @@ use crate::{
 
 pub(crate) use self::{
     bounds::Bounds,
-    constraints::{network, refuse_name},
+    constraints::network,
     imported::{read_chain, read_key},
     made::{check_grant, key_algorithm},
 };
@@ -50,6 +52,8 @@ pub(crate) struct Authority<'a> {
     depth: usize,
     /// From its own certificate upwards, where it has one.
     chain: Option<Vec<Certificate>>,
+    /// The authority that will take over, accepted or not.
+    successor: Option<ResourceName>,
     want: Option<Want>,
 }
 
@@ -59,9 +63,20 @@ impl Authority<'_> {
         self.chain.is_some()
     }
 
+    /// Its own certificate, where it has one.
+    pub(crate) fn certificate(&self) -> Option<&Certificate> {
+        self.chain.as_ref()?.first()
+    }
+
     /// Whether it can sign now.
     pub(crate) fn is_issued(&self) -> bool {
         self.issued.status == ConditionStatus::True
+    }
+
+    /// Why certificates it signs cannot carry this name, where they cannot.
+    pub(crate) fn refuse_name(&self, name: &GeneralName) -> Option<String> {
+        let refused = constraints::refuse_name(&self.bounds.constraints, name)?;
+        Some(format!("{refused} of {} or above it", self.name))
     }
 
     pub(crate) fn compiled(&self) -> Option<CompiledAuthority> {
@@ -75,6 +90,7 @@ impl Authority<'_> {
                 renew_before: self.spec.crl.renew_before.as_std(),
             },
             deletion_policy: self.spec.deletion_policy,
+            successor: self.successor.clone(),
         })
     }
 }
@@ -102,9 +118,12 @@ pub(crate) fn judge_all<'a>(index: &Index<'a>, observed: &Observed) -> Judged<Au
             path.push(current);
         }
         // Those in a cycle are judged already.
-        for current in path.into_iter().rev().filter(|current| index.authorities.contains_key(current)) {
-            if !judged.contains_key(&current) {
-                let outcome = judge(index, observed, &judged, &current);
+        for current in path.into_iter().rev() {
+            if let Some(found) = index.authorities.get(&current).filter(|_| !judged.contains_key(&current)) {
+                let outcome = match &found.resource {
+                    Ok(resource) => judge(index, observed, &judged, &current, &resource.spec),
+                    Err(problem) => Err(problem.clone().into()),
+                };
                 judged.insert(current, outcome);
             }
         }
@@ -132,7 +151,7 @@ fn refuse_cycle(judged: &mut Judged<Authority<'_>>, cycle: &[ResourceName]) {
 
 /// What is to be there, by the resource alone.
 enum Plan<'n, 'a> {
-    Made(made::Made<'n, 'a>),
+    Made(Box<made::Made<'n, 'a>>),
     Imported(Box<imported::Imported>),
 }
 
@@ -141,16 +160,13 @@ fn judge<'a>(
     observed: &Observed,
     judged: &Judged<Authority<'a>>,
     name: &ResourceName,
+    spec: &'a CertificateAuthoritySpec,
 ) -> Result<Authority<'a>, Problems> {
-    let resource = match index.authorities.get(name).map(|found| &found.resource) {
-        Some(Ok(resource)) => *resource,
-        Some(Err(problem)) => return Err(problem.clone().into()),
-        None => return Err(Problems::default()),
-    };
-    let spec = &resource.spec;
     let mut problems = Problems::default();
     let server = problems.note(server::home(index, name, spec.server_ref.as_ref()));
     check_crl(spec, &mut problems);
+    let successor = problems.note(successor::judge(index, name, spec, server.as_ref())).flatten();
+    let made = |plan| Plan::Made(Box::new(plan));
     let plan = match spec.source() {
         None => {
             problems.invalid("spec", "give exactly one of selfSigned, intermediate and imported");
@@ -158,10 +174,12 @@ fn judge<'a>(
         }
         Some(AuthoritySource::Imported(source)) => imported::plan(index, name, spec, source, &mut problems)
             .map(|plan| Plan::Imported(Box::new(plan))),
-        Some(AuthoritySource::SelfSigned) => made::plan(name, spec, None, &mut problems).map(Plan::Made),
+        Some(AuthoritySource::SelfSigned) => made::plan(spec, None, &mut problems).map(made),
         Some(AuthoritySource::Intermediate(source)) => {
             let parent = problems.note(made::parent(index, judged, name, source, server.as_ref()));
-            parent.and_then(|parent| made::plan(name, spec, Some(parent), &mut problems)).map(Plan::Made)
+            // What is wrong with the resource itself is said also where its parent is not there.
+            let plan = made::plan(spec, parent, &mut problems);
+            parent.and(plan).map(made)
         }
     };
     let (server, plan) = problems.or(server.zip(plan))?;
@@ -172,7 +190,7 @@ fn judge<'a>(
             Plan::Imported(plan) => plan.check_existing(chain)?,
         }
     }
-    Ok(assemble(name, spec, server, plan, chain, observed.now))
+    Ok(Authority { successor, ..assemble(name, spec, server, plan, chain, observed.now) })
 }
 
 fn assemble<'a>(
@@ -203,7 +221,7 @@ fn assemble<'a>(
         (None, Some(pending)) => pending,
         (None, None) => waiting(Reason::CertificatePending, "its certificate is still to be signed"),
     };
-    Authority { name: name.clone(), spec, server, bounds, issued, depth, chain, want }
+    Authority { name: name.clone(), spec, server, bounds, issued, depth, chain, successor: None, want }
 }
 
 /// How far a certificate that is there is.
@@ -264,6 +282,3 @@ pub(crate) fn causes(error: &dyn std::error::Error) -> String {
     }
     text
 }
-
-/// For messages: which kind of resource this folder is about.
-pub(crate) const KIND: Kind = Kind::CertificateAuthority;

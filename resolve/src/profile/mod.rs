@@ -8,6 +8,11 @@
 mod names;
 mod usages;
 
+use crate::{
+    authority::{self, Authority},
+    resources::{Index, Judged, follow},
+    status::{Problem, Problems},
+};
 use crds::{
     AuthenticationLevel, BasicConstraintsPolicy, CertificateProfileSpec, EffectivePolicy, Inclusion,
     KeyUsage, Kind, Preset, ProfileSigner, RequestedValidity, ValidityPolicy, conditions::Reason,
@@ -15,13 +20,6 @@ use crds::{
 use issuance::{
     identity::{Protocol, ResourceName},
     policy::{self, Profile, ProtocolRule, Strength},
-};
-use pki::general_name::GeneralName;
-
-use crate::{
-    authority::{self, Authority},
-    resources::{Index, Judged, follow},
-    status::{Problem, Problems},
 };
 
 const AUTHORITY_REF: &str = "spec.authorityRef";
@@ -79,46 +77,53 @@ fn judge<'a>(
             problems.note(found)
         }
     };
-    let effective = spec.effective_policy();
-    if effective.is_none() {
+    let Some(effective) = spec.effective_policy() else {
         problems.invalid("spec", "give a preset, or else keyUsage and extendedKeyUsage");
-    }
-    let Some(effective) = effective else { return Err(problems) };
-    check_authority_profile(spec, &effective, &mut problems);
-    let policy = Profile {
-        name: name.clone(),
-        issuer: match authority {
-            Some(authority) => policy::IssuerChoice::Authority(authority.name.clone()),
-            None => policy::IssuerChoice::SelfSigned,
-        },
-        subject: names::subject(&effective.subject, &mut problems),
-        subject_alt_names: names::subject_alt_names(&effective.subject_alt_names, &mut problems),
-        keys: usages::keys(&effective.keys, &mut problems),
-        key_usage: usages::key_usage(&effective.key_usage, &mut problems),
-        extended_key_usage: usages::extended_key_usage(&effective.extended_key_usage, &mut problems),
-        basic_constraints: usages::basic_constraints(effective.basic_constraints),
-        validity: validity(&spec.validity, &mut problems),
-        request_extensions: usages::request_extensions(&spec.request_extensions, &mut problems),
-        approval: match spec.approval {
-            crds::Approval::Automatic => policy::Approval::Automatic,
-            crds::Approval::Manual => policy::Approval::Manual,
-        },
-        protocols: protocols(spec, &mut problems),
-        certificate_policies: usages::oids(
-            "spec.certificatePolicies",
-            &spec.certificate_policies,
-            &mut problems,
-        ),
-        publish: policy::PublishPolicy {
-            crl_distribution_point: inclusion(spec.publish.crl_distribution_point),
-            authority_info_access: inclusion(spec.publish.authority_info_access),
-        },
+        return Err(problems);
     };
+    check_authority_profile(spec, &effective, &mut problems);
+    let issuer = match authority {
+        Some(authority) => policy::IssuerChoice::Authority(authority.name.clone()),
+        None => policy::IssuerChoice::SelfSigned,
+    };
+    let policy = compile(name, spec, &effective, issuer, &mut problems);
     if let Some(authority) = authority {
         check_within(&policy, spec, effective.basic_constraints, authority, &mut problems);
     }
     let authority = authority.map(|authority| authority.name.clone());
     problems.or(Some(ResolvedProfile { spec, policy, authority }))
+}
+
+/// The policy in the words of the core, every member said.
+fn compile(
+    name: &ResourceName,
+    spec: &CertificateProfileSpec,
+    effective: &EffectivePolicy,
+    issuer: policy::IssuerChoice,
+    problems: &mut Problems,
+) -> Profile {
+    Profile {
+        name: name.clone(),
+        issuer,
+        subject: names::subject(&effective.subject, problems),
+        subject_alt_names: names::subject_alt_names(&effective.subject_alt_names, problems),
+        keys: usages::keys(&effective.keys, problems),
+        key_usage: usages::key_usage(&effective.key_usage, problems),
+        extended_key_usage: usages::extended_key_usage(&effective.extended_key_usage, problems),
+        basic_constraints: usages::basic_constraints(effective.basic_constraints),
+        validity: validity(&spec.validity, problems),
+        request_extensions: usages::request_extensions(&spec.request_extensions, problems),
+        approval: match spec.approval {
+            crds::Approval::Automatic => policy::Approval::Automatic,
+            crds::Approval::Manual => policy::Approval::Manual,
+        },
+        protocols: protocols(spec, problems),
+        certificate_policies: usages::oids("spec.certificatePolicies", &spec.certificate_policies, problems),
+        publish: policy::PublishPolicy {
+            crl_distribution_point: inclusion(spec.publish.crl_distribution_point),
+            authority_info_access: inclusion(spec.publish.authority_info_access),
+        },
+    }
 }
 
 /// Nothing but the preset CA makes certificates that can sign others, and what that makes can.
@@ -180,18 +185,10 @@ fn check_within(
         ));
     }
     for (path, name) in names::fixed(&policy.subject_alt_names) {
-        if let Some(refused) = authority::refuse_name(&bounds.constraints, &name) {
-            problems.push(refuse(&path, format!("{refused} of {} or above it", authority.name)));
+        if let Some(refused) = authority.refuse_name(&name) {
+            problems.push(refuse(&path, refused));
         }
     }
-}
-
-/// Why names of a certificate are refused by an authority, the first of them.
-pub(crate) fn refuse_names<'n>(
-    authority: &Authority<'_>,
-    names: impl IntoIterator<Item = &'n GeneralName>,
-) -> Option<String> {
-    names.into_iter().find_map(|name| authority::refuse_name(&authority.bounds.constraints, name))
 }
 
 fn validity(given: &ValidityPolicy, problems: &mut Problems) -> policy::ValidityPolicy {

@@ -1,0 +1,111 @@
+//! Settings of methods that speak EST.
+//!
+//! | file | decides |
+//! | --- | --- |
+//! | `mod.rs` | how strong, renewal, keys made by the server |
+//! | `trust.rs` | whose certificates let a device ask |
+//! | `notice.rs` | webhooks |
+
+mod notice;
+mod trust;
+
+use crds::{EstAuthentication, EstMethod, ReenrollState, ServerKeyGeneration};
+use issuance::{identity::ResourceName, policy::Strength};
+
+use crate::{
+    authority::{self, Authority},
+    compiled_est::{CompiledEst, CompiledKeyGeneration, CompiledReenroll},
+    profile::{self, ResolvedProfile},
+    resources::{Index, Judged},
+    status::Problems,
+};
+
+/// What the settings of a method are compiled from, besides themselves.
+pub(crate) struct Context<'n, 'a> {
+    pub(crate) index: &'n Index<'a>,
+    pub(crate) authorities: &'n Judged<Authority<'a>>,
+    /// The method.
+    pub(crate) name: &'n ResourceName,
+    /// None where that is a problem already.
+    pub(crate) profile: Option<&'n ResolvedProfile<'a>>,
+    /// None where that is a problem already.
+    pub(crate) server: Option<&'n ResourceName>,
+}
+
+/// Settings, as far as they can be compiled.
+pub(crate) struct Settings {
+    pub(crate) compiled: CompiledEst,
+    /// Whether an authority that it trusts is still to get its certificate.
+    pub(crate) waits: bool,
+}
+
+/// The settings of a method; what is wrong with them is noted.
+pub(crate) fn compile(context: &Context<'_, '_>, est: &EstMethod, problems: &mut Problems) -> Settings {
+    if est.pending_retry_after.seconds() == 0 {
+        problems.invalid("spec.est.pendingRetryAfter", "must be longer than zero");
+    }
+    let trust = match (&est.client_certificates, est.authentication.takes_certificates()) {
+        (None, false) => None,
+        (Some(given), true) => Some(trust::compile(context, given, problems)),
+        (None, true) => {
+            let what = format!("is needed with authentication {}", est.authentication);
+            problems.invalid("spec.est.clientCertificates", what);
+            None
+        }
+        (Some(_), false) => {
+            let what = format!("is refused with authentication {}", est.authentication);
+            problems.invalid("spec.est.clientCertificates", what);
+            None
+        }
+    };
+    let reenroll = match est.reenroll.state {
+        ReenrollState::Enabled => Some(CompiledReenroll {
+            grace: est.reenroll.grace_after_expiry.as_std(),
+            keys: est.reenroll.keys,
+        }),
+        ReenrollState::Disabled => None,
+    };
+    let key_generation = est.server_key_generation.as_ref();
+    let compiled = CompiledEst {
+        authentication: est.authentication,
+        reenroll,
+        server_key_generation: key_generation.map(|given| key_generation_of(context, given, problems)),
+        notices: notice::compile(context, &est.notices, problems),
+        trust: None,
+    };
+    match trust {
+        None => Settings { compiled, waits: false },
+        Some(trust) => {
+            Settings { compiled: CompiledEst { trust: Some(trust.compiled), ..compiled }, waits: trust.waits }
+        }
+    }
+}
+
+/// The least and the most that a caller can be made to show.
+///
+/// Whether a password is the method's or one user's is decided at each request, so that a profile can insist on the second.
+/// It cannot insist on a certificate where the device may choose not to show one.
+pub(crate) fn strengths(authentication: EstAuthentication) -> (Strength, Strength) {
+    let least = profile::strength(authentication.level());
+    match authentication {
+        EstAuthentication::Basic | EstAuthentication::Either => (least, Strength::PersonalSecret),
+        EstAuthentication::Certificate | EstAuthentication::Both => (least, least),
+    }
+}
+
+fn key_generation_of(
+    context: &Context<'_, '_>,
+    given: &ServerKeyGeneration,
+    problems: &mut Problems,
+) -> CompiledKeyGeneration {
+    let key = authority::key_algorithm(given.key);
+    if let Some(profile) = context.profile
+        && !profile.policy.keys.allowed.contains(&key)
+    {
+        problems.invalid(
+            "spec.est.serverKeyGeneration.key",
+            format!("the profile {} does not allow {} keys", profile.policy.name, given.key),
+        );
+    }
+    CompiledKeyGeneration { delivery: given.delivery, key }
+}
