@@ -310,8 +310,11 @@ impl Engine {
         if authorized.profile().policy.keys.reuse == Permission::Refused {
             commit.expect.push(Expect::KeyUnused { public_key_sha256: row.public_key_sha256.clone() });
         }
-        if let Some(credential) = &row.credential {
-            commit.writes.push(Write::UseCredential { id: credential.clone(), at: now });
+        // Those that were shown for this certificate; a renewal names the one of the first without using it again.
+        for expected in authorized.authenticated().expect() {
+            if let Expect::CredentialUsable { id, .. } = expected {
+                commit.writes.push(Write::UseCredential { id: id.clone(), at: now });
+            }
         }
         commit.writes.push(Write::InsertCertificate(Box::new(row)));
         completion.add_to(&mut commit, place);
@@ -432,7 +435,8 @@ async fn sign(
 fn conflict(conflict: Conflict) -> Error {
     match conflict {
         Conflict::Expectation(expectation) => match *expectation {
-            Expect::CredentialUsable { .. } => Error::Stale,
+            // A credential, or the certificate to renew, is not any more what it was.
+            Expect::CredentialUsable { .. } | Expect::CertificateStatus { .. } => Error::Stale,
             Expect::KeyUnused { .. } => Refusal::new(
                 Rule::KeyReuse,
                 "keys.reuse: this key already has a certificate, and the profile asks for a new key each time",
@@ -440,7 +444,6 @@ fn conflict(conflict: Conflict) -> Error {
             .into(),
             other @ (Expect::CredentialVersion { .. }
             | Expect::RequestState { .. }
-            | Expect::CertificateStatus { .. }
             | Expect::SealedVersion { .. }
             | Expect::JobLeased { .. }) => Error::Conflict(format!("no longer true: {other:?}")),
         },

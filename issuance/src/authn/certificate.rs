@@ -7,13 +7,14 @@ use std::time::Duration;
 use pki::{certificate::Certificate, time::Time};
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{
-    ALL_VERIFICATION_ALGS, CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage, OwnedCertRevocationList,
-    RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy, anchor_from_trusted_cert,
+    ALL_VERIFICATION_ALGS, CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage,
+    OwnedCertRevocationList, RevocationCheckDepth, RevocationOptionsBuilder, UnknownStatusPolicy,
+    anchor_from_trusted_cert,
 };
 
 use super::Evidence;
 use crate::{
-    authority::{Method, key_identifier},
+    authority::Method,
     error::{AuthenticationFailure, Error},
     identity::KeyId,
     policy::Strength,
@@ -29,6 +30,20 @@ pub struct ClientTrust {
     intermediates: Vec<CertificateDer<'static>>,
     crls: Vec<CertRevocationList<'static>>,
     revocation: RevocationCheck,
+    authorities: Vec<KeyId>,
+}
+
+/// Certificates and lists to trust, DER.
+#[derive(Clone, Copy, Debug)]
+pub struct TrustMaterial<'a> {
+    /// Where a path may end.
+    pub anchors: &'a [Vec<u8>],
+    /// On the way to an anchor, for clients that send their own certificate alone. Trusted for nothing by themselves.
+    pub intermediates: &'a [Vec<u8>],
+    pub crls: &'a [Vec<u8>],
+    pub revocation: RevocationCheck,
+    /// Keys of authorities whose certificates are rows here: the store says whether one is revoked.
+    pub authorities: &'a [KeyId],
 }
 
 /// What to make of a certificate that no revocation list speaks for.
@@ -49,8 +64,6 @@ pub enum TrustError {
     Anchor(usize),
     #[error("revocation list {0} cannot be read")]
     Crl(usize),
-    #[error("a revocation list is required, and none is given")]
-    CrlRequired,
 }
 
 impl std::fmt::Debug for ClientTrust {
@@ -65,27 +78,14 @@ impl std::fmt::Debug for ClientTrust {
 }
 
 impl ClientTrust {
-    /// From certificates and revocation lists, DER. Self-signed certificates are anchors and the others intermediates,
-    /// so that clients may send their own certificate alone; where none is self-signed, all are anchors.
-    ///
     /// # Errors
     /// See [`TrustError`]; the number is the place in the list, from 0.
-    pub fn new(
-        certificates: &[Vec<u8>],
-        crls: &[Vec<u8>],
-        revocation: RevocationCheck,
-    ) -> Result<Self, TrustError> {
-        let self_signed = |der: &[u8]| Certificate::from_der(der).is_ok_and(|parsed| parsed.is_self_signed());
-        let any_self_signed = certificates.iter().any(|der| self_signed(der));
-        let (mut anchors, mut intermediates) = (Vec::new(), Vec::new());
-        for (place, der) in certificates.iter().enumerate() {
+    pub fn new(material: &TrustMaterial<'_>) -> Result<Self, TrustError> {
+        let mut anchors = Vec::new();
+        for (place, der) in material.anchors.iter().enumerate() {
             let certificate = CertificateDer::from(der.clone());
-            if any_self_signed && !self_signed(der) {
-                intermediates.push(certificate);
-            } else {
-                let anchor = anchor_from_trusted_cert(&certificate).map_err(|_| TrustError::Anchor(place))?;
-                anchors.push(anchor.to_owned());
-            }
+            let anchor = anchor_from_trusted_cert(&certificate).map_err(|_| TrustError::Anchor(place))?;
+            anchors.push(anchor.to_owned());
         }
         if anchors.is_empty() {
             return Err(TrustError::Empty);
@@ -94,11 +94,13 @@ impl ClientTrust {
             let parsed = OwnedCertRevocationList::from_der(der).map_err(|_| TrustError::Crl(place))?;
             Ok(CertRevocationList::Owned(parsed))
         };
-        let crls = crls.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?;
-        if crls.is_empty() && revocation == RevocationCheck::Required {
-            return Err(TrustError::CrlRequired);
-        }
-        Ok(Self { anchors, intermediates, crls, revocation })
+        Ok(Self {
+            anchors,
+            intermediates: material.intermediates.iter().cloned().map(CertificateDer::from).collect(),
+            crls: material.crls.iter().enumerate().map(parse).collect::<Result<Vec<_>, _>>()?,
+            revocation: material.revocation,
+            authorities: material.authorities.to_vec(),
+        })
     }
 
     /// Evidence that somebody whom the method trusts vouches for the requester: path, validity, usage (clientAuth where
@@ -106,52 +108,71 @@ impl ClientTrust {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] with the reason for the log.
-    pub fn verify(&self, method: &Method, chain: &[CertificateDer<'_>], now: Time) -> Result<Evidence, Error> {
+    pub async fn verify(
+        &self,
+        store: &dyn Store,
+        method: &Method,
+        chain: &[CertificateDer<'_>],
+        now: Time,
+    ) -> Result<Evidence, Error> {
         let leaf = chain.first().ok_or(Error::Unauthenticated(AuthenticationFailure::Missing))?;
         if chain.len() > MAX_CHAIN {
-            return Err(Error::Unauthenticated(AuthenticationFailure::Unreadable));
+            return Err(unreadable());
         }
-        let parsed = Certificate::from_der(leaf).map_err(|_| unreadable())?;
+        let certificate = Certificate::from_der(leaf).map_err(|_| unreadable())?;
+        self.verify_path(leaf, chain, now)?;
+        let own = stated_issuer(&certificate).filter(|issuer| self.authorities.contains(issuer));
+        let mut expect = Vec::new();
+        if let Some(issuer) = own {
+            let row = store.certificate(issuer, certificate.serial()).await?;
+            let row = row.filter(|row| row.der == certificate.der());
+            let row = row.ok_or(Error::Unauthenticated(AuthenticationFailure::Foreign))?;
+            expect.push(expect_valid(&row)?);
+        } else if self.revocation == RevocationCheck::Required && self.crls.is_empty() {
+            return Err(Error::Unauthenticated(AuthenticationFailure::Untrusted));
+        }
+        Ok(Evidence {
+            method: method.name.clone(),
+            name: certificate.subject().to_string(),
+            strength: Strength::Certificate,
+            credential: None,
+            owner: None,
+            expect,
+        })
+    }
+
+    /// RFC 5280 §6, by webpki.
+    fn verify_path(
+        &self,
+        leaf: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        now: Time,
+    ) -> Result<(), Error> {
         let end_entity = EndEntityCert::try_from(leaf).map_err(|_| unreadable())?;
         let intermediates: Vec<CertificateDer<'_>> =
             chain.iter().skip(1).cloned().chain(self.intermediates.iter().cloned()).collect();
         let crls: Vec<&CertRevocationList<'_>> = self.crls.iter().collect();
-        let options = (!crls.is_empty())
-            .then(|| RevocationOptionsBuilder::new(&crls))
-            .transpose()
-            .map_err(|_| Error::Internal("no revocation lists".into()))?
-            .map(|builder| {
-                let builder = builder.with_depth(RevocationCheckDepth::Chain);
-                match self.revocation {
-                    RevocationCheck::IfGiven => builder
-                        .with_status_policy(UnknownStatusPolicy::Allow)
-                        .with_expiration_policy(ExpirationPolicy::Ignore),
-                    RevocationCheck::Required => builder
-                        .with_status_policy(UnknownStatusPolicy::Deny)
-                        .with_expiration_policy(ExpirationPolicy::Enforce),
-                }
-                .build()
-            });
+        // Without lists there is nothing to look up; what `Required` makes of that is decided by the caller.
+        let options = RevocationOptionsBuilder::new(&crls).ok().map(|builder| {
+            let builder = builder.with_depth(RevocationCheckDepth::EndEntity);
+            match self.revocation {
+                RevocationCheck::IfGiven => builder
+                    .with_status_policy(UnknownStatusPolicy::Allow)
+                    .with_expiration_policy(ExpirationPolicy::Ignore),
+                RevocationCheck::Required => builder
+                    .with_status_policy(UnknownStatusPolicy::Deny)
+                    .with_expiration_policy(ExpirationPolicy::Enforce),
+            }
+            .build()
+        });
         let seconds = u64::try_from(now.unix()).unwrap_or(0);
+        let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        let usage = KeyUsage::client_auth();
+        let anchors = &self.anchors;
         end_entity
-            .verify_for_usage(
-                ALL_VERIFICATION_ALGS,
-                &self.anchors,
-                &intermediates,
-                UnixTime::since_unix_epoch(Duration::from_secs(seconds)),
-                KeyUsage::client_auth(),
-                options,
-                None,
-            )
+            .verify_for_usage(ALL_VERIFICATION_ALGS, anchors, &intermediates, time, usage, options, None)
             .map_err(|error| Error::Unauthenticated(failure(&error)))?;
-        Ok(Evidence {
-            method: method.name.clone(),
-            name: parsed.subject().to_string(),
-            strength: Strength::Certificate,
-            credential: None,
-            owner: None,
-            expect: Vec::new(),
-        })
+        Ok(())
     }
 }
 
@@ -161,7 +182,9 @@ fn unreadable() -> Error {
 
 fn failure(error: &webpki::Error) -> AuthenticationFailure {
     match error {
-        webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. } => AuthenticationFailure::Expired,
+        webpki::Error::CertExpired { .. } | webpki::Error::CertNotValidYet { .. } => {
+            AuthenticationFailure::Expired
+        }
         webpki::Error::CertRevoked => AuthenticationFailure::Revoked,
         _ => AuthenticationFailure::Untrusted,
     }
@@ -200,33 +223,42 @@ impl CurrentCertificate {
         if now < certificate.not_before() || certificate.not_after().plus_seconds(grace) < now {
             return Err(Error::Unauthenticated(AuthenticationFailure::Expired));
         }
-        match row.status {
-            CertificateStatus::Valid => {}
-            CertificateStatus::Held { .. } | CertificateStatus::Revoked { .. } => {
-                return Err(Error::Unauthenticated(AuthenticationFailure::Revoked));
-            }
-        }
+        let expected = expect_valid(&row)?;
         let evidence = Evidence {
             method: method.name.clone(),
             name: certificate.subject().to_string(),
             strength: Strength::Certificate,
             credential: row.credential.clone(),
             owner: row.owner.clone(),
-            expect: vec![Expect::CertificateStatus {
-                issuer: row.issuer,
-                serial: row.serial.clone(),
-                status: CertificateStatus::Valid,
-            }],
+            expect: vec![expected],
         };
         Ok((evidence, Self { row, certificate }))
     }
 }
 
+/// A row that stands in the way unless it is valid, and is expected to stay so.
+fn expect_valid(row: &CertificateRow) -> Result<Expect, Error> {
+    match row.status {
+        CertificateStatus::Valid => Ok(Expect::CertificateStatus {
+            issuer: row.issuer,
+            serial: row.serial.clone(),
+            status: CertificateStatus::Valid,
+        }),
+        CertificateStatus::Held { .. } | CertificateStatus::Revoked { .. } => {
+            Err(Error::Unauthenticated(AuthenticationFailure::Revoked))
+        }
+    }
+}
+
 /// Whose it says it is; the authority of the profile where it does not say. An authority that was replaced is found too.
 fn issuer_of(certificate: &Certificate, method: &Method) -> Option<KeyId> {
+    let of_profile = || method.profile.authority.as_ref().map(|authority| authority.key_id());
+    stated_issuer(certificate).or_else(of_profile)
+}
+
+fn stated_issuer(certificate: &Certificate) -> Option<KeyId> {
     let stated = certificate.authority_key_identifier().ok().flatten().and_then(|identifier| identifier.0);
-    let stated = stated.and_then(|identifier| <[u8; 20]>::try_from(identifier.as_slice()).ok()).map(KeyId);
-    stated.or_else(|| method.profile.authority.as_ref().map(|authority| key_identifier(&authority.certificate)))
+    stated.and_then(|identifier| <[u8; 20]>::try_from(identifier.as_slice()).ok()).map(KeyId)
 }
 
 impl Evidence {

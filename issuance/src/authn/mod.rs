@@ -9,6 +9,6 @@ mod password;
 mod tests;
 
 pub use cache::{CredentialCache, Freshness};
-pub use certificate::{ClientTrust, CurrentCertificate, RevocationCheck, TrustError};
+pub use certificate::{ClientTrust, CurrentCertificate, RevocationCheck, TrustError, TrustMaterial};
 pub use evidence::{Authenticated, Evidence, Requester};
 pub use password::PasswordVerifier;
