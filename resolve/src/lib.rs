@@ -19,13 +19,17 @@
 //! | `authority/` | sources, parents, path length, name constraints, imports |
 //! | `profile/` | the policy, with presets filled in |
 //! | `method.rs` | grants, protocols, strength of authentication |
+//! | `est/` | trust, renewal, notices and the rest of EST's settings |
 //! | `credential.rs` | owners, values |
 //! | `server.rs` | which server, default method, labels, TLS certificate |
 
 mod authority;
+mod bundle;
 mod compiled;
+mod compiled_est;
 mod credential;
 mod encoding;
+mod est;
 mod method;
 mod observed;
 mod profile;
@@ -33,6 +37,8 @@ mod resources;
 mod server;
 mod status;
 mod want;
+
+use std::collections::BTreeSet;
 
 use crds::{Kind, conditions::Reason};
 use issuance::identity::ResourceName;
@@ -48,6 +54,7 @@ use crate::{
 
 pub use crate::{
     compiled::*,
+    compiled_est::*,
     observed::{Observed, ObservedAuthority},
     resources::{DEFAULT_NAMESPACE, Resources, resource_name},
     server::implied_server_name,
@@ -127,10 +134,15 @@ impl World<'_> {
             .filter(|profile| profile.is_served_by(&server.compiled.name, &self.authorities))
             .map(|profile| profile.policy.clone())
             .collect();
-        let authorities = accepted(&self.authorities)
+        let mut authorities: Vec<CompiledAuthority> = accepted(&self.authorities)
             .filter(|authority| authority.server == server.compiled.name)
             .filter_map(Authority::compiled)
             .collect();
+        let there: BTreeSet<ResourceName> =
+            authorities.iter().map(|authority| authority.name.clone()).collect();
+        for authority in &mut authorities {
+            authority.successor = authority.successor.take().filter(|successor| there.contains(successor));
+        }
         let credentials =
             accepted(&self.credentials).filter(|credential| is_served(&credential.method)).cloned().collect();
         Compiled { format: FORMAT, server: compiled, authorities, profiles, methods, credentials }

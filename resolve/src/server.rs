@@ -158,6 +158,10 @@ impl Context<'_, '_> {
         if spec.audit.checkpoint_interval.seconds() == 0 {
             problems.invalid("spec.audit.checkpointInterval", "must be longer than zero");
         }
+        // Where the rows are is known to whoever starts the process; here only that it is said once.
+        if spec.storage.kind().is_none() {
+            problems.invalid("spec.storage", "give exactly one storage: sqlite or postgres");
+        }
         Server { compiled, problems }
     }
 

@@ -6,11 +6,13 @@
 //! | `imported.rs` | key and certificates from a Secret |
 //! | `bounds.rs` | what an authority and those above it allow below |
 //! | `constraints.rs` | name constraints (RFC 5280 §4.2.1.10) |
+//! | `successor.rs` | which authority will take over |
 
 mod bounds;
 mod constraints;
 mod imported;
 mod made;
+mod successor;
 
 use std::collections::BTreeMap;
 
@@ -50,6 +52,8 @@ pub(crate) struct Authority<'a> {
     depth: usize,
     /// From its own certificate upwards, where it has one.
     chain: Option<Vec<Certificate>>,
+    /// The authority that will take over, accepted or not.
+    successor: Option<ResourceName>,
     want: Option<Want>,
 }
 
@@ -57,6 +61,11 @@ impl Authority<'_> {
     /// Whether it has a certificate, valid now or not.
     pub(crate) fn has_certificate(&self) -> bool {
         self.chain.is_some()
+    }
+
+    /// Its own certificate, where it has one.
+    pub(crate) fn certificate(&self) -> Option<&Certificate> {
+        self.chain.as_ref()?.first()
     }
 
     /// Whether it can sign now.
@@ -81,6 +90,7 @@ impl Authority<'_> {
                 renew_before: self.spec.crl.renew_before.as_std(),
             },
             deletion_policy: self.spec.deletion_policy,
+            successor: self.successor.clone(),
         })
     }
 }
@@ -155,6 +165,7 @@ fn judge<'a>(
     let mut problems = Problems::default();
     let server = problems.note(server::home(index, name, spec.server_ref.as_ref()));
     check_crl(spec, &mut problems);
+    let successor = problems.note(successor::judge(index, name, spec, server.as_ref())).flatten();
     let made = |plan| Plan::Made(Box::new(plan));
     let plan = match spec.source() {
         None => {
@@ -179,7 +190,7 @@ fn judge<'a>(
             Plan::Imported(plan) => plan.check_existing(chain)?,
         }
     }
-    Ok(assemble(name, spec, server, plan, chain, observed.now))
+    Ok(Authority { successor, ..assemble(name, spec, server, plan, chain, observed.now) })
 }
 
 fn assemble<'a>(
@@ -210,7 +221,7 @@ fn assemble<'a>(
         (None, Some(pending)) => pending,
         (None, None) => waiting(Reason::CertificatePending, "its certificate is still to be signed"),
     };
-    Authority { name: name.clone(), spec, server, bounds, issued, depth, chain, want }
+    Authority { name: name.clone(), spec, server, bounds, issued, depth, chain, successor: None, want }
 }
 
 /// How far a certificate that is there is.
