@@ -6,6 +6,7 @@ use crate::{AuthorityKeyAlgorithm, Kind, Resource};
 const KIND: Kind = Kind::CertificateAuthority;
 
 pub(super) const REJECTS: &[Reject] = &[
+    ("{selfSigned: {}, subject: {commonName: R}, successorRef: {}}", "spec.successorRef.name", "is missing"),
     ("{subject: {commonName: R}}", "spec", "give exactly one of selfSigned, intermediate and imported"),
     (
         "{selfSigned: {}, imported: {secretRef: {name: s}}, subject: {commonName: R}}",
@@ -216,6 +217,7 @@ fn certificate_authority_accepts() {
         "{intermediate: {parentRef: {name: p, namespace: other}}, subject: {commonName: I}, pathLength: 0, validity: 5y}",
         "{imported: {secretRef: {name: s}}, crl: {validity: 1d, renewBefore: 12h}, deletionPolicy: Delete}",
         "{selfSigned: {}, subject: {commonName: R}, key: {algorithm: Ed25519}, pathLength: 10}",
+        "{imported: {secretRef: {name: s}}, successorRef: {name: next, namespace: other}}",
         "{selfSigned: {}, subject: {commonName: R}, nameConstraints: {permitted: {dns: [acme.com], ip: [10.0.0.0/8, '2001:db8::/32']}, excluded: {email: [.acme.com, a@acme.com], uri: [acme.com]}}}",
         "{selfSigned: {}, subject: {commonName: R}, allowedNamespaces: {namespaces: ['*'], selector: {matchLabels: {tier: pki}, matchExpressions: [{key: a, operator: In, values: [b]}, {key: c, operator: Exists}]}}}",
     ] {
@@ -238,6 +240,14 @@ fn certificate_authority_accepts_changes() {
         (
             "{selfSigned: {}, subject: {commonName: R}}",
             "{selfSigned: {}, subject: {commonName: R}, deletionPolicy: Delete}",
+        ),
+        (
+            "{selfSigned: {}, subject: {commonName: R}}",
+            "{selfSigned: {}, subject: {commonName: R}, successorRef: {name: next}}",
+        ),
+        (
+            "{selfSigned: {}, subject: {commonName: R}, successorRef: {name: next}}",
+            "{selfSigned: {}, subject: {commonName: R}}",
         ),
     ] {
         accepts_change(KIND, change);

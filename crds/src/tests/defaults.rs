@@ -18,7 +18,10 @@ const BARE: &[(Kind, &str)] = &[
          keyUsage: {usages: [digitalSignature]}, extendedKeyUsage: {usages: []}, basicConstraints: {}, validity: {}, \
          requestExtensions: {}, protocols: [{protocol: est}], grants: {}, publish: {}}",
     ),
-    (Kind::EnrollmentMethod, "{profileRef: {name: p}, est: {}}"),
+    (
+        Kind::EnrollmentMethod,
+        "{profileRef: {name: p}, est: {clientCertificates: {authorities: [{}]}, reenroll: {}, serverKeyGeneration: {delivery: Plain}}}",
+    ),
     (Kind::EnrollmentCredential, "{methodRef: {name: m}, est: {}, owner: {user: u}}"),
     (Kind::EnrollmentServer, "{tls: {}, limits: {failedAuthentications: {}}, audit: {}}"),
 ];

@@ -103,6 +103,21 @@ pub(super) const REJECTS: &[Reject] = &[
     ),
     ("{tls: {secretRef: {name: s}}, audit: {checkpointInterval: 0h}}", "spec.audit.checkpointInterval", ZERO),
     ("{tls: {secretRef: {name: s}}, storage: {}}", "spec.storage", "give exactly one storage: sqlite"),
+    (
+        "{tls: {secretRef: {name: s}}, storage: {sqlite: {}, postgres: {secretRef: {name: d}}}}",
+        "spec.storage",
+        "give exactly one storage: sqlite or postgres",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, storage: {postgres: {}}}",
+        "spec.storage.postgres.secretRef",
+        "is missing",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, storage: {postgres: {url: x}}}",
+        "spec.storage.postgres.url",
+        "is not known here",
+    ),
     ("{tls: {secretRef: {name: s}}, storage: {mysql: {}}}", "spec.storage.mysql", "is not known here"),
 ];
 
@@ -119,6 +134,7 @@ fn enrollment_server_accepts() {
         "{tls: {authorityRef: {name: a}, ipAddresses: [192.0.2.1]}, publicBaseUrl: 'http://127.0.0.1:8080', enrollmentBaseUrl: 'https://[::1]:8443/enroll'}",
         "{tls: {secretRef: {name: s}}, defaultMethodRef: {name: m, namespace: n}, labels: [{label: a-1, methodRef: {name: m}}, {label: b, methodRef: {name: m}}]}",
         "{tls: {secretRef: {name: s}}, limits: {connections: 10, failedAuthentications: {state: 'Off'}}, audit: {checkpointInterval: 10m}, storage: {sqlite: {}}}",
+        "{tls: {secretRef: {name: s}}, storage: {postgres: {secretRef: {name: d, key: dsn}}}}",
     ] {
         accepts(KIND, spec);
     }

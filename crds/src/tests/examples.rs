@@ -1,4 +1,4 @@
-//! The quickstart is admitted as it lies there, and holds together.
+//! Each folder of examples is admitted as it lies there, and holds together.
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
@@ -8,8 +8,8 @@ use serde_json::Value;
 use super::ADMISSION;
 use crate::{Kind, ProfileSigner, Resource, ServerTlsSource};
 
-fn quickstart() -> Vec<Resource> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/quickstart");
+fn example(name: &str) -> Vec<Resource> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
     let mut files: Vec<PathBuf> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     let mut resources = Vec::new();
@@ -32,11 +32,15 @@ fn quickstart() -> Vec<Resource> {
 }
 
 #[test]
-fn the_quickstart_is_admitted_and_every_reference_leads_somewhere() {
-    let resources = quickstart();
+fn every_example_is_admitted_and_every_reference_leads_somewhere() {
+    holds_together(&example("quickstart"), "quickstart");
+    holds_together(&example("est"), "devices");
+}
+
+fn holds_together(resources: &[Resource], namespace: &str) {
     let mut names = BTreeMap::new();
-    for resource in &resources {
-        assert_eq!(resource.meta().namespace.as_deref(), Some("quickstart"));
+    for resource in resources {
+        assert_eq!(resource.meta().namespace.as_deref(), Some(namespace));
         let name = resource.meta().name.clone().unwrap();
         assert!(
             names.insert((resource.kind(), name.clone()), ()).is_none(),
@@ -46,18 +50,21 @@ fn the_quickstart_is_admitted_and_every_reference_leads_somewhere() {
     }
     let there =
         |kind: Kind, name: &str| assert!(names.contains_key(&(kind, name.to_owned())), "no {kind} {name}");
-    for resource in &resources {
+    for resource in resources {
         match resource {
             Resource::CertificateAuthority(authority) => {
                 if let Some(source) = &authority.spec.intermediate {
                     there(Kind::CertificateAuthority, &source.parent_ref.name);
+                }
+                if let Some(successor) = &authority.spec.successor_ref {
+                    there(Kind::CertificateAuthority, &successor.name);
                 }
             }
             Resource::CertificateProfile(profile) => match profile.spec.signer() {
                 Some(ProfileSigner::Authority(authority)) => {
                     there(Kind::CertificateAuthority, &authority.name)
                 }
-                Some(ProfileSigner::SelfSigned) | None => panic!("the quickstart issues by an authority"),
+                Some(ProfileSigner::SelfSigned) | None => panic!("examples issue by an authority"),
             },
             Resource::EnrollmentMethod(method) => {
                 there(Kind::CertificateProfile, &method.spec.profile_ref.name)
@@ -70,7 +77,7 @@ fn the_quickstart_is_admitted_and_every_reference_leads_somewhere() {
                     Some(ServerTlsSource::Authority(authority)) => {
                         there(Kind::CertificateAuthority, &authority.name)
                     }
-                    Some(ServerTlsSource::Secret(_)) | None => panic!("the quickstart brings no Secret"),
+                    Some(ServerTlsSource::Secret(_)) | None => panic!("examples bring no Secret"),
                 }
                 let methods = server
                     .spec
@@ -83,6 +90,6 @@ fn the_quickstart_is_admitted_and_every_reference_leads_somewhere() {
         }
     }
     for kind in Kind::ALL {
-        assert!(resources.iter().any(|resource| resource.kind() == *kind), "the quickstart has no {kind}");
+        assert!(resources.iter().any(|resource| resource.kind() == *kind), "{namespace} has no {kind}");
     }
 }

@@ -41,7 +41,7 @@ fn accepts(kind: Kind, spec: &str) -> Resource {
         .unwrap_or_else(|error| panic!("{kind} {spec} was rejected: {error}"))
 }
 
-fn rejects(kind: Kind, (spec, path, message): Reject) {
+fn rejects(kind: Kind, (spec, path, message): (&str, &str, &str)) {
     check(kind, spec, ADMISSION.admit(&document(kind, spec), None), path, message);
 }
 
