@@ -130,6 +130,20 @@ impl SignatureAlgorithm {
         }
     }
 
+    /// The identifier without its parameters: the same for all of RSASSA-PSS.
+    pub const fn oid(self) -> ObjectIdentifier {
+        match self {
+            Self::EcdsaSha256 => ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2"),
+            Self::EcdsaSha384 => ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3"),
+            Self::EcdsaSha512 => ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.4"),
+            Self::RsaPkcs1Sha256 => ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11"),
+            Self::RsaPkcs1Sha384 => ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.12"),
+            Self::RsaPkcs1Sha512 => ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.13"),
+            Self::RsaPssSha256 | Self::RsaPssSha384 | Self::RsaPssSha512 => OID_RSA_PSS,
+            Self::Ed25519 => ObjectIdentifier::new_unwrap("1.3.101.112"),
+        }
+    }
+
     /// Reads a whole `AlgorithmIdentifier`, parameters included.
     pub fn from_identifier_der(der: &[u8]) -> Result<Self, AlgorithmError> {
         parse_all(der, |reader| {

@@ -10,7 +10,8 @@ use const_oid::ObjectIdentifier;
 
 use crate::{
     algorithm::{AlgorithmError, SignatureAlgorithm},
-    der_io::{DerError, Reader, check_well_formed, parse_all, tag},
+    attribute::Attribute,
+    der_io::{DerError, Reader, parse_all, tag},
     extension::{Extension, ExtensionError, read_extensions},
     key::{KeyError, PublicKey},
     name::{Name, NameError, directory_string},
@@ -30,17 +31,12 @@ pub struct Csr {
     signed: Signed,
     subject: Name,
     public_key: PublicKey,
-    attributes: Vec<CsrAttribute>,
+    attributes: Vec<Attribute>,
     requested_extensions: Vec<Extension>,
     challenge_password: Option<String>,
-}
-
-/// One attribute of a request.
-#[derive(Clone, PartialEq, Eq)]
-pub struct CsrAttribute {
-    pub oid: ObjectIdentifier,
-    /// The whole DER of each value, in the order received.
-    pub values: Vec<Vec<u8>>,
+    decrypt_key_identifier: Option<Vec<u8>>,
+    asymmetric_decrypt_key_identifier: Option<Vec<u8>>,
+    smime_capabilities: Vec<ObjectIdentifier>,
 }
 
 /// Why a request is refused.
@@ -64,16 +60,22 @@ pub enum CsrError {
     NotOneValue(&'static str),
     #[error("the challenge password of the certificate request is not text")]
     ChallengePassword,
+    #[error("the {0} attribute of the certificate request is malformed")]
+    MalformedAttribute(&'static str, #[source] DerError),
     #[error("the certificate request is not signed by the key in it")]
     Signature,
 }
 
 const CHALLENGE_PASSWORD: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.7");
 const EXTENSION_REQUEST: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.14");
+/// `id-aa-decryptKeyID` (RFC 4108 §2.2.5), which RFC 7030 §4.4.1.1 names DecryptKeyIdentifier.
+const DECRYPT_KEY_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.37");
+/// `id-aa-asymmDecryptKeyID` (RFC 7030 §4.4.1.2).
+const ASYMMETRIC_DECRYPT_KEY_IDENTIFIER: ObjectIdentifier =
+    ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.16.2.54");
+/// `smimeCapabilities` (RFC 8551 §2.5.2).
+const SMIME_CAPABILITIES: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.15");
 const MICROSOFT_EXTENSIONS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.311.2.1.14");
-
-/// How deep attribute values may be nested.
-const ATTRIBUTE_DEPTH: u8 = 16;
 
 impl UnverifiedCsr {
     /// Reads a whole `CertificationRequest`.
@@ -84,7 +86,21 @@ impl UnverifiedCsr {
             parse_all(signed.to_be_signed(), |reader| reader.sequence(read_info))?;
         let requested_extensions = requested_extensions(&attributes)?;
         let challenge_password = challenge_password(&attributes)?;
-        let csr = Csr { signed, subject, public_key, attributes, requested_extensions, challenge_password };
+        let octets = |name, oid| octets(name, &attributes, oid);
+        let csr = Csr {
+            decrypt_key_identifier: octets("decryptKeyID", DECRYPT_KEY_IDENTIFIER)?,
+            asymmetric_decrypt_key_identifier: octets(
+                "asymmDecryptKeyID",
+                ASYMMETRIC_DECRYPT_KEY_IDENTIFIER,
+            )?,
+            smime_capabilities: smime_capabilities(&attributes)?,
+            signed,
+            subject,
+            public_key,
+            attributes,
+            requested_extensions,
+            challenge_password,
+        };
         Ok(Self { algorithm, csr })
     }
 
@@ -129,8 +145,24 @@ impl Csr {
         self.challenge_password.as_deref()
     }
 
+    /// Which symmetric key a generated private key is to be encrypted to (RFC 7030 §4.4.1.1).
+    pub fn decrypt_key_identifier(&self) -> Option<&[u8]> {
+        self.decrypt_key_identifier.as_deref()
+    }
+
+    /// Which asymmetric key a generated private key is to be encrypted to (RFC 7030 §4.4.1.2).
+    pub fn asymmetric_decrypt_key_identifier(&self) -> Option<&[u8]> {
+        self.asymmetric_decrypt_key_identifier.as_deref()
+    }
+
+    /// The algorithms the client can use for messages to it, the preferred ones first (RFC 7030 §4.4.1,
+    /// RFC 8551 §2.5.2), without their parameters.
+    pub fn smime_capabilities(&self) -> &[ObjectIdentifier] {
+        &self.smime_capabilities
+    }
+
     /// All attributes in the order received, those that are understood too.
-    pub fn attributes(&self) -> &[CsrAttribute] {
+    pub fn attributes(&self) -> &[Attribute] {
         &self.attributes
     }
 }
@@ -152,14 +184,7 @@ impl fmt::Debug for Csr {
     }
 }
 
-/// Without the values: one of them may be the challenge password.
-impl fmt::Debug for CsrAttribute {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CsrAttribute").field("oid", &self.oid).field("values", &self.values.len()).finish()
-    }
-}
-
-fn read_info(info: &mut Reader<'_>) -> Result<(Name, PublicKey, Vec<CsrAttribute>), CsrError> {
+fn read_info(info: &mut Reader<'_>) -> Result<(Name, PublicKey, Vec<Attribute>), CsrError> {
     if info.small_unsigned()? != 0 {
         return Err(CsrError::Version);
     }
@@ -170,34 +195,14 @@ fn read_info(info: &mut Reader<'_>) -> Result<(Name, PublicKey, Vec<CsrAttribute
 
 /// RFC 2986 §4.1 has the attributes without OPTIONAL, so that an empty set is written out. `openssl req -asn1-kludge`
 /// (before 3.0) leaves it out, and every OpenSSL reads both.
-fn tolerate_absent_attributes(info: &mut Reader<'_>) -> Result<Vec<CsrAttribute>, CsrError> {
-    let mut attributes = Vec::new();
+fn tolerate_absent_attributes(info: &mut Reader<'_>) -> Result<Vec<Attribute>, CsrError> {
     if info.is_empty() {
-        return Ok(attributes);
+        return Ok(Vec::new());
     }
-    info.nested(tag::context_constructed(0), |set| {
-        while !set.is_empty() {
-            attributes.push(set.sequence(read_attribute)?);
-        }
-        Ok(attributes)
-    })
+    Ok(info.nested(tag::context_constructed(0), Attribute::read_all)?)
 }
 
-fn read_attribute(attribute: &mut Reader<'_>) -> Result<CsrAttribute, DerError> {
-    let oid = attribute.oid()?;
-    let values = attribute.nested(tag::SET, |set| {
-        let mut values = Vec::new();
-        while !set.is_empty() {
-            let value = set.any()?.raw;
-            check_well_formed(value, ATTRIBUTE_DEPTH)?;
-            values.push(value.to_vec());
-        }
-        Ok::<_, DerError>(values)
-    })?;
-    Ok(CsrAttribute { oid, values })
-}
-
-fn requested_extensions(attributes: &[CsrAttribute]) -> Result<Vec<Extension>, CsrError> {
+fn requested_extensions(attributes: &[Attribute]) -> Result<Vec<Extension>, CsrError> {
     let is_request = |oid| oid == EXTENSION_REQUEST || oid == MICROSOFT_EXTENSIONS;
     match only_value("extensionRequest", attributes, is_request)? {
         // An empty list asks for nothing, and OpenSSL reads it.
@@ -206,7 +211,7 @@ fn requested_extensions(attributes: &[CsrAttribute]) -> Result<Vec<Extension>, C
     }
 }
 
-fn challenge_password(attributes: &[CsrAttribute]) -> Result<Option<String>, CsrError> {
+fn challenge_password(attributes: &[Attribute]) -> Result<Option<String>, CsrError> {
     let Some(value) = only_value("challengePassword", attributes, |oid| oid == CHALLENGE_PASSWORD)? else {
         return Ok(None);
     };
@@ -214,10 +219,46 @@ fn challenge_password(attributes: &[CsrAttribute]) -> Result<Option<String>, Csr
     directory_string(tlv).map(Some).ok_or(CsrError::ChallengePassword)
 }
 
-/// The value of the one attribute that matches; RFC 2985 §5.4 makes both kinds single-valued.
+/// The contents of the OCTET STRING that is the one value of an attribute.
+fn octets(
+    name: &'static str,
+    attributes: &[Attribute],
+    oid: ObjectIdentifier,
+) -> Result<Option<Vec<u8>>, CsrError> {
+    let value = only_value(name, attributes, |other| other == oid)?;
+    let octets = value.map(|value| parse_all(value, |reader| reader.octet_string().map(<[u8]>::to_vec)));
+    octets.transpose().map_err(|source| CsrError::MalformedAttribute(name, source))
+}
+
+/// RFC 8551 §2.5.2: `SEQUENCE OF SEQUENCE { capabilityID OBJECT IDENTIFIER, parameters ANY OPTIONAL }`.
+fn smime_capabilities(attributes: &[Attribute]) -> Result<Vec<ObjectIdentifier>, CsrError> {
+    let name = "smimeCapabilities";
+    let Some(value) = only_value(name, attributes, |oid| oid == SMIME_CAPABILITIES)? else {
+        return Ok(Vec::new());
+    };
+    let capabilities = parse_all(value, |reader| {
+        reader.sequence(|list| {
+            let mut capabilities = Vec::new();
+            while !list.is_empty() {
+                capabilities.push(list.sequence(|capability| {
+                    let oid = capability.oid()?;
+                    if !capability.is_empty() {
+                        capability.any()?;
+                    }
+                    Ok::<_, DerError>(oid)
+                })?);
+            }
+            Ok::<_, DerError>(capabilities)
+        })
+    });
+    capabilities.map_err(|source| CsrError::MalformedAttribute(name, source))
+}
+
+/// The value of the one attribute that matches. All kinds that are looked for are single-valued (RFC 2985 §5.4,
+/// RFC 4108 §2.2.5, RFC 7030 §4.4.1.2, RFC 8551 §2.5).
 fn only_value<'a>(
     name: &'static str,
-    attributes: &'a [CsrAttribute],
+    attributes: &'a [Attribute],
     matches: impl Fn(ObjectIdentifier) -> bool,
 ) -> Result<Option<&'a [u8]>, CsrError> {
     let mut matching = attributes.iter().filter(|attribute| matches(attribute.oid));

@@ -185,6 +185,15 @@ impl Curve {
         }
     }
 
+    /// The identifier of RFC 5480 §2.1.1.1.
+    pub const fn oid(self) -> ObjectIdentifier {
+        match self {
+            Self::P256 => ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7"),
+            Self::P384 => ObjectIdentifier::new_unwrap("1.3.132.0.34"),
+            Self::P521 => ObjectIdentifier::new_unwrap("1.3.132.0.35"),
+        }
+    }
+
     /// Octets of one coordinate.
     const fn field_octets(self) -> usize {
         match self {

@@ -5,18 +5,22 @@
 //! signature covers is kept byte for byte as it was received, and every signature is checked over those bytes.
 //!
 //! ```text
-//! der_io, oid ◄ algorithm, serial, time ◄ key, name ◄ general_name ◄ extension ◄ csr, certificate, crl, cms     pem
+//! der_io, oid ◄ algorithm, serial, time ◄ key, name ◄ general_name ◄ extension ◄ csr, csrattrs, certificate, crl ◄ cms
+//! attribute, key_package, pem
 //! ```
 
 pub mod algorithm;
+pub mod attribute;
 pub mod certificate;
 pub mod cms;
 pub mod crl;
 pub mod csr;
+pub mod csrattrs;
 pub mod der_io;
 pub mod extension;
 pub mod general_name;
 pub mod key;
+pub mod key_package;
 pub mod name;
 pub mod oid;
 pub mod pem;

@@ -3,9 +3,9 @@
 //! The set of certificates is written in the order given, because some clients take the first one for their own; the
 //! `cms` crate would sort it.
 
-use const_oid::ObjectIdentifier;
 use der::{Decode, Encode};
 
+use super::{DATA, SIGNED_DATA};
 use crate::der_io::{DerError, Reader, Writer, parse_all, tag};
 
 /// Why bytes are not a bundle of certificates.
@@ -22,9 +22,6 @@ pub enum CmsError {
     #[error("the CMS message holds something else than X.509 certificates")]
     NotCertificate,
 }
-
-const SIGNED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.2");
-const DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.7.1");
 
 /// A `ContentInfo` with the DER of these certificates in this order: the leaf first, then its issuers.
 pub fn certs_only(certificates: &[&[u8]]) -> Vec<u8> {
