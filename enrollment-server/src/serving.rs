@@ -20,6 +20,7 @@ use issuance::{
 use crate::{
     listeners::{AuthenticationThrottle, Limits},
     metrics::{self, Metrics},
+    protocols::est::EstService,
 };
 
 /// Shared by all handlers, for as long as the process lives.
@@ -40,10 +41,7 @@ pub struct Serving {
     /// Counts loaded configurations, from 1; 0 before the first.
     pub generation: u64,
     pub office: Office,
-    /// By `namespace.name` and by short label.
-    pub labels: HashMap<String, Arc<Method>>,
-    /// Answers where a URL has no label, if it speaks the protocol asked.
-    pub default_method: Option<Arc<Method>>,
+    pub est: Labelled<EstService>,
     /// Time between signed checkpoints of the audit trail.
     pub checkpoint_interval: Duration,
 }
@@ -96,6 +94,9 @@ impl App {
             AuthenticationFailure::Revoked => metrics::AuthenticationFailure::Revoked,
             AuthenticationFailure::Expired => metrics::AuthenticationFailure::Expired,
             AuthenticationFailure::UsedUp => metrics::AuthenticationFailure::Replayed,
+            AuthenticationFailure::Untrusted | AuthenticationFailure::Foreign => {
+                metrics::AuthenticationFailure::Untrusted
+            }
         };
         self.throttle.failed(address, Instant::now());
         self.metrics.authentication_failed(label(method.protocol), kind);
@@ -103,14 +104,28 @@ impl App {
     }
 }
 
-impl Serving {
-    /// The method of a label, or the default one, if it speaks this protocol.
-    pub fn method(&self, protocol: Protocol, label: Option<&str>) -> Option<&Arc<Method>> {
-        let method = match label {
-            Some(label) => self.labels.get(label),
-            None => self.default_method.as_ref(),
-        };
-        method.filter(|method| method.protocol == protocol)
+/// What one protocol answers under which label.
+#[derive(Debug)]
+pub struct Labelled<T> {
+    /// By `namespace.name` and by short label.
+    pub by_label: HashMap<String, Arc<T>>,
+    /// Answers where a URL has no label.
+    pub default: Option<Arc<T>>,
+}
+
+impl<T> Default for Labelled<T> {
+    fn default() -> Self {
+        Self { by_label: HashMap::new(), default: None }
+    }
+}
+
+impl<T> Labelled<T> {
+    /// The method of a label, or the default one.
+    pub fn get(&self, label: Option<&str>) -> Option<&Arc<T>> {
+        match label {
+            Some(label) => self.by_label.get(label),
+            None => self.default.as_ref(),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::{
     error::Error as StdError,
     future::Future,
     pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
     time::Duration,
 };
@@ -69,15 +70,44 @@ pub async fn read_body(body: Body, limit: usize, within: Duration) -> Result<Byt
 /// The error of a body that is too large stays a [`LengthLimitError`], for which the extractors of axum answer 413.
 #[derive(Debug)]
 pub(super) struct GuardedBody {
-    inner: Limited<Incoming>,
+    /// None only while it is dropped.
+    inner: Option<Limited<Incoming>>,
     deadline: Instant,
     /// Made at the first wait: a small body arrives with its head and never needs a timer.
     timer: Option<Pin<Box<Sleep>>>,
+    unread: Option<Unread>,
+}
+
+/// Where what a handler did not read of its body ends up.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unread(Arc<Mutex<Option<Limited<Incoming>>>>);
+
+impl Unread {
+    /// Reads what is left, at most what the body's limit allows, and forgets it.
+    pub(super) async fn drain(&self, within: Duration) {
+        let left = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(body) = left {
+            // Too much or too late: the stream is reset after all.
+            let _ = timeout(within, body.collect()).await;
+        }
+    }
 }
 
 impl GuardedBody {
-    pub(super) fn new(body: Incoming, limit: usize, within: Duration) -> Self {
-        Self { inner: Limited::new(body, limit), deadline: Instant::now() + within, timer: None }
+    /// `unread` takes the body back from a handler that answers without it.
+    pub(super) fn new(body: Incoming, limit: usize, within: Duration, unread: Option<Unread>) -> Self {
+        let inner = Some(Limited::new(body, limit));
+        Self { inner, deadline: Instant::now() + within, timer: None, unread }
+    }
+}
+
+impl Drop for GuardedBody {
+    fn drop(&mut self) {
+        if let (Some(unread), Some(inner)) = (&self.unread, self.inner.take())
+            && !inner.is_end_stream()
+        {
+            *unread.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(inner);
+        }
     }
 }
 
@@ -89,7 +119,8 @@ impl HttpBody for GuardedBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
+        let Some(inner) = self.inner.as_mut() else { return Poll::Ready(None) };
+        if let Poll::Ready(frame) = Pin::new(inner).poll_frame(context) {
             return Poll::Ready(frame);
         }
         let deadline = self.deadline;
@@ -98,11 +129,11 @@ impl HttpBody for GuardedBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(HttpBody::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(SizeHint::default, HttpBody::size_hint)
     }
 }
 

@@ -21,7 +21,7 @@ use tower::Service;
 
 use super::{
     BodyError, Limits,
-    body::GuardedBody,
+    body::{GuardedBody, Unread},
     connection::{Activity, InFlight},
     peer::Peer,
 };
@@ -66,12 +66,20 @@ impl Edge {
         }
         let (body_bytes, read_timeout) = (limits.body_bytes, limits.read_timeout);
         drop(limits);
-        let mut request = request.map(|body| GuardedBody::new(body, body_bytes, read_timeout));
+        // An answer before the end of the request resets an HTTP/2 stream, and curl 7.88 then shows no answer at all;
+        // HTTP/1 is lingered for when the connection closes.
+        let unread = (request.version() == Version::HTTP_2).then(Unread::default);
+        let mut request =
+            request.map(|body| GuardedBody::new(body, body_bytes, read_timeout, unread.clone()));
         request.extensions_mut().insert(peer);
-        match self.router.clone().call(request).await {
+        let response = match self.router.clone().call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
+        };
+        if let Some(unread) = unread {
+            unread.drain(read_timeout).await;
         }
+        response
     }
 }
 

@@ -69,6 +69,8 @@ label! {
         SimpleEnroll => "simple_enroll",
         /// RFC 7030 §4.2.2.
         SimpleReenroll => "simple_reenroll",
+        /// RFC 7030 §4.3.
+        FullCmc => "full_cmc",
         /// RFC 7030 §4.4.
         ServerKeyGen => "server_key_gen",
         /// RFC 7030 §4.5.

@@ -1,18 +1,19 @@
 //! From the compiled configuration to what requests are served with.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use issuance::{
-    authority::{CrlSettings, IssuingProfile, Method, Office},
+    authority::{Authority, CrlSettings, IssuingProfile, Method, Office},
     policy::IssuerChoice,
 };
-use resolve::{Compiled, CompiledLimits};
+use resolve::{Compiled, CompiledLimits, CompiledMethod, MethodSettings};
 
 use super::provision::{Authorities, runtime_authority};
 use crate::{
     listeners::{FailedAuthentications, Limits},
-    serving::Serving,
+    protocols::est::EstService,
+    serving::{Labelled, Serving},
 };
 
 /// Everything of one generation.
@@ -47,7 +48,7 @@ pub(super) fn serving(
         let profile = Arc::new(IssuingProfile { policy: profile.clone(), authority });
         office.profiles.insert(profile.policy.name.clone(), profile);
     }
-    let mut labels = HashMap::new();
+    let mut est = Labelled::default();
     for method in &compiled.methods {
         let profile = office.profiles.get(&method.profile);
         let profile =
@@ -59,17 +60,30 @@ pub(super) fn serving(
             profile: profile.clone(),
             retry_after: method.retry_after,
         });
-        labels.insert(method.label.clone(), runtime.clone());
-        office.methods.insert(method.name.clone(), runtime);
+        office.methods.insert(method.name.clone(), runtime.clone());
+        let short = compiled.server.labels.iter().filter(|(_, name)| **name == method.name);
+        let labels = short.map(|(label, _)| label).chain([&method.label]);
+        let default = compiled.server.default_method.as_ref() == Some(&method.name);
+        match &method.settings {
+            MethodSettings::Est(settings) => {
+                let successor = successor(compiled, &office, method);
+                let service = Arc::new(EstService::new(runtime, settings, successor, &office)?);
+                est.by_label.extend(labels.map(|label| (label.clone(), service.clone())));
+                if default {
+                    est.default = Some(service);
+                }
+            }
+        }
     }
-    for (label, name) in &compiled.server.labels {
-        let method = office.methods.get(name).with_context(|| format!("label {label}: no method {name}"))?;
-        labels.insert(label.clone(), method.clone());
-    }
-    let default_method =
-        compiled.server.default_method.as_ref().and_then(|name| office.methods.get(name)).cloned();
     let checkpoint_interval = compiled.server.checkpoint_interval;
-    Ok(Serving { generation, office, labels, default_method, checkpoint_interval })
+    Ok(Serving { generation, office, est, checkpoint_interval })
+}
+
+/// The authority that will take over from the one of this method.
+fn successor<'a>(compiled: &Compiled, office: &'a Office, method: &CompiledMethod) -> Option<&'a Authority> {
+    let current = office.methods.get(&method.name)?.profile.authority.as_ref()?;
+    let current = compiled.authorities.iter().find(|authority| authority.name == current.name)?;
+    current.successor.as_ref().and_then(|name| office.authorities.get(name)).map(|authority| &**authority)
 }
 
 /// The limits of all listeners.

@@ -1,42 +1,112 @@
-//! Who asks over EST (RFC 7030 §3.2.3): HTTP Basic with the method's passphrase or a user's own password.
-
-use std::sync::Arc;
+//! Who asks over EST: HTTP Basic (RFC 7030 §3.2.3), a client certificate (§3.3.2), one or both, as the method says.
 
 use http::HeaderMap;
 use issuance::{
     Error,
-    authn::{Authenticated, Freshness},
-    authority::Method,
+    authn::{Authenticated, CurrentCertificate, Evidence, Freshness},
+    error::AuthenticationFailure,
 };
 
+use super::{error::EstError, service::EstService};
 use crate::{listeners::Peer, protocols::http_basic::BasicCredentials, serving::App};
 
-/// Evidence from the headers, judged by the method. A failure is counted against the address.
+/// Evidence of a requester who has no certificate of the profile yet. A failure is counted against the address.
 pub(super) async fn authenticate(
     app: &App,
-    method: &Arc<Method>,
+    service: &EstService,
     headers: &HeaderMap,
     peer: &Peer,
     freshness: Freshness,
-) -> Result<Authenticated, Error> {
+) -> Result<Authenticated, EstError> {
+    let method = &service.method;
     app.check_address(method.protocol, peer.ip())?;
-    let evidence = match BasicCredentials::from_headers(headers) {
-        Ok(basic) => {
-            let now = app.engine.clock().now();
-            app.passwords.verify(method, &basic.username, &basic.password, now, freshness).await
-        }
-        Err(failure) => Err(Error::Unauthenticated(failure)),
-    };
+    let evidence = bootstrap(app, service, headers, peer, freshness).await;
     match evidence {
         Ok(evidence) => {
             tracing::Span::current().record("requester", evidence.name());
-            Authenticated::new(method.clone(), evidence, Some(peer.ip()))
+            Ok(Authenticated::new(method.clone(), evidence, Some(peer.ip()))?)
         }
-        Err(error) => {
-            if let Error::Unauthenticated(failure) = &error {
-                app.authentication_failed(method, *failure, peer.ip());
+        Err(error) => Err(failed(app, service, peer, error, service.authentication.takes_passwords())),
+    }
+}
+
+/// Evidence of the holder of a certificate that is to be renewed (§4.2.2), and that certificate.
+pub(super) async fn authenticate_renewal(
+    app: &App,
+    service: &EstService,
+    grace: std::time::Duration,
+    peer: &Peer,
+) -> Result<(Authenticated, CurrentCertificate), EstError> {
+    let method = &service.method;
+    app.check_address(method.protocol, peer.ip())?;
+    let (store, now) = (app.engine.store(), app.engine.clock().now());
+    match CurrentCertificate::verify(&**store, method, &peer.certificates, now, grace).await {
+        Ok((evidence, current)) => {
+            tracing::Span::current().record("requester", evidence.name());
+            Ok((Authenticated::new(method.clone(), evidence, Some(peer.ip()))?, current))
+        }
+        Err(error) => Err(failed(app, service, peer, error, false)),
+    }
+}
+
+async fn bootstrap(
+    app: &App,
+    service: &EstService,
+    headers: &HeaderMap,
+    peer: &Peer,
+    freshness: Freshness,
+) -> Result<Evidence, Error> {
+    use crds::EstAuthentication as Mode;
+    match service.authentication {
+        Mode::Basic => password(app, service, headers, freshness).await,
+        Mode::Certificate => certificate(app, service, peer).await,
+        Mode::Both => {
+            let certificate = certificate(app, service, peer).await?;
+            Ok(certificate.with_secret(password(app, service, headers, freshness).await?))
+        }
+        // A password that is sent must be right, certificate or not; without one the certificate counts.
+        Mode::Either => match password(app, service, headers, freshness).await {
+            Err(Error::Unauthenticated(AuthenticationFailure::Missing)) => {
+                certificate(app, service, peer).await
             }
-            Err(error)
+            Ok(secret) => match certificate(app, service, peer).await {
+                Ok(certificate) => Ok(certificate.with_secret(secret)),
+                Err(Error::Unauthenticated(_)) => Ok(secret),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error),
+        },
+    }
+}
+
+async fn password(
+    app: &App,
+    service: &EstService,
+    headers: &HeaderMap,
+    freshness: Freshness,
+) -> Result<Evidence, Error> {
+    let basic = BasicCredentials::from_headers(headers).map_err(Error::Unauthenticated)?;
+    let now = app.engine.clock().now();
+    app.passwords.verify(&service.method, &basic.username, &basic.password, now, freshness).await
+}
+
+async fn certificate(app: &App, service: &EstService, peer: &Peer) -> Result<Evidence, Error> {
+    let trust = service.trust.as_ref().ok_or(Error::Unauthenticated(AuthenticationFailure::Missing))?;
+    let (store, now) = (app.engine.store(), app.engine.clock().now());
+    trust.verify(&**store, &service.method, &peer.certificates, now).await
+}
+
+/// `password_helps`: whether a client that sends a password with the same request could succeed.
+fn failed(app: &App, service: &EstService, peer: &Peer, error: Error, password_helps: bool) -> EstError {
+    match error {
+        Error::Unauthenticated(failure) => {
+            app.authentication_failed(&service.method, failure, peer.ip());
+            if password_helps {
+                EstError::Core(Error::Unauthenticated(failure))
+            } else {
+                EstError::Certificate(failure)
+            }
         }
+        other => EstError::Core(other),
     }
 }

@@ -5,7 +5,10 @@ use http::{
     HeaderValue, StatusCode,
     header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
 };
-use issuance::{Error, error::Retry};
+use issuance::{
+    Error,
+    error::{AuthenticationFailure, Retry},
+};
 
 use super::wire::WireError;
 use crate::listeners::BodyError;
@@ -17,6 +20,11 @@ pub(super) enum EstError {
     Wire(WireError),
     Body(BodyError),
     UnknownLabel,
+    /// A certificate is asked for, and none that will do was shown in the handshake. Nothing in HTTP could help, so
+    /// this is no 401.
+    Certificate(AuthenticationFailure),
+    /// An operation that this server or this method does not offer.
+    NotOffered(&'static str),
 }
 
 impl From<Error> for EstError {
@@ -41,6 +49,8 @@ impl EstError {
     fn status(&self) -> StatusCode {
         match self {
             Self::UnknownLabel => StatusCode::NOT_FOUND,
+            Self::Certificate(_) => StatusCode::FORBIDDEN,
+            Self::NotOffered(_) => StatusCode::NOT_IMPLEMENTED,
             Self::Wire(WireError::ContentType) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Wire(WireError::Empty | WireError::Base64 | WireError::Pem) => StatusCode::BAD_REQUEST,
             Self::Body(error) => error.status(),
@@ -59,6 +69,12 @@ impl EstError {
     fn sentence(&self) -> String {
         match self {
             Self::UnknownLabel => "there is no EST enrollment method of this label here".into(),
+            // Deliberately one sentence: which part was wrong stays in the log.
+            Self::Certificate(AuthenticationFailure::Missing) => {
+                "a client certificate is needed here, in the TLS handshake".into()
+            }
+            Self::Certificate(_) => "the client certificate is not accepted here".into(),
+            Self::NotOffered(what) => format!("{what} is not offered here"),
             Self::Wire(error) => error.to_string(),
             Self::Body(error) => error.to_string(),
             Self::Core(error) => error.public(),
@@ -67,7 +83,8 @@ impl EstError {
 
     fn log(&self) {
         match self {
-            Self::UnknownLabel | Self::Wire(_) | Self::Body(_) => {
+            Self::Certificate(failure) => tracing::info!(reason = %failure, "refused"),
+            Self::UnknownLabel | Self::NotOffered(_) | Self::Wire(_) | Self::Body(_) => {
                 tracing::info!(reason = %self.sentence(), "refused");
             }
             Self::Core(error @ (Error::Internal(_) | Error::Unavailable(_))) => {

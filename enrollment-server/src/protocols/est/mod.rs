@@ -4,16 +4,22 @@
 //! | operation | endpoint, below `/.well-known/est[/{label}]` | to a stranger |
 //! | --- | --- | --- |
 //! | cacerts (§4.1) | `GET /cacerts` | 200: the authority's certificates |
-//! | simpleenroll (§4.2.1) | `POST /simpleenroll` | 401 |
+//! | simpleenroll (§4.2.1) | `POST /simpleenroll` | 401 (403 where only a certificate would help) |
+//! | simplereenroll (§4.2.2) | `POST /simplereenroll` | 403 |
+//! | fullcmc (§4.3) | `POST /fullcmc` | 501 |
 //!
 //! The label is that of an EnrollmentMethod (§3.2.2); without one the server's default method answers.
 
 mod auth;
+mod enroll;
 mod error;
 mod handlers;
+mod service;
 #[cfg(test)]
 mod tests;
 pub mod wire;
+
+pub use service::EstService;
 
 use std::sync::Arc;
 
@@ -31,12 +37,17 @@ use crate::{
 /// The endpoints.
 pub fn router(app: Arc<App>) -> Router {
     let traced = |operation| TraceRequests::new(&app.metrics, Protocol::Est, operation);
-    let ca_certs = get(handlers::ca_certs).layer(traced(Operation::CaCerts));
-    let simple_enroll = post(handlers::simple_enroll).layer(traced(Operation::SimpleEnroll));
-    Router::new()
-        .route("/.well-known/est/cacerts", ca_certs.clone())
-        .route("/.well-known/est/{label}/cacerts", ca_certs)
-        .route("/.well-known/est/simpleenroll", simple_enroll.clone())
-        .route("/.well-known/est/{label}/simpleenroll", simple_enroll)
-        .with_state(app)
+    let operations = [
+        ("cacerts", get(handlers::ca_certs).layer(traced(Operation::CaCerts))),
+        ("simpleenroll", post(enroll::simple_enroll).layer(traced(Operation::SimpleEnroll))),
+        ("simplereenroll", post(enroll::simple_reenroll).layer(traced(Operation::SimpleReenroll))),
+        ("fullcmc", post(handlers::full_cmc).layer(traced(Operation::FullCmc))),
+    ];
+    let mut router = Router::new();
+    for (operation, handler) in operations {
+        router = router
+            .route(&format!("/.well-known/est/{operation}"), handler.clone())
+            .route(&format!("/.well-known/est/{{label}}/{operation}"), handler);
+    }
+    router.with_state(app)
 }

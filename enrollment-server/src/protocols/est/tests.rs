@@ -30,14 +30,15 @@ use pki::{
     pem,
 };
 use proptest::prelude::*;
+use resolve::CompiledEst;
 use signers::SoftwareSigner;
 use tower::ServiceExt as _;
 
-use super::{router, wire};
+use super::{EstService, router, wire};
 use crate::{
     listeners::{FailedAuthentications, Limits, Peer},
     metrics::Metrics,
-    serving::{App, Serving},
+    serving::{App, Labelled, Serving},
 };
 
 /// A server with one method and its passphrase.
@@ -75,6 +76,10 @@ impl Scene {
     }
 
     async fn with(change: impl FnOnce(&mut Profile), limits: Limits) -> Self {
+        Self::of(change, limits, &CompiledEst::default()).await
+    }
+
+    async fn of(change: impl FnOnce(&mut Profile), limits: Limits, settings: &CompiledEst) -> Self {
         let store = Arc::new(MemoryStore::default());
         let engine = Engine::new(store, Arc::new(SystemClock));
         let authority = authority(&engine).await;
@@ -93,12 +98,12 @@ impl Scene {
         let mut office = Office::default();
         office.authorities.insert(authority.name.clone(), authority.clone());
         office.methods.insert(method.name.clone(), method.clone());
-        let labels = [("acme.devices", method.clone()), ("devices", method.clone())];
+        let service = Arc::new(EstService::new(method.clone(), settings, None, &office).unwrap());
+        let by_label = ["acme.devices", "devices"].map(|label| (label.to_owned(), service.clone())).into();
         app.serve(Serving {
             generation: 1,
             office,
-            labels: labels.into_iter().map(|(label, method)| (label.to_owned(), method)).collect(),
-            default_method: Some(method),
+            est: Labelled { by_label, default: Some(service) },
             checkpoint_interval: Duration::from_secs(3600),
         });
         Self { router: router(app.clone()), app, passphrase, credential, authority }
@@ -316,7 +321,7 @@ async fn a_stranger_is_asked_and_a_wrong_password_is_not_told_from_a_wrong_name(
 #[tokio::test]
 async fn a_user_enrols_with_the_own_password_and_with_no_other_users() {
     let scene = Scene::new().await;
-    let method = scene.app.serving().labels["devices"].clone();
+    let method = scene.app.serving().est.by_label["devices"].method.clone();
     let (password, _) = credential(&scene.app.engine, &method, Some("ann")).await;
     let path = "/.well-known/est/devices/simpleenroll";
     let body = STANDARD.encode(csr("device-1"));

@@ -1,0 +1,91 @@
+//! One EST method, ready to serve: what is the same for every request is made here, once.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use crds::{EstAuthentication, RevocationCheck};
+use http::HeaderValue;
+use issuance::{
+    Error,
+    authn::{self, ClientTrust, TrustMaterial},
+    authority::{Authority, Method, Office},
+    identity::KeyId,
+};
+use resolve::{CompiledEst, CompiledKeyGeneration, CompiledReenroll, CompiledTrust};
+
+use super::wire;
+
+/// A method that speaks EST.
+#[derive(Debug)]
+pub struct EstService {
+    pub method: Arc<Method>,
+    pub authentication: EstAuthentication,
+    /// There unless `authentication` is `Basic`.
+    pub trust: Option<ClientTrust>,
+    pub reenroll: Option<CompiledReenroll>,
+    pub key_generation: Option<CompiledKeyGeneration>,
+    /// The body of `cacerts`; none for a self-signed profile.
+    pub(super) ca_certs: Option<CachedBody>,
+}
+
+/// A body that is the same for everybody until the configuration changes.
+#[derive(Clone, Debug)]
+pub(super) struct CachedBody {
+    pub(super) body: Bytes,
+    /// A strong validator (RFC 9110 §8.8.3).
+    pub(super) etag: HeaderValue,
+}
+
+impl EstService {
+    /// # Errors
+    /// [`Error::Internal`] where a compiled part cannot be used: resolving checks them all.
+    pub fn new(
+        method: Arc<Method>,
+        settings: &CompiledEst,
+        successor: Option<&Authority>,
+        office: &Office,
+    ) -> Result<Self, Error> {
+        let trust = settings.trust.as_ref().map(|trust| client_trust(trust, office)).transpose()?;
+        let ca_certs =
+            method.profile.authority.as_ref().map(|authority| ca_certs(authority, successor)).transpose()?;
+        Ok(Self {
+            method,
+            authentication: settings.authentication,
+            trust,
+            reenroll: settings.reenroll,
+            key_generation: settings.server_key_generation,
+            ca_certs,
+        })
+    }
+}
+
+fn client_trust(compiled: &CompiledTrust, office: &Office) -> Result<ClientTrust, Error> {
+    let of = |name| office.authorities.get(name).map(|authority: &Arc<Authority>| authority.key_id());
+    let authorities: Vec<KeyId> = compiled.authorities.iter().filter_map(of).collect();
+    let material = TrustMaterial {
+        anchors: &compiled.anchors,
+        intermediates: &compiled.intermediates,
+        crls: &compiled.crls,
+        revocation: match compiled.revocation {
+            RevocationCheck::IfGiven => authn::RevocationCheck::IfGiven,
+            RevocationCheck::Required => authn::RevocationCheck::Required,
+        },
+        authorities: &authorities,
+    };
+    ClientTrust::new(&material).map_err(|error| Error::Internal(error.to_string()))
+}
+
+/// RFC 7030 §4.1.3: the chain in force, and the one that will follow it, so that clients trust it before it signs.
+fn ca_certs(authority: &Authority, successor: Option<&Authority>) -> Result<CachedBody, Error> {
+    let mut chain: Vec<&[u8]> = authority.chain.iter().map(Vec::as_slice).collect();
+    for der in successor.map(|successor| successor.chain.iter()).into_iter().flatten() {
+        if !chain.contains(&der.as_slice()) {
+            chain.push(der);
+        }
+    }
+    let body = Bytes::from(wire::encode_certs(&chain));
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &body);
+    let etag = format!("\"{}\"", hex::encode(digest.as_ref().get(..16).unwrap_or_default()));
+    let etag = HeaderValue::from_str(&etag).map_err(|error| Error::Internal(error.to_string()))?;
+    Ok(CachedBody { body, etag })
+}
