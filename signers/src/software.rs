@@ -38,7 +38,9 @@ enum Key {
 pub enum KeyError {
     #[error("the key could not be generated")]
     Generate,
-    #[error("not a PKCS #8 private key (RFC 5958) of ECDSA on P-256, P-384 or P-521, RSA of 2048 to 8192 bits, or Ed25519")]
+    #[error(
+        "not a PKCS #8 private key (RFC 5958) of ECDSA on P-256, P-384 or P-521, RSA of 2048 to 8192 bits, or Ed25519"
+    )]
     Unsupported,
 }
 
@@ -68,9 +70,13 @@ impl SoftwareSigner {
     /// [`KeyError::Unsupported`] for anything else, and for keys we do not sign with.
     pub fn from_pkcs8(der: &Secret) -> Result<Self, KeyError> {
         let der = der.expose();
-        let curves: [&'static EcdsaSigningAlgorithm; 3] =
-            [&ECDSA_P256_SHA256_ASN1_SIGNING, &ECDSA_P384_SHA384_ASN1_SIGNING, &ECDSA_P521_SHA512_ASN1_SIGNING];
-        let ecdsa = || curves.into_iter().find_map(|curve| EcdsaKeyPair::from_pkcs8(curve, der).ok()).map(Key::Ecdsa);
+        let curves: [&'static EcdsaSigningAlgorithm; 3] = [
+            &ECDSA_P256_SHA256_ASN1_SIGNING,
+            &ECDSA_P384_SHA384_ASN1_SIGNING,
+            &ECDSA_P521_SHA512_ASN1_SIGNING,
+        ];
+        let ecdsa =
+            || curves.into_iter().find_map(|curve| EcdsaKeyPair::from_pkcs8(curve, der).ok()).map(Key::Ecdsa);
         let rsa = || RsaKeyPair::from_pkcs8(der).ok().map(Key::Rsa);
         let ed25519 = || Ed25519KeyPair::from_pkcs8(der).ok().map(Key::Ed25519);
         Self::new(ecdsa().or_else(rsa).or_else(ed25519).ok_or(KeyError::Unsupported)?)
@@ -124,7 +130,9 @@ impl SoftwareSigner {
 
 impl fmt::Debug for SoftwareSigner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SoftwareSigner").field("key_type", &self.public_key.key_type()).finish_non_exhaustive()
+        f.debug_struct("SoftwareSigner")
+            .field("key_type", &self.public_key.key_type())
+            .finish_non_exhaustive()
     }
 }
 
@@ -157,7 +165,9 @@ mod tests {
             let restored = SoftwareSigner::from_pkcs8(&signer.to_pkcs8().unwrap()).unwrap();
             let signature = restored.sign(b"message").await.unwrap();
             signer.public_key().verify(signer.signature_algorithm(), b"message", &signature).unwrap();
-            assert!(signer.public_key().verify(signer.signature_algorithm(), b"massage", &signature).is_err());
+            assert!(
+                signer.public_key().verify(signer.signature_algorithm(), b"massage", &signature).is_err()
+            );
         }
     }
 
@@ -172,6 +182,8 @@ mod tests {
     fn a_signer_is_never_printed_with_its_key() {
         let signer = SoftwareSigner::generate(KeyAlgorithm::Ed25519).unwrap();
         let shown = format!("{signer:?}");
-        assert!(shown.contains("Ed25519") && !shown.contains(&hex::encode(signer.to_pkcs8().unwrap().expose())));
+        assert!(
+            shown.contains("Ed25519") && !shown.contains(&hex::encode(signer.to_pkcs8().unwrap().expose()))
+        );
     }
 }

@@ -120,8 +120,9 @@ impl ClientTrust {
             return Err(unreadable());
         }
         let certificate = Certificate::from_der(leaf).map_err(|_| unreadable())?;
-        self.verify_path(leaf, chain, now)?;
         let own = stated_issuer(&certificate).filter(|issuer| self.authorities.contains(issuer));
+        // Of what we issued, the row says more than any list; what only claims to be ours has no row.
+        self.verify_path(leaf, chain, now, own.is_none())?;
         let mut expect = Vec::new();
         if let Some(issuer) = own {
             let row = store.certificate(issuer, certificate.serial()).await?;
@@ -147,14 +148,16 @@ impl ClientTrust {
         leaf: &CertificateDer<'_>,
         chain: &[CertificateDer<'_>],
         now: Time,
+        by_lists: bool,
     ) -> Result<(), Error> {
         let end_entity = EndEntityCert::try_from(leaf).map_err(|_| unreadable())?;
         let intermediates: Vec<CertificateDer<'_>> =
             chain.iter().skip(1).cloned().chain(self.intermediates.iter().cloned()).collect();
         let crls: Vec<&CertRevocationList<'_>> = self.crls.iter().collect();
         // Without lists there is nothing to look up; what `Required` makes of that is decided by the caller.
-        let options = RevocationOptionsBuilder::new(&crls).ok().map(|builder| {
-            let builder = builder.with_depth(RevocationCheckDepth::EndEntity);
+        let builder = RevocationOptionsBuilder::new(&crls).ok().filter(|_| by_lists);
+        let options = builder.map(|builder| {
+            let builder = builder.with_depth(RevocationCheckDepth::Chain);
             match self.revocation {
                 RevocationCheck::IfGiven => builder
                     .with_status_policy(UnknownStatusPolicy::Allow)
