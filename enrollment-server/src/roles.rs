@@ -1,4 +1,4 @@
-//! Certificates of the server itself, issued through the pipeline like everybody's. Today: TLS.
+//! Certificates of the server itself, issued through the pipeline like everybody's, stored sealed, shared by replicas.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -28,13 +28,68 @@ use pki::{
 };
 use signers::SoftwareSigner;
 
-/// What the TLS certificate must say.
+/// What a certificate of the server must say.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TlsRole {
+pub struct Role {
+    /// Which one, for the log and the audit trail.
+    pub kind: RoleKind,
+    /// The server it belongs to; with kind and authority it names the stored row.
     pub server: ResourceName,
-    pub dns_names: Vec<String>,
-    pub ip_addresses: Vec<IpAddr>,
+    pub names: Vec<GeneralName>,
     pub validity: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RoleKind {
+    /// The device listener.
+    Tls,
+    /// Signs the keys that the server makes for others (RFC 7030 §4.4.2).
+    KeyGeneration,
+}
+
+impl RoleKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Tls => "tls",
+            Self::KeyGeneration => "keyGeneration",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Self::Tls => "enrollment server",
+            Self::KeyGeneration => "key generation",
+        }
+    }
+
+    fn extended_key_usages(self) -> Vec<Oid> {
+        match self {
+            Self::Tls => eku_oid("serverAuth").map(Oid).into_iter().collect(),
+            // None: programs that verify signed messages want none or e-mail protection.
+            Self::KeyGeneration => Vec::new(),
+        }
+    }
+}
+
+impl Role {
+    pub fn tls(server: ResourceName, dns_names: &[String], addresses: &[IpAddr], validity: Duration) -> Self {
+        let dns = dns_names.iter().map(|name| GeneralName::Dns(name.to_ascii_lowercase()));
+        let names = dns.chain(addresses.iter().copied().map(GeneralName::Ip)).collect();
+        Self { kind: RoleKind::Tls, server, names, validity }
+    }
+
+    pub fn key_generation(server: ResourceName) -> Self {
+        let validity = Duration::from_secs(90 * 24 * 3600);
+        Self { kind: RoleKind::KeyGeneration, server, names: Vec::new(), validity }
+    }
+
+    fn row_name(&self, authority: &Authority) -> String {
+        match self.kind {
+            // One listener, whichever authority signs for it now.
+            RoleKind::Tls => format!("role/tls/{}", self.server),
+            RoleKind::KeyGeneration => format!("role/keyGeneration/{}/{}", self.server, authority.key_id()),
+        }
+    }
 }
 
 /// A key and the chain that goes with it.
@@ -55,18 +110,18 @@ impl RoleCertificate {
     }
 }
 
-/// The TLS certificate of the server: the stored one while it is good and says what it must, else a new one. All
-/// replicas share it; where two make one at the same time, the first stands.
+/// A certificate of the server: the stored one while it is good and says what it must, else a new one. All replicas
+/// share it; where two make one at the same time, the first stands.
 ///
 /// # Errors
 /// Where store or signer do not answer, or the stored key was sealed with a key that is not at hand.
-pub async fn tls_certificate(
+pub async fn role_certificate(
     engine: &Engine,
     sealing: &SealingKeys,
     authority: &Arc<Authority>,
-    role: &TlsRole,
+    role: &Role,
 ) -> Result<RoleCertificate, Error> {
-    let name = format!("role/tls/{}", role.server);
+    let name = role.row_name(authority);
     for _ in 0..2 {
         let stored = engine.store().sealed(&name).await?;
         if let Some(row) = &stored {
@@ -97,7 +152,7 @@ pub async fn tls_certificate(
             return Ok(certificate);
         }
     }
-    Err(Error::Conflict("the TLS certificate is being renewed elsewhere".into()))
+    Err(Error::Conflict("the server's own certificate is being renewed elsewhere".into()))
 }
 
 fn open(sealing: &SealingKeys, row: &SealedRow) -> Result<RoleCertificate, Error> {
@@ -110,23 +165,13 @@ fn open(sealing: &SealingKeys, row: &SealedRow) -> Result<RoleCertificate, Error
 }
 
 /// Whether the certificate still is the one we would issue: names, authority and its key.
-fn says(leaf: &Certificate, role: &TlsRole, authority: &Authority) -> bool {
+fn says(leaf: &Certificate, role: &Role, authority: &Authority) -> bool {
     let names = leaf.subject_alt_names().unwrap_or_default();
-    let wanted = names_of(role);
-    let same_names = names.len() == wanted.len() && wanted.iter().all(|name| names.contains(name));
+    let same_names = names.len() == role.names.len() && role.names.iter().all(|name| names.contains(name));
     same_names && leaf.verify_signed_by(authority.certificate.public_key()).is_ok()
 }
 
-fn names_of(role: &TlsRole) -> Vec<GeneralName> {
-    let dns = role.dns_names.iter().map(|name| GeneralName::Dns(name.to_ascii_lowercase()));
-    dns.chain(role.ip_addresses.iter().copied().map(GeneralName::Ip)).collect()
-}
-
-async fn issue(
-    engine: &Engine,
-    authority: &Arc<Authority>,
-    role: &TlsRole,
-) -> Result<RoleCertificate, Error> {
+async fn issue(engine: &Engine, authority: &Arc<Authority>, role: &Role) -> Result<RoleCertificate, Error> {
     let signer = SoftwareSigner::generate(KeyAlgorithm::EcdsaP256)
         .map_err(|error| Error::Internal(error.to_string()))?;
     let key = signer.to_pkcs8().map_err(|error| Error::Internal(error.to_string()))?;
@@ -135,12 +180,12 @@ async fn issue(
         protocol: Protocol::Internal,
         minimum: Strength::CertificateAndSecret,
         profile: Arc::new(IssuingProfile {
-            policy: tls_policy(role, &authority.name),
+            policy: policy(role, &authority.name),
             authority: Some(authority.clone()),
         }),
         retry_after: Duration::ZERO,
     });
-    let common_name = format!("{} enrollment server", role.server.name());
+    let common_name = format!("{} {}", role.server.name(), role.kind.title());
     let subject = Name::from_attributes(&[Attribute {
         kind: AttributeType::CommonName,
         value: common_name.chars().take(64).collect(),
@@ -148,7 +193,7 @@ async fn issue(
     .map_err(|error| Error::Internal(error.to_string()))?;
     let asked = Asked {
         subject,
-        subject_alt_names: names_of(role),
+        subject_alt_names: role.names.clone(),
         encoded: signer.public_key().spki_der().to_vec(),
         key: AskedKey::Server(Arc::new(signer)),
         key_usage: None,
@@ -157,7 +202,7 @@ async fn issue(
         other_extensions: Vec::new(),
         validity: AskedValidity::default(),
     };
-    let issued = engine.issue_role(method, "tls", asked).await?;
+    let issued = engine.issue_role(method, role.kind.as_str(), asked).await?;
     let leaf =
         Certificate::from_der(&issued.certificate).map_err(|error| Error::Internal(error.to_string()))?;
     // Clients have the root; sending it would only cost bytes (RFC 8446 §4.4.2).
@@ -165,10 +210,13 @@ async fn issue(
     Ok(RoleCertificate { key, chain: std::iter::once(issued.certificate).chain(above).collect(), leaf })
 }
 
-pub(crate) fn tls_policy(role: &TlsRole, authority: &ResourceName) -> Profile {
+pub(crate) fn policy(role: &Role, authority: &ResourceName) -> Profile {
     let any = || NameRule { presence: Presence::Allowed, values: Vec::new(), patterns: Vec::new() };
     Profile {
-        name: ResourceName::new(role.server.namespace(), format!("{}-tls", role.server.name())),
+        name: ResourceName::new(
+            role.server.namespace(),
+            format!("{}-{}", role.server.name(), role.kind.as_str().to_ascii_lowercase()),
+        ),
         issuer: IssuerChoice::Authority(authority.clone()),
         subject: SubjectPolicy {
             attributes: vec![issuance::policy::AttributeRule {
@@ -197,7 +245,7 @@ pub(crate) fn tls_policy(role: &TlsRole, authority: &ResourceName) -> Profile {
         },
         extended_key_usage: ExtendedKeyUsagePolicy {
             mode: UsageMode::Fixed,
-            usages: eku_oid("serverAuth").map(Oid).into_iter().collect(),
+            usages: role.kind.extended_key_usages(),
         },
         basic_constraints: BasicConstraintsPolicy::Leaf,
         validity: ValidityPolicy {

@@ -15,6 +15,7 @@ use issuance::{
     authority::{Method, Office},
     error::AuthenticationFailure,
     identity::Protocol,
+    sealing::SealingKeys,
 };
 
 use crate::{
@@ -32,6 +33,7 @@ pub struct App {
     pub anonymous: AnonymousRefusals,
     pub metrics: Arc<Metrics>,
     pub limits: Arc<ArcSwap<Limits>>,
+    pub sealing: Arc<SealingKeys>,
     serving: ArcSwap<Serving>,
 }
 
@@ -49,7 +51,12 @@ pub struct Serving {
 impl App {
     /// # Errors
     /// [`Error::Internal`] where the random generator fails.
-    pub fn new(engine: Engine, metrics: Arc<Metrics>, limits: Arc<ArcSwap<Limits>>) -> Result<Self, Error> {
+    pub fn new(
+        engine: Engine,
+        metrics: Arc<Metrics>,
+        limits: Arc<ArcSwap<Limits>>,
+        sealing: Arc<SealingKeys>,
+    ) -> Result<Self, Error> {
         Ok(Self {
             passwords: PasswordVerifier::new(engine.store().clone())?,
             throttle: AuthenticationThrottle::new(limits.clone(), Instant::now()),
@@ -58,6 +65,7 @@ impl App {
             engine,
             metrics,
             limits,
+            sealing,
         })
     }
 

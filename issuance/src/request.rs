@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use pki::{
-    csr::Csr,
+    csr::{Csr, KeylessCsr},
     extension::{
         BasicConstraints, ExtendedKeyUsage, Extension, KeyUsage, SubjectAltName, TypedExtension as _,
     },
@@ -74,18 +74,36 @@ impl Asked {
     /// # Errors
     /// [`Error::Malformed`] when an extension the core understands does not decode.
     pub fn from_csr(csr: &Csr) -> Result<Self, Error> {
+        let key = AskedKey::Requester(csr.public_key().clone());
+        Self::from_parts(csr.subject(), key, csr.requested_extensions(), csr.der())
+    }
+
+    /// What a PKCS #10 request asks for whose key counts for nothing, because another was made in its place.
+    ///
+    /// # Errors
+    /// As [`Asked::from_csr`].
+    pub fn from_keyless(csr: &KeylessCsr, key: AskedKey) -> Result<Self, Error> {
+        Self::from_parts(csr.subject(), key, csr.requested_extensions(), csr.der())
+    }
+
+    fn from_parts(
+        subject: &Name,
+        key: AskedKey,
+        extensions: &[Extension],
+        der: &[u8],
+    ) -> Result<Self, Error> {
         let mut asked = Self {
-            subject: csr.subject().clone(),
+            subject: subject.clone(),
             subject_alt_names: Vec::new(),
-            key: AskedKey::Requester(csr.public_key().clone()),
+            key,
             key_usage: None,
             extended_key_usage: None,
             basic_constraints: None,
             other_extensions: Vec::new(),
             validity: AskedValidity::default(),
-            encoded: csr.der().to_vec(),
+            encoded: der.to_vec(),
         };
-        for extension in csr.requested_extensions() {
+        for extension in extensions {
             asked.take_extension(extension)?;
         }
         Ok(asked)

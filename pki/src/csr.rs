@@ -121,6 +121,47 @@ impl UnverifiedCsr {
     }
 }
 
+impl UnverifiedCsr {
+    /// For a request whose key counts for nothing, because another is made in its place (RFC 7030 §4.4.1): signature and key
+    /// are not looked at, and cannot be any more.
+    pub fn into_keyless(self) -> KeylessCsr {
+        KeylessCsr(self.csr)
+    }
+}
+
+/// What a request asks for without anybody having proved anything.
+#[derive(Clone, Debug)]
+pub struct KeylessCsr(Csr);
+
+impl KeylessCsr {
+    pub fn subject(&self) -> &Name {
+        self.0.subject()
+    }
+
+    /// The whole request, as received.
+    pub fn der(&self) -> &[u8] {
+        self.0.der()
+    }
+
+    pub fn requested_extensions(&self) -> &[Extension] {
+        self.0.requested_extensions()
+    }
+
+    pub fn challenge_password(&self) -> Option<&str> {
+        self.0.challenge_password()
+    }
+
+    /// See [`Csr::decrypt_key_identifier`].
+    pub fn decrypt_key_identifier(&self) -> Option<&[u8]> {
+        self.0.decrypt_key_identifier()
+    }
+
+    /// See [`Csr::asymmetric_decrypt_key_identifier`].
+    pub fn asymmetric_decrypt_key_identifier(&self) -> Option<&[u8]> {
+        self.0.asymmetric_decrypt_key_identifier()
+    }
+}
+
 impl Csr {
     pub fn subject(&self) -> &Name {
         &self.subject

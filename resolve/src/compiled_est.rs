@@ -8,7 +8,7 @@ use issuance::{identity::ResourceName, secret::Secret};
 use pki::algorithm::KeyAlgorithm;
 use serde::{Deserialize, Serialize};
 
-use crate::encoding::{base64_list, base64_secret, seconds, seconds_list};
+use crate::encoding::{base64_bytes, base64_list, base64_secret, seconds, seconds_list};
 
 /// Settings of EST.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,12 +68,26 @@ pub struct CompiledReenroll {
 }
 
 /// Keys that the server makes for devices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CompiledKeyGeneration {
     pub delivery: KeyDelivery,
     /// One that the profile allows.
     pub key: KeyAlgorithm,
+    /// Shared keys that a request may name by DecryptKeyIdentifier (RFC 7030 §4.4.1.1).
+    #[serde(default)]
+    pub decrypt_keys: Vec<CompiledDecryptKey>,
+}
+
+/// A key that a device and this server share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledDecryptKey {
+    #[serde(with = "base64_bytes")]
+    pub identifier: Vec<u8>,
+    /// AES, 16 or 32 octets.
+    #[serde(with = "base64_secret")]
+    pub key: Secret,
 }
 
 /// A webhook that is told before certificates expire.

@@ -7,7 +7,6 @@ use issuance::{
     Error,
     identity::JobId,
     ports::random,
-    sealing::SealingKeys,
     store::{Commit, Job, JobKind, JobLease, Write},
 };
 use tokio_util::sync::CancellationToken;
@@ -42,7 +41,6 @@ pub trait Renewal: Send + Sync + fmt::Debug {
 #[derive(Debug)]
 pub struct Runner {
     app: Arc<App>,
-    sealing: Arc<SealingKeys>,
     renewal: Arc<dyn Renewal>,
     owner: String,
 }
@@ -50,9 +48,9 @@ pub struct Runner {
 impl Runner {
     /// # Errors
     /// [`Error::Internal`] where the random generator fails.
-    pub fn new(app: Arc<App>, sealing: Arc<SealingKeys>, renewal: Arc<dyn Renewal>) -> Result<Self, Error> {
+    pub fn new(app: Arc<App>, renewal: Arc<dyn Renewal>) -> Result<Self, Error> {
         let owner = JobId::from_random(random()?).to_string();
-        Ok(Self { app, sealing, renewal, owner })
+        Ok(Self { app, renewal, owner })
     }
 
     /// Makes sure that the jobs which always are exist.
@@ -104,7 +102,7 @@ impl Runner {
         }
         self.drain_anonymous().await;
         let now = self.app.engine.clock().now();
-        if let Err(error) = write_checkpoint(&**self.app.engine.store(), &self.sealing, now).await {
+        if let Err(error) = write_checkpoint(&**self.app.engine.store(), &self.app.sealing, now).await {
             tracing::warn!(%error, "no checkpoint could be written at the end");
         }
     }
@@ -173,7 +171,7 @@ impl Runner {
 
     async fn checkpoint(&self) -> Result<Done, Error> {
         let now = self.app.engine.clock().now();
-        write_checkpoint(&**self.app.engine.store(), &self.sealing, now).await?;
+        write_checkpoint(&**self.app.engine.store(), &self.app.sealing, now).await?;
         Ok(Done::Again { after: self.checkpoint_seconds() })
     }
 

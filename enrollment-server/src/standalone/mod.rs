@@ -98,7 +98,12 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let store = opened.with_context(|| folder.database().display().to_string())?;
     let store = Arc::new(store);
     let limits = Arc::new(ArcSwap::from_pointee(Limits::default()));
-    let app = Arc::new(App::new(Engine::new(store.clone(), Arc::new(SystemClock)), metrics, limits)?);
+    let app = Arc::new(App::new(
+        Engine::new(store.clone(), Arc::new(SystemClock)),
+        metrics,
+        limits,
+        sealing.clone(),
+    )?);
     let sockets = Sockets::bind(&options).await?;
     let live = Arc::new(LiveStatus::new(folder.clone(), sockets.addresses()?));
     let device = sockets.addresses()?.device;
@@ -116,7 +121,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let tls = DeviceTls::new(app.engine.clone(), sealing.clone(), &folder, &applied.compiled, &app.serving())
         .await?;
     let tls = Arc::new(tls);
-    let runner = Runner::new(app.clone(), sealing, tls.clone())?;
+    let runner = Runner::new(app.clone(), tls.clone())?;
     runner.ensure_standing_jobs().await?;
     // The first revocation lists are there before anybody can ask.
     runner.run_due().await;

@@ -13,7 +13,7 @@ use super::data::{DataFolder, write_private};
 use crate::{
     jobs::Renewal,
     listeners::{ServerCertificate, TlsSettings},
-    roles::{RoleCertificate, TlsRole, tls_certificate},
+    roles::{Role, RoleCertificate, role_certificate},
     serving::Serving,
 };
 
@@ -26,7 +26,7 @@ pub(super) struct DeviceTls {
     engine: Engine,
     sealing: Arc<SealingKeys>,
     certificate: Arc<ServerCertificate>,
-    issued: ArcSwapOption<(TlsRole, Arc<Authority>)>,
+    issued: ArcSwapOption<(Role, Arc<Authority>)>,
 }
 
 /// A chain and its key.
@@ -77,7 +77,7 @@ impl Renewal for DeviceTls {
     async fn renew(&self) -> Result<i64, Error> {
         let Some(issued) = self.issued.load_full() else { return Ok(NOTHING_TO_RENEW) };
         let (role, authority) = &*issued;
-        let current = tls_certificate(&self.engine, &self.sealing, authority, role).await?;
+        let current = role_certificate(&self.engine, &self.sealing, authority, role).await?;
         let again = current.renew_in(self.engine.clock().now());
         let (chain, key) = der(&current);
         if self.certificate.chain() != chain {
@@ -89,18 +89,13 @@ impl Renewal for DeviceTls {
     }
 }
 
-fn role(compiled: &Compiled, serving: &Serving) -> anyhow::Result<Option<(TlsRole, Arc<Authority>)>> {
+fn role(compiled: &Compiled, serving: &Serving) -> anyhow::Result<Option<(Role, Arc<Authority>)>> {
     match &compiled.server.tls {
         Some(CompiledTls::Authority { authority, dns_names, ip_addresses, validity }) => {
             let issuer = serving.office.authorities.get(authority);
             let issuer =
                 issuer.with_context(|| format!("no authority {authority} for the server's certificate"))?;
-            let role = TlsRole {
-                server: compiled.server.name.clone(),
-                dns_names: dns_names.clone(),
-                ip_addresses: ip_addresses.clone(),
-                validity: *validity,
-            };
+            let role = Role::tls(compiled.server.name.clone(), dns_names, ip_addresses, *validity);
             Ok(Some((role, issuer.clone())))
         }
         Some(CompiledTls::Secret { .. }) | None => Ok(None),
@@ -111,10 +106,10 @@ async fn shown(
     engine: &Engine,
     sealing: &SealingKeys,
     compiled: &Compiled,
-    issued: Option<&(TlsRole, Arc<Authority>)>,
+    issued: Option<&(Role, Arc<Authority>)>,
 ) -> anyhow::Result<Shown> {
     match (issued, &compiled.server.tls) {
-        (Some((role, authority)), _) => Ok(der(&tls_certificate(engine, sealing, authority, role).await?)),
+        (Some((role, authority)), _) => Ok(der(&role_certificate(engine, sealing, authority, role).await?)),
         (None, Some(CompiledTls::Secret { certificates, key, .. })) => {
             let chain = certificates.iter().cloned().map(CertificateDer::from).collect();
             Ok((chain, PrivatePkcs8KeyDer::from(key.expose().to_vec())))

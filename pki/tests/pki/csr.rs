@@ -296,3 +296,66 @@ fn bytes_after_the_request_and_bytes_missing_from_it_are_refused() {
         assert!(UnverifiedCsr::from_der(&der[..length]).is_err(), "{length} octets");
     }
 }
+
+const DECRYPT_KEY_IDENTIFIER: &str = "1.2.840.113549.1.9.16.2.37";
+const ASYMMETRIC_DECRYPT_KEY_IDENTIFIER: &str = "1.2.840.113549.1.9.16.2.54";
+const SMIME_CAPABILITIES: &str = "1.2.840.113549.1.9.15";
+
+/// RFC 7030 §4.4.1.
+#[test]
+fn what_a_request_says_about_the_encryption_of_a_generated_key_is_read() {
+    let key = TestKey::p256();
+    let capability = |oid_text: &str, parameters: &[u8]| {
+        encode(|writer| {
+            writer.sequence(|capability| {
+                capability.oid(&oid(oid_text));
+                capability.raw(parameters);
+            });
+        })
+    };
+    let (aes, rc2) = ("2.16.840.1.101.3.4.1.42", "1.2.840.113549.3.2");
+    let list = [capability(aes, &[]), capability(rc2, &[2, 2, 0, 0x80])].concat();
+    let capabilities = encode(|writer| writer.primitive(tag::SEQUENCE, &list));
+    let der = key.compose_csr(|info| {
+        write_attributes(
+            info,
+            &[
+                (DECRYPT_KEY_IDENTIFIER, &[vec![4, 2, 7, 8]]),
+                (ASYMMETRIC_DECRYPT_KEY_IDENTIFIER, &[vec![4, 0]]),
+                (SMIME_CAPABILITIES, &[capabilities]),
+            ],
+        );
+    });
+    let csr = accept(&der);
+    assert_eq!(csr.decrypt_key_identifier(), Some(&[7, 8][..]));
+    assert_eq!(csr.asymmetric_decrypt_key_identifier(), Some(&[][..]));
+    assert_eq!(csr.smime_capabilities(), [oid(aes), oid(rc2)]);
+    assert_eq!(csr.attributes().len(), 3);
+
+    let without = accept(&recorded("csr_p256"));
+    assert_eq!(without.decrypt_key_identifier().or(without.asymmetric_decrypt_key_identifier()), None);
+    assert!(without.smime_capabilities().is_empty());
+}
+
+#[test]
+fn attributes_about_the_encryption_of_a_generated_key_are_refused_where_malformed() {
+    let key = TestKey::p256();
+    let with = |attributes: &[(&str, &[Vec<u8>])]| {
+        refusal(&key.compose_csr(|info| write_attributes(info, attributes)))
+    };
+    for (oid, name) in
+        [(DECRYPT_KEY_IDENTIFIER, "decryptKeyID"), (ASYMMETRIC_DECRYPT_KEY_IDENTIFIER, "asymmDecryptKeyID")]
+    {
+        let error = DerError::UnexpectedTag { expected: 4, found: 5 };
+        assert_eq!(with(&[(oid, &[vec![5, 0]])]), CsrError::MalformedAttribute(name, error));
+        assert_eq!(with(&[(oid, &[])]), CsrError::NotOneValue(name));
+        assert_eq!(with(&[(oid, &[vec![4, 0], vec![4, 1, 1]])]), CsrError::NotOneValue(name));
+        let twice: [(&str, &[Vec<u8>]); 2] = [(oid, &[vec![4, 0]]), (oid, &[vec![4, 0]])];
+        assert_eq!(with(&twice), CsrError::DuplicateAttribute(name));
+    }
+    for value in [vec![0x30, 2, 5, 0], vec![0x30, 2, 0x30, 0], vec![0x30, 9, 0x30, 7, 6, 1, 0x2a, 5, 0, 5, 0]]
+    {
+        let outcome = with(&[(SMIME_CAPABILITIES, &[value])]);
+        assert!(matches!(outcome, CsrError::MalformedAttribute("smimeCapabilities", _)), "{outcome}");
+    }
+}

@@ -5,9 +5,9 @@ use std::{fs, path::PathBuf, process::Command};
 use pki::{
     ObjectIdentifier,
     algorithm::SignatureAlgorithm,
-    certificate::{TbsCertificate, assemble},
+    certificate::{Certificate, TbsCertificate, assemble},
     der_io::{Writer, encode, tag},
-    extension::Extension,
+    extension::{BasicConstraints, Extension, SubjectKeyIdentifier, TypedExtension},
     key::PublicKey,
     name::{Attribute, AttributeType, Name},
     serial::SerialNumber,
@@ -91,6 +91,19 @@ impl TestKey {
         assemble(to_be_signed, self.algorithm, &self.sign(to_be_signed))
     }
 
+    /// The private key in PKCS #8.
+    pub(crate) fn pkcs8(&self) -> Vec<u8> {
+        self.pair.serialize_der()
+    }
+
+    /// A certificate of this key, signed by itself, with a subject key identifier.
+    pub(crate) fn self_signed(&self, name: &str) -> Certificate {
+        let (name, key) = (common_name(name), self.public());
+        let identifier = SubjectKeyIdentifier(key.key_identifier().to_vec()).to_extension();
+        let ca = BasicConstraints { ca: true, path_length: None }.to_extension();
+        Certificate::from_der(&self.issue(&name, &name, &key, &[ca, identifier])).unwrap()
+    }
+
     /// A certificate over `subject_key`, named and signed as told.
     pub(crate) fn issue(
         &self,
@@ -155,6 +168,11 @@ pub(crate) fn common_name(value: &str) -> Name {
 
 /// Runs `openssl`; every argument that is `@name` becomes the path of a file with those bytes.
 pub(crate) fn openssl(arguments: &[&str], files: &[(&str, &[u8])]) -> Result<String, String> {
+    openssl_bytes(arguments, files).map(|output| String::from_utf8_lossy(&output).into_owned())
+}
+
+/// Like [`openssl`], where the output is not text.
+pub(crate) fn openssl_bytes(arguments: &[&str], files: &[(&str, &[u8])]) -> Result<Vec<u8>, String> {
     let folder = tempfile::tempdir().unwrap();
     for (name, bytes) in files {
         fs::write(folder.path().join(name), bytes).unwrap();
@@ -166,7 +184,7 @@ pub(crate) fn openssl(arguments: &[&str], files: &[(&str, &[u8])]) -> Result<Str
     let output = Command::new("openssl").args(resolved).output().expect("openssl is on the PATH");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     if output.status.success() {
-        Ok(text(&output.stdout))
+        Ok(output.stdout)
     } else {
         Err(text(&output.stdout) + &text(&output.stderr))
     }

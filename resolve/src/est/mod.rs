@@ -107,5 +107,5 @@ fn key_generation_of(
             format!("the profile {} does not allow {} keys", profile.policy.name, given.key),
         );
     }
-    CompiledKeyGeneration { delivery: given.delivery, key }
+    CompiledKeyGeneration { delivery: given.delivery, key, decrypt_keys: Vec::new() }
 }

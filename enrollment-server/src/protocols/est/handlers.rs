@@ -38,6 +38,13 @@ pub(super) async fn ca_certs(
     Ok((caching, content, cached.body.clone()).into_response())
 }
 
+/// RFC 7030 §4.5.
+pub(super) async fn csr_attrs(State(app): State<Arc<App>>, label: Label) -> Result<Response, EstError> {
+    let service = service(&app, label)?;
+    let Some(body) = &service.csr_attrs else { return Ok(StatusCode::NO_CONTENT.into_response()) };
+    Ok(([(CONTENT_TYPE, HeaderValue::from_static(wire::CSRATTRS)), BASE64], body.clone()).into_response())
+}
+
 /// RFC 7030 §4.3.
 pub(super) async fn full_cmc() -> EstError {
     EstError::NotOffered("fullcmc (Full CMC, RFC 7030 §4.3)")

@@ -7,13 +7,17 @@
 //! | simpleenroll (§4.2.1) | `POST /simpleenroll` | 401 (403 where only a certificate would help) |
 //! | simplereenroll (§4.2.2) | `POST /simplereenroll` | 403 |
 //! | fullcmc (§4.3) | `POST /fullcmc` | 501 |
+//! | serverkeygen (§4.4) | `POST /serverkeygen` | as simpleenroll; 501 where the method does not offer it |
+//! | csrattrs (§4.5) | `GET /csrattrs` | 200, or 204 where the profile wants nothing in particular |
 //!
 //! The label is that of an EnrollmentMethod (§3.2.2); without one the server's default method answers.
 
 mod auth;
+mod csrattrs;
 mod enroll;
 mod error;
 mod handlers;
+mod server_keygen;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -41,6 +45,8 @@ pub fn router(app: Arc<App>) -> Router {
         ("cacerts", get(handlers::ca_certs).layer(traced(Operation::CaCerts))),
         ("simpleenroll", post(enroll::simple_enroll).layer(traced(Operation::SimpleEnroll))),
         ("simplereenroll", post(enroll::simple_reenroll).layer(traced(Operation::SimpleReenroll))),
+        ("serverkeygen", post(server_keygen::server_keygen).layer(traced(Operation::ServerKeyGen))),
+        ("csrattrs", get(handlers::csr_attrs).layer(traced(Operation::CsrAttrs))),
         ("fullcmc", post(handlers::full_cmc).layer(traced(Operation::FullCmc))),
     ];
     let mut router = Router::new();

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use crds::{EstAuthentication, RevocationCheck};
 use http::HeaderValue;
@@ -13,7 +14,7 @@ use issuance::{
 };
 use resolve::{CompiledEst, CompiledKeyGeneration, CompiledReenroll, CompiledTrust};
 
-use super::wire;
+use super::{csrattrs::csr_attrs, wire};
 
 /// A method that speaks EST.
 #[derive(Debug)]
@@ -26,6 +27,8 @@ pub struct EstService {
     pub key_generation: Option<CompiledKeyGeneration>,
     /// The body of `cacerts`; none for a self-signed profile.
     pub(super) ca_certs: Option<CachedBody>,
+    /// The body of `csrattrs`; none where the profile wants nothing in particular.
+    pub(super) csr_attrs: Option<Bytes>,
 }
 
 /// A body that is the same for everybody until the configuration changes.
@@ -48,13 +51,16 @@ impl EstService {
         let trust = settings.trust.as_ref().map(|trust| client_trust(trust, office)).transpose()?;
         let ca_certs =
             method.profile.authority.as_ref().map(|authority| ca_certs(authority, successor)).transpose()?;
+        let csr_attrs =
+            csr_attrs(&method.profile.policy).map(|der| Bytes::from(wire::wrap(&STANDARD.encode(der))));
         Ok(Self {
             method,
             authentication: settings.authentication,
             trust,
             reenroll: settings.reenroll,
-            key_generation: settings.server_key_generation,
+            key_generation: settings.server_key_generation.clone(),
             ca_certs,
+            csr_attrs,
         })
     }
 }

@@ -19,6 +19,7 @@ use issuance::{
     identity::{CredentialId, Protocol, ResourceName},
     policy::{Approval, Profile, ProtocolRule, Strength},
     ports::{Signer, SystemClock, random},
+    sealing::SealingKeys,
     secret::Secret,
     store::{Commit, Expect, Page, RequestFilter, Write, memory::MemoryStore},
 };
@@ -94,7 +95,9 @@ impl Scene {
         });
         let (passphrase, credential) = credential(&engine, &method, None).await;
         let metrics = Arc::new(Metrics::new());
-        let app = Arc::new(App::new(engine, metrics, Arc::new(ArcSwap::from_pointee(limits))).unwrap());
+        let sealing = SealingKeys::parse(&SealingKeys::generate_line().unwrap()).unwrap();
+        let limits = Arc::new(ArcSwap::from_pointee(limits));
+        let app = Arc::new(App::new(engine, metrics, limits, Arc::new(sealing)).unwrap());
         let mut office = Office::default();
         office.authorities.insert(authority.name.clone(), authority.clone());
         office.methods.insert(method.name.clone(), method.clone());
@@ -168,18 +171,14 @@ async fn authority(engine: &Engine) -> Arc<Authority> {
 }
 
 fn policy(authority: &ResourceName) -> Profile {
-    let role = crate::roles::TlsRole {
-        server: ResourceName::new("acme", "device"),
-        dns_names: Vec::new(),
-        ip_addresses: Vec::new(),
-        validity: Duration::from_secs(3600),
-    };
+    let server = ResourceName::new("acme", "device");
+    let role = crate::roles::Role::tls(server, &[], &[], Duration::from_secs(3600));
     Profile {
         protocols: vec![ProtocolRule {
             protocol: Protocol::Est,
             minimum_authentication: Strength::SharedSecret,
         }],
-        ..crate::roles::tls_policy(&role, authority)
+        ..crate::roles::policy(&role, authority)
     }
 }
 

@@ -16,6 +16,9 @@ pub const PKCS7: &str = "application/pkcs7-mime";
 /// RFC 7030 §4.2.3.
 pub const PKCS7_CERTS_ONLY: &str = "application/pkcs7-mime; smime-type=certs-only";
 
+/// RFC 7030 §4.5.2.
+pub const CSRATTRS: &str = "application/csrattrs";
+
 /// Why a body is not a certificate request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
@@ -89,7 +92,8 @@ fn decode_base64(text: &[u8]) -> Result<Vec<u8>, WireError> {
     LENIENT.decode(compact).map_err(|_| WireError::Base64)
 }
 
-fn wrap(base64: &str) -> String {
+/// 64 characters a line.
+pub(super) fn wrap(base64: &str) -> String {
     const COLUMNS: usize = 64;
     let mut wrapped = String::with_capacity(base64.len() + base64.len() / COLUMNS + 2);
     let mut rest = base64;

@@ -13,7 +13,8 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{
     OpenError, PostgresOptions,
-    failure::Failure,
+    columns::Columns,
+    failure::{Failure, text},
     trail::Slot,
     url::{Security, TlsFiles},
 };
@@ -72,6 +73,7 @@ impl Connector {
         Ok(Self { config, tls })
     }
 
+    /// Where it fails, the database is out of reach: whoever tries again at once only adds to its load.
     pub(super) async fn connect(&self) -> Result<Connection, Failure> {
         let client = self.client(None).await?;
         // A session that answers before it is on the disk would break what a commit promises.
@@ -82,7 +84,7 @@ impl Connector {
                 &[],
             )
             .await?;
-        let process = row.try_get(0)?;
+        let process = Columns::new(&row).value()?;
         Ok(Connection { client, process, slot: None, busy: false, statements: HashMap::new() })
     }
 
@@ -103,12 +105,12 @@ impl Connector {
     ) -> Result<Client, Failure> {
         match &self.tls {
             None => {
-                let (client, connection) = self.config.connect(NoTls).await?;
+                let (client, connection) = self.config.connect(NoTls).await.map_err(unreachable)?;
                 tokio::spawn(drive(connection, notifications));
                 Ok(client)
             }
             Some(tls) => {
-                let (client, connection) = self.config.connect(tls.clone()).await?;
+                let (client, connection) = self.config.connect(tls.clone()).await.map_err(unreachable)?;
                 tokio::spawn(drive(connection, notifications));
                 Ok(client)
             }
@@ -145,6 +147,10 @@ impl Connection {
     pub(super) fn prepared(&self, sql: &'static str) -> Option<&Statement> {
         self.statements.get(sql)
     }
+}
+
+fn unreachable(error: tokio_postgres::Error) -> Failure {
+    Failure::Unavailable(text(&error))
 }
 
 /// Moves bytes until the session ends.

@@ -1,6 +1,6 @@
 //! What PostgreSQL's errors mean to the caller.
 
-use std::error::Error as _;
+use std::{error::Error as _, io};
 
 use issuance::store::{Conflict, StoreError};
 use tokio_postgres::error::{DbError, Severity, SqlState};
@@ -73,20 +73,24 @@ impl From<Failure> for StoreError {
 /// By the class of the code (PostgreSQL 15, Appendix A).
 pub(super) fn cause(error: &tokio_postgres::Error) -> Cause {
     let Some(database) = error.as_db_error() else {
-        // What the driver itself raises about a value has its conversion as the source; all else is the network.
-        return if error.is_closed() || caused_by_network(error) { Cause::Session } else { Cause::Values };
+        let network = error.source().is_some_and(|source| source.is::<io::Error>());
+        // What else the driver raises is about a value that is not of the type of its column.
+        return if error.is_closed() || network { Cause::Session } else { Cause::Values };
     };
     if ends_session(database) {
         return Cause::Session;
     }
-    let class = database.code().code().get(..2).unwrap_or_default();
-    match class {
-        // Serialization failure, deadlock.
+    let code = database.code().code();
+    if [&SqlState::DATA_CORRUPTED, &SqlState::INDEX_CORRUPTED].contains(&database.code()) {
+        return Cause::Values;
+    }
+    match code.get(..2).unwrap_or_default() {
+        // Serialization failures, deadlocks.
         "40" => Cause::Contention,
         // Connection exceptions.
         "08" => Cause::Session,
-        // Data exceptions, broken constraints, syntax and types, corrupted data.
-        "22" | "23" | "42" | "XX" => Cause::Values,
+        // Data exceptions, broken constraints.
+        "22" | "23" => Cause::Values,
         _ => Cause::State,
     }
 }
@@ -98,23 +102,11 @@ pub(super) fn ends_session(error: &DbError) -> bool {
 
 /// Fit for the log: without the detail, which may repeat values of a row.
 pub(super) fn text(error: &tokio_postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(database) => format!("the database says: {} ({})", database.message(), database.code().code()),
-        None => match error.source() {
-            Some(source) => format!("the database: {error}: {source}").replace(&format!(": {source}: {source}"), &format!(": {source}")),
-            None => format!("the database: {error}"),
-        },
-    }
-}
-
-fn caused_by_network(error: &tokio_postgres::Error) -> bool {
-    let mut source = error.source();
-    while let Some(inner) = source {
-        if inner.is::<std::io::Error>() {
-            return true;
+    match (error.as_db_error(), error.source()) {
+        (Some(database), _) => {
+            format!("the database says: {} ({})", database.message(), database.code().code())
         }
-        source = inner.source();
+        (None, Some(source)) => format!("the database: {error}: {source}"),
+        (None, None) => format!("the database: {error}"),
     }
-    // Neither a conversion nor an I/O error: connecting timed out, authentication, TLS.
-    error.source().is_none()
 }

@@ -24,7 +24,10 @@ const STD_DH_SHA384_KDF: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.13
 const STD_DH_SHA512_KDF: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.1.11.3");
 
 /// A private key of one of the curves that can be used.
-pub(super) struct EcDecryptionKey(PrivateKey);
+pub(super) struct EcDecryptionKey {
+    curve: Curve,
+    key: PrivateKey,
+}
 
 /// Wraps the content key for the owner of the public `point`: SHA-256 derives an AES-256 key, on every curve.
 pub(super) fn encrypt(
@@ -63,7 +66,8 @@ impl EcDecryptionKey {
     pub(super) fn from_pkcs8(pkcs8: &[u8]) -> Option<Self> {
         let curves = [Curve::P256, Curve::P384, Curve::P521];
         curves.into_iter().find_map(|curve| {
-            PrivateKey::from_private_key_der(agreement_algorithm(curve), pkcs8).ok().map(Self)
+            let key = PrivateKey::from_private_key_der(agreement_algorithm(curve), pkcs8).ok()?;
+            Some(Self { curve, key })
         })
     }
 
@@ -85,10 +89,10 @@ impl EcDecryptionKey {
             })
         })?;
         let wrap = WrapCipher::from_identifier_der(wrap_identifier)?;
-        let point = read_originator_point(&recipient.originator)?;
+        let point = read_originator_point(&recipient.originator, self.curve)?;
         let info = shared_info(wrap_identifier, recipient.user_keying_material.as_deref(), wrap);
-        let peer = UnparsedPublicKey::new(self.0.algorithm(), point);
-        let unwrapped = agreement::agree(&self.0, peer, (), |secret| {
+        let peer = UnparsedPublicKey::new(self.key.algorithm(), point);
+        let unwrapped = agreement::agree(&self.key, peer, (), |secret| {
             wrap.unwrap(&derive(hash, secret, &info, wrap), encrypted_key).ok_or(())
         });
         Ok(unwrapped.ok())
@@ -116,27 +120,28 @@ fn originator_public_key(curve: Curve, point: &[u8]) -> Vec<u8> {
     })
 }
 
-/// The ephemeral point. Its parameters may be absent, NULL or the curve (RFC 5753 §3.1.1); the curve is that of the
-/// recipient in any case, and a point off it is refused where it is used.
-fn read_originator_point(originator: &[u8]) -> Result<&[u8], EnvelopedError> {
-    let unsupported = EnvelopedError::KeyManagementParameters;
+/// The ephemeral point. Its parameters are absent, NULL or the curve (RFC 5753 §3.1.1), which is the recipient's own; a
+/// point off it is refused where it is used.
+fn read_originator_point(originator: &[u8], curve: Curve) -> Result<&[u8], EnvelopedError> {
     if originator.first() != Some(&tag::context_constructed(1)) {
-        return Err(unsupported);
+        return Err(EnvelopedError::KeyManagementParameters);
     }
     parse_all(originator, |reader| {
-        reader.nested(tag::context_constructed(1), |key: &mut Reader<'_>| {
-            key.sequence(|algorithm| {
-                if algorithm.oid()? != EC_PUBLIC_KEY {
-                    return Err(unsupported);
-                }
-                if !algorithm.is_empty() {
-                    algorithm.any()?;
-                }
-                Ok(())
-            })?;
+        reader.nested(tag::context_constructed(1), |key| {
+            key.sequence(|algorithm| check_ephemeral_algorithm(algorithm, curve))?;
             Ok(key.bit_string_octets()?)
         })
     })
+}
+
+fn check_ephemeral_algorithm(algorithm: &mut Reader<'_>, curve: Curve) -> Result<(), EnvelopedError> {
+    let is_ec = algorithm.oid()? == EC_PUBLIC_KEY;
+    let is_curve = match algorithm.peek_tag() {
+        None => true,
+        Some(tag::NULL) => algorithm.null().map(|()| true)?,
+        Some(_) => algorithm.oid()? == curve.oid(),
+    };
+    if is_ec && is_curve { Ok(()) } else { Err(EnvelopedError::KeyManagementParameters) }
 }
 
 /// `ECC-CMS-SharedInfo` (RFC 5753 §7.2), over the wrap algorithm as received.

@@ -160,6 +160,8 @@ CREATE TABLE audit_streams (
     slot BIGINT NOT NULL,
     -- writer/slot
     name TEXT COLLATE "C" NOT NULL UNIQUE,
+    -- Of the last commit that left no record: by this or by its record, a commit whose answer was lost is found again.
+    mark BYTEA,
     UNIQUE (writer, slot)
 );
 
