@@ -244,7 +244,7 @@ fn expect_valid(row: &CertificateRow) -> Result<Expect, Error> {
     match row.status {
         CertificateStatus::Valid => Ok(Expect::CertificateStatus {
             issuer: row.issuer,
-            serial: row.serial.clone(),
+            serial: row.serial,
             status: CertificateStatus::Valid,
         }),
         CertificateStatus::Held { .. } | CertificateStatus::Revoked { .. } => {
