@@ -1,6 +1,7 @@
 //! EST's settings and the successor of an authority: what resolves, to what, and what does not and why.
 //!
 //! Certificates and revocation lists are those of `fixtures/recorded`. Authorities here have them as if they had been made.
+#![cfg(test)]
 
 mod support;
 
