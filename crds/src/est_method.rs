@@ -22,7 +22,8 @@ use crate::{
         .field_path(".clientCertificates"),
 )]
 pub struct EstMethod {
-    /// How a device that has no certificate of the profile yet shows who it is.
+    /// How a device that has no certificate of the profile yet shows who it is. No value takes a client certificate without
+    /// checking it, since such a certificate proves nothing: to leave certificates out of it, say `Basic`.
     #[serde(default = "basic")]
     pub authentication: EstAuthentication,
     /// The certificates of somebody else that devices may show, such as those their manufacturer put into them. Needed with
@@ -47,8 +48,7 @@ pub struct EstMethod {
 }
 
 string_enum! {
-    /// How a device that speaks EST shows who it is. There is no value that takes a client certificate without checking it:
-    /// such a certificate proves nothing. To leave certificates out of it, say `Basic`.
+    /// How a device that speaks EST shows who it is.
     pub enum EstAuthentication {
         /// HTTP Basic (RFC 7030 §3.2.3) with the passphrase of the method or the password of one user, each declared by an
         /// EnrollmentCredential. A certificate the device shows is not looked at.
