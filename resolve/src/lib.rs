@@ -36,6 +36,8 @@ mod profile;
 mod resources;
 mod server;
 mod status;
+#[cfg(test)]
+mod tests;
 mod want;
 
 use std::collections::BTreeSet;

@@ -7,7 +7,9 @@ mod authorities;
 mod compiled;
 mod credentials;
 mod imports;
+mod issued;
 mod methods;
+mod profile_names;
 mod profiles;
 mod properties;
 mod provisioner;
@@ -42,7 +44,13 @@ fn accepts(yaml: &str) {
 
 fn accepts_world(world: &World) {
     for status in &world.settle().resolution.statuses {
-        assert!(status.is_accepted(), "{} {} is not accepted: {:?}", status.kind, status.name, status.conditions);
+        assert!(
+            status.is_accepted(),
+            "{} {} is not accepted: {:?}",
+            status.kind,
+            status.name,
+            status.conditions
+        );
     }
 }
 
@@ -58,7 +66,11 @@ fn rejects_world(world: &World, kind: Kind, rejected: &str, reason: Reason, mess
     let accepted = status.condition(ConditionType::Accepted).unwrap();
     assert_eq!(accepted.status, ConditionStatus::False, "{kind} {rejected} is accepted; expected: {message}");
     assert_eq!(accepted.reason, reason, "{kind} {rejected}: {}", accepted.message);
-    assert!(accepted.message.contains(message), "{kind} {rejected}: {:?} does not hold {message:?}", accepted.message);
+    assert!(
+        accepted.message.contains(message),
+        "{kind} {rejected}: {:?} does not hold {message:?}",
+        accepted.message
+    );
     for condition in &status.conditions {
         assert_eq!(condition.status, ConditionStatus::False, "{kind} {rejected}: {condition:?}");
     }

@@ -10,7 +10,7 @@ use aws_lc_rs::{
         KeyPair as _,
     },
 };
-use issuance::identity::ResourceName;
+use issuance::{identity::ResourceName, secret::Secret};
 use pki::{
     algorithm::{KeyAlgorithm, SignatureAlgorithm},
     certificate::{Certificate, TbsCertificate, assemble},
@@ -81,6 +81,7 @@ impl Provisioner {
                 ObservedAuthority { certificate: chain[0].clone(), chain }
             }
             Want::ImportAuthority(want) => {
+                self.keys.insert(want.name.clone(), Key::import(&want.key));
                 ObservedAuthority { certificate: want.certificate.der().to_vec(), chain: want.chain.clone() }
             }
         }
@@ -94,12 +95,17 @@ impl Provisioner {
         observed: &Observed,
     ) -> Vec<Vec<u8>> {
         let mut template = Template::authority(&wanted.subject_name, wanted.path_length);
-        template.extensions.extend(wanted.name_constraints.as_ref().map(|constraints| constraints.to_extension()));
+        template
+            .extensions
+            .extend(wanted.name_constraints.as_ref().map(|constraints| constraints.to_extension()));
         template.not_after = NOW.plus_seconds(i64::try_from(wanted.validity.as_secs()).unwrap());
         match &wanted.issuer {
-            AuthorityIssuer::SelfSigned => vec![template.sign(public_key, &wanted.subject_name, &self.keys[name])],
+            AuthorityIssuer::SelfSigned => {
+                vec![template.sign(public_key, &wanted.subject_name, &self.keys[name])]
+            }
             AuthorityIssuer::Authority(parent) => {
-                let above = observed.authorities.get(parent).unwrap_or_else(|| panic!("{name} came before {parent}"));
+                let above =
+                    observed.authorities.get(parent).unwrap_or_else(|| panic!("{name} came before {parent}"));
                 let issuer = Certificate::from_der(&above.certificate).unwrap();
                 template.not_after = template.not_after.min(issuer.not_after());
                 let own = template.sign(public_key, issuer.subject(), &self.keys[parent]);
@@ -120,18 +126,26 @@ impl Key {
     pub(super) fn generate(algorithm: KeyAlgorithm) -> Self {
         let make = |algorithm: &'static EcdsaSigningAlgorithm| EcdsaKeyPair::generate(algorithm).unwrap();
         match algorithm {
-            KeyAlgorithm::EcdsaP256 => {
-                Self { pair: make(&ECDSA_P256_SHA256_ASN1_SIGNING), algorithm: SignatureAlgorithm::EcdsaSha256 }
-            }
-            KeyAlgorithm::EcdsaP384 => {
-                Self { pair: make(&ECDSA_P384_SHA384_ASN1_SIGNING), algorithm: SignatureAlgorithm::EcdsaSha384 }
-            }
+            KeyAlgorithm::EcdsaP256 => Self {
+                pair: make(&ECDSA_P256_SHA256_ASN1_SIGNING),
+                algorithm: SignatureAlgorithm::EcdsaSha256,
+            },
+            KeyAlgorithm::EcdsaP384 => Self {
+                pair: make(&ECDSA_P384_SHA384_ASN1_SIGNING),
+                algorithm: SignatureAlgorithm::EcdsaSha384,
+            },
             other => panic!("no test makes a key of {other}"),
         }
     }
 
+    /// A key on P-256, as all imported ones are here.
+    fn import(pkcs8: &Secret) -> Self {
+        let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8.expose()).unwrap();
+        Self { pair, algorithm: SignatureAlgorithm::EcdsaSha256 }
+    }
+
     pub(super) fn public_key(&self) -> PublicKey {
-        let spki = PublicKeyX509Der::from(self.pair.public_key().as_der().unwrap());
+        let spki: PublicKeyX509Der<'_> = self.pair.public_key().as_der().unwrap();
         PublicKey::from_spki_der(spki.as_ref()).unwrap()
     }
 

@@ -147,8 +147,17 @@ fn references(document: &Value, namespace: &str) -> Vec<(Kind, ResourceName)> {
     };
     let at = |kind, path: &str| document.pointer(path).and_then(|reference| target(kind, reference));
     let labels = document.pointer("/spec/labels").and_then(Value::as_array);
-    let labelled = labels.into_iter().flatten().filter_map(|label| target(Kind::EnrollmentMethod, label.get("methodRef")?));
+    let labelled = labels
+        .into_iter()
+        .flatten()
+        .filter_map(|label| target(Kind::EnrollmentMethod, label.get("methodRef")?));
+    let trusted = document.pointer("/spec/est/clientCertificates/authorities").and_then(Value::as_array);
+    let trusted = trusted
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| target(Kind::CertificateAuthority, entry.get("certificateAuthorityRef")?));
     [
+        at(Kind::CertificateAuthority, "/spec/successorRef"),
         at(Kind::CertificateAuthority, "/spec/intermediate/parentRef"),
         at(Kind::CertificateAuthority, "/spec/authorityRef"),
         at(Kind::CertificateAuthority, "/spec/tls/authorityRef"),
@@ -159,6 +168,7 @@ fn references(document: &Value, namespace: &str) -> Vec<(Kind, ResourceName)> {
     .into_iter()
     .flatten()
     .chain(labelled)
+    .chain(trusted)
     .collect()
 }
 
@@ -171,7 +181,10 @@ fn parse(yaml: &str) -> Vec<Value> {
 fn key(document: &Value) -> (String, ResourceName) {
     let text = |path: &str| document.pointer(path).and_then(Value::as_str);
     let namespace = text("/metadata/namespace").unwrap_or(DEFAULT_NAMESPACE);
-    (text("/kind").unwrap().to_owned(), ResourceName::new(namespace, text("/metadata/name").unwrap_or_default()))
+    (
+        text("/kind").unwrap().to_owned(),
+        ResourceName::new(namespace, text("/metadata/name").unwrap_or_default()),
+    )
 }
 
 fn resource(kind: Kind, mut document: Value) -> Resource {
