@@ -3,7 +3,10 @@
 //! | folder | what |
 //! | --- | --- |
 //! | `sqlite/` | one file, one server: standalone, and a cluster with one replica |
+//! | `postgres/` | one database, many servers |
 
+pub mod postgres;
 pub mod sqlite;
 
+pub use postgres::{DatabaseUrl, PostgresOptions, PostgresStore};
 pub use sqlite::{CommitObserver, OpenError, SqliteStore, StoreOptions};

@@ -44,6 +44,7 @@ const LIST: &str = select!(
      AND ($4::text IS NULL OR method = $4) AND ($5::text IS NULL OR starts_with(method, $5)) \
      AND ($6::bytea IS NULL OR credential = $6) AND ($7::text IS NULL OR owner = $7) \
      AND ($8::boolean IS NULL OR (status <> 0) = $8) AND ($9::bigint IS NULL OR not_after < $9) \
+     AND ($12::bigint IS NULL OR not_after > $12) \
      AND ($10::bytea IS NULL OR (substr(public_key_sha256, 1, 8) = substr($10, 1, 8) AND public_key_sha256 = $10)) \
      ORDER BY number LIMIT $11"
 );
@@ -108,6 +109,7 @@ pub(super) async fn list(
                 &filter.expires_before.map(Time::unix),
                 &hash,
                 &limit(page.limit.min(MAX_PAGE)),
+                &filter.expires_after.map(Time::unix),
             ],
         )
         .await?;

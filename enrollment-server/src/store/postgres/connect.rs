@@ -130,7 +130,10 @@ impl Connection {
     }
 
     /// Prepares all of these that are not, at once.
-    pub(super) async fn prepare(&mut self, statements: impl Iterator<Item = &'static str>) -> Result<(), Failure> {
+    pub(super) async fn prepare(
+        &mut self,
+        statements: impl Iterator<Item = &'static str>,
+    ) -> Result<(), Failure> {
         let mut missing: Vec<_> = statements.filter(|sql| !self.statements.contains_key(sql)).collect();
         missing.sort_unstable();
         missing.dedup();
@@ -208,8 +211,7 @@ fn tls_config(files: &TlsFiles) -> Result<ClientConfig, OpenError> {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, OpenError> {
     let read = CertificateDer::pem_file_iter(path).map_err(|error| OpenError::tls(path, error))?;
-    let certificates: Vec<_> =
-        read.collect::<Result<_, _>>().map_err(|error| OpenError::tls(path, error))?;
+    let certificates: Vec<_> = read.collect::<Result<_, _>>().map_err(|error| OpenError::tls(path, error))?;
     if certificates.is_empty() {
         return Err(OpenError::tls(path, io::Error::other("the file holds no certificate")));
     }

@@ -33,10 +33,7 @@ pub(super) async fn lease(
     let statement = connection.statement(LEASE).await?;
     let rows = connection
         .client
-        .query(
-            &statement,
-            &[&names(kinds), &now.unix(), &limit(rows), &lease.owner, &lease.until.unix()],
-        )
+        .query(&statement, &[&names(kinds), &now.unix(), &limit(rows), &lease.owner, &lease.until.unix()])
         .await?;
     rows.iter().map(from_row).collect()
 }
@@ -69,12 +66,7 @@ pub(super) fn put(job: &Job) -> Result<Step, Failure> {
     Ok(Step::new(sql, parameters))
 }
 
-pub(super) fn reschedule(
-    id: &JobId,
-    at: Time,
-    attempts: u32,
-    error: Option<&str>,
-) -> Result<Step, Failure> {
+pub(super) fn reschedule(id: &JobId, at: Time, attempts: u32, error: Option<&str>) -> Result<Step, Failure> {
     let sql = "UPDATE jobs SET run_at = least(requested_at, $2), requested_at = NULL, attempts = $3, \
         last_error = $4, lease_owner = NULL, leased_until = NULL WHERE id = $1";
     let parameters =

@@ -9,9 +9,7 @@ use std::collections::BTreeMap;
 use aws_lc_rs::digest;
 use issuance::store::{Commit, Expect, Write};
 
-use super::{
-    order::{Step, parameters},
-};
+use super::order::{Step, parameters};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Hold {
@@ -128,5 +126,6 @@ mod tests {
         assert_ne!(number("ab", b"c"), number("a", b"bc"));
     }
 
-    const NUMBER_OF_MIGRATION: i64 = 0;
+    /// The first eight octets of SHA-256 over `chancery lock v1\0migration\0\0`.
+    const NUMBER_OF_MIGRATION: i64 = -516_266_201_512_278_942;
 }

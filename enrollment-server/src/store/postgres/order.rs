@@ -78,7 +78,7 @@ fn expectation(expect: &Expect) -> Result<Step, Failure> {
 }
 
 fn write(write: &Write, stream: i64, steps: &mut Vec<Step>) -> Result<(), Failure> {
-    steps.push(match write {
+    let step = match write {
         Write::InsertCertificate(row) => certificates::insert(row)?,
         Write::SetCertificateStatus { issuer, serial, status } => {
             certificates::set_status(*issuer, serial, status)
@@ -103,7 +103,8 @@ fn write(write: &Write, stream: i64, steps: &mut Vec<Step>) -> Result<(), Failur
         }
         Write::DeleteJob { id } => jobs::delete(id)?,
         Write::PutCheckpoint(checkpoint) => audit::put_checkpoint(checkpoint)?,
-    });
+    };
+    steps.push(step);
     Ok(())
 }
 

@@ -5,7 +5,6 @@
 
 use std::{
     fmt,
-    ops::{Deref, DerefMut},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -31,7 +30,11 @@ pub(super) struct Pool {
 
 /// A session in use; given back when dropped, unless it is broken or something in it was begun and not ended.
 pub(super) struct Lease {
-    connection: ManuallyDrop<Connection>,
+    /// None once given up.
+    connection: Option<Connection>,
+    pool: Arc<Pool>,
+    _permit: OwnedSemaphorePermit,
+}
 
 impl Pool {
     pub(super) fn new(connector: Arc<Connector>, connections: u32, acquire_timeout: Duration) -> Self {
@@ -92,13 +95,13 @@ impl fmt::Debug for Pool {
 }
 
 impl Lease {
+    pub(super) fn connection(&mut self) -> Result<&mut Connection, Failure> {
+        self.connection.as_mut().ok_or_else(closed)
+    }
+
     /// Ends the session: after a failure it may speak with a server that has become a standby, or be half dead.
     pub(super) fn discard(mut self) {
         self.connection = None;
-    }
-
-    fn get(&self) -> Option<&Connection> {
-        self.connection.as_ref()
     }
 }
 

@@ -94,7 +94,8 @@ impl Slot {
             let mut columns = Columns::new(&row);
             let (number, name): (i64, String) = (columns.value()?, columns.value()?);
             let half = i32::try_from(number).map_err(|error| Failure::corrupt("a stream", error))?;
-            let taken = client.query_one("SELECT pg_try_advisory_lock($1, $2)", &[&LOCK_CLASS, &half]).await?;
+            let taken =
+                client.query_one("SELECT pg_try_advisory_lock($1, $2)", &[&LOCK_CLASS, &half]).await?;
             if Columns::new(&taken).value()? {
                 return Ok(Some(Self { number, name, head: None }));
             }

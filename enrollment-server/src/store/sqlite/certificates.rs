@@ -230,6 +230,9 @@ impl Conditions {
         if let Some(time) = filter.expires_before {
             conditions.and("c.not_after < ?", [time.unix().into()]);
         }
+        if let Some(time) = filter.expires_after {
+            conditions.and("c.not_after > ?", [time.unix().into()]);
+        }
         if let Some(hash) = &filter.public_key_sha256 {
             // What is no hash is the hash of no key.
             let Ok(hash) = octets::<32>(hash) else { return Ok(None) };
