@@ -205,7 +205,7 @@ string_enum! {
     }
 }
 
-/// Renewal by the certificate that is to be renewed, without a password. Subject and alternative names stay as they were.
+/// Renewal by the certificate that is to be renewed; with authentication `Both`, the password too. Subject and alternative names stay as they were.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Reenroll {
@@ -247,7 +247,7 @@ string_enum! {
 }
 
 /// Keys that the server makes (RFC 7030 §4.4). The server does not keep them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServerKeyGeneration {
     /// How a key travels to its device.
@@ -255,6 +255,28 @@ pub struct ServerKeyGeneration {
     /// Kind and size of the keys. The profile must allow it.
     #[serde(default = "ecdsa_p256")]
     pub key: KeyAlgorithm,
+    /// Keys that devices share with this server, to which a request may ask its own to be encrypted by naming one in a
+    /// DecryptKeyIdentifier (RFC 7030 §4.4.1.1).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["identifier".into()]))]
+    pub decrypt_keys: Vec<DecryptKey>,
+}
+
+/// A key that a device and this server share.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DecryptKey {
+    /// What requests name it by: the octets of this text.
+    #[schemars(length(min = 1, max = 64))]
+    pub identifier: String,
+    /// A Secret in the same namespace with the key for AES, 16 or 32 octets; `key` is `key` if absent.
+    pub secret_ref: SecretKeyRef,
+}
+
+impl DecryptKey {
+    /// The key of a Secret that holds the key, where none is named.
+    pub const DEFAULT_KEY: &'static str = "key";
 }
 
 string_enum! {

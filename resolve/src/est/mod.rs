@@ -9,15 +9,17 @@
 mod notice;
 mod trust;
 
-use crds::{EstAuthentication, EstMethod, ReenrollState, ServerKeyGeneration};
-use issuance::{identity::ResourceName, policy::Strength};
+use crds::{
+    DecryptKey, EstAuthentication, EstMethod, ReenrollState, ServerKeyGeneration, conditions::Reason,
+};
+use issuance::{identity::ResourceName, policy::Strength, secret::Secret};
 
 use crate::{
     authority::{self, Authority},
-    compiled_est::{CompiledEst, CompiledKeyGeneration, CompiledReenroll},
+    compiled_est::{CompiledDecryptKey, CompiledEst, CompiledKeyGeneration, CompiledReenroll},
     profile::{self, ResolvedProfile},
     resources::{Index, Judged},
-    status::Problems,
+    status::{Problem, Problems},
 };
 
 /// What the settings of a method are compiled from, besides themselves.
@@ -107,5 +109,27 @@ fn key_generation_of(
             format!("the profile {} does not allow {} keys", profile.policy.name, given.key),
         );
     }
-    CompiledKeyGeneration { delivery: given.delivery, key, decrypt_keys: Vec::new() }
+    let mut decrypt_keys = Vec::with_capacity(given.decrypt_keys.len());
+    for (index, shared) in given.decrypt_keys.iter().enumerate() {
+        let path = format!("spec.est.serverKeyGeneration.decryptKeys[{index}].secretRef");
+        decrypt_keys.extend(problems.note(decrypt_key(context, &path, shared)));
+    }
+    CompiledKeyGeneration { delivery: given.delivery, key, decrypt_keys }
+}
+
+fn decrypt_key(
+    context: &Context<'_, '_>,
+    path: &str,
+    given: &DecryptKey,
+) -> Result<CompiledDecryptKey, Problem> {
+    let name = ResourceName::new(context.name.namespace(), &given.secret_ref.name);
+    let key = given.secret_ref.key.as_deref().unwrap_or(DecryptKey::DEFAULT_KEY);
+    let refuse =
+        |what: &str| Problem::new(Reason::SecretInvalid, path, format!("the Secret {name}: {key} {what}"));
+    let value = context.index.secret_value(path, &name, key)?.ok_or_else(|| refuse("is missing"))?;
+    // AES-128 and AES-256 key wrap (RFC 3394).
+    if !matches!(value.len(), 16 | 32) {
+        return Err(refuse("must have 16 or 32 octets"));
+    }
+    Ok(CompiledDecryptKey { identifier: given.identifier.clone().into_bytes(), key: Secret::new(value) })
 }

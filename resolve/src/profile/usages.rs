@@ -84,7 +84,7 @@ pub(super) fn oids(path: &str, given: &[crds::Oid], problems: &mut Problems) -> 
 
 /// Dotted form; one whose encoding is longer than 39 octets is not handled.
 pub(super) fn oid(path: &str, text: &str, problems: &mut Problems) -> Option<ObjectIdentifier> {
-    match ObjectIdentifier::new(text) {
+    match pki::oid::parse(text) {
         Ok(oid) => Some(oid),
         Err(_) => {
             problems.invalid(path, format!("{text:?} is not an object identifier that can be handled"));

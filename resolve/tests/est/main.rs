@@ -169,6 +169,32 @@ fn a_key_that_the_profile_does_not_allow_is_not_made() {
 }
 
 #[test]
+fn a_shared_key_for_handing_over_keys_is_one_for_aes() {
+    let settings = json!({"serverKeyGeneration": {
+        "delivery": "Encrypted",
+        "decryptKeys": [{"identifier": "press-1", "secretRef": {"name": "shared"}}],
+    }});
+    let path = "spec.est.serverKeyGeneration.decryptKeys[0].secretRef: the Secret pki/shared";
+    let reason = Reason::SecretInvalid;
+    rejects(&World::base(), settings.clone(), reason, &format!("{path} does not exist"));
+    for (key, value, message) in [
+        ("password", "0123456789abcdef", "key is missing"),
+        ("key", "0123456789abcde", "key must have 16 or 32 octets"),
+        ("key", "0123456789abcdef0123456789abcdef0", "key must have 16 or 32 octets"),
+    ] {
+        let world = World::base().with(support::secret("shared", key, value));
+        rejects(&world, settings.clone(), reason, &format!("{path}: {message}"));
+    }
+    let world = World::base().with(support::secret("shared", "key", "0123456789abcdef"));
+    let keys = compile(&world, settings).server_key_generation.unwrap().decrypt_keys;
+    let [shared] = keys.as_slice() else { panic!("{keys:?}") };
+    assert_eq!(
+        (shared.identifier.as_slice(), &shared.key),
+        (&b"press-1"[..], &Secret::new("0123456789abcdef"))
+    );
+}
+
+#[test]
 fn notices_are_refused_with_their_reason() {
     let secret = "spec.est.notices[0].webhook.secretRef: the Secret pki/hook";
     let url = "https://operations.example/hook";

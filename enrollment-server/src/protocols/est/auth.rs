@@ -30,22 +30,37 @@ pub(super) async fn authenticate(
     }
 }
 
-/// Evidence of the holder of a certificate that is to be renewed (§4.2.2), and that certificate.
+/// Evidence of the holder of a certificate that is to be renewed (§4.2.2), and that certificate. Where the method asks
+/// for certificate and password, it asks for both here too.
 pub(super) async fn authenticate_renewal(
     app: &App,
     service: &EstService,
     grace: std::time::Duration,
+    headers: &HeaderMap,
     peer: &Peer,
 ) -> Result<(Authenticated, CurrentCertificate), EstError> {
     let method = &service.method;
     app.check_address(method.protocol, peer.ip())?;
     let (store, now) = (app.engine.store(), app.engine.clock().now());
-    match CurrentCertificate::verify(&**store, method, &peer.certificates, now, grace).await {
-        Ok((evidence, current)) => {
+    let (evidence, current) =
+        match CurrentCertificate::verify(&**store, method, &peer.certificates, now, grace).await {
+            Ok(verified) => verified,
+            Err(error) => return Err(failed(app, service, peer, error, false)),
+        };
+    let evidence = match service.authentication {
+        crds::EstAuthentication::Both => password(app, service, headers, Freshness::Fresh)
+            .await
+            .map(|secret| evidence.with_secret(secret)),
+        crds::EstAuthentication::Basic
+        | crds::EstAuthentication::Certificate
+        | crds::EstAuthentication::Either => Ok(evidence),
+    };
+    match evidence {
+        Ok(evidence) => {
             tracing::Span::current().record("requester", evidence.name());
             Ok((Authenticated::new(method.clone(), evidence, Some(peer.ip()))?, current))
         }
-        Err(error) => Err(failed(app, service, peer, error, false)),
+        Err(error) => Err(failed(app, service, peer, error, true)),
     }
 }
 

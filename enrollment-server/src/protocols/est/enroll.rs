@@ -71,7 +71,7 @@ pub(super) async fn simple_reenroll(
     let service = service(&app, label)?;
     tracing::Span::current().record("profile", tracing::field::display(&service.method.profile.policy.name));
     let settings = service.reenroll.ok_or(EstError::NotOffered("simplereenroll"))?;
-    let (authenticated, current) = authenticate_renewal(&app, &service, settings.grace, &peer).await?;
+    let (authenticated, current) = authenticate_renewal(&app, &service, settings.grace, &headers, &peer).await?;
     let csr = csr(&read(&app, &headers, body).await?)?;
     let asked = Asked::from_csr(&csr)?;
     let name = &service.method.profile.policy.name;
@@ -89,7 +89,7 @@ pub(super) async fn simple_reenroll(
     let mut outcome = app.engine.issue(authenticated, asked.clone(), key, Repeat::Another).await;
     if matches!(outcome, Err(Error::Stale)) {
         // Revoked or held between the look and the commit: the store says which.
-        let (authenticated, _) = authenticate_renewal(&app, &service, settings.grace, &peer).await?;
+        let (authenticated, _) = authenticate_renewal(&app, &service, settings.grace, &headers, &peer).await?;
         outcome = app.engine.issue(authenticated, asked, key, Repeat::Another).await;
     }
     answer(&app, outcome)
