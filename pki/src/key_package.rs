@@ -21,7 +21,7 @@ pub fn asymmetric_key_package(pkcs8: &[u8]) -> Result<Zeroizing<Vec<u8>>, DerErr
     Ok(Zeroizing::new(writer.into_vec()))
 }
 
-/// The key as `PrivateKeyInfo` (RFC 5208 §5): version 1, without the public key of version 2, which OpenSSL before 3.5
+/// The key as `PrivateKeyInfo` (RFC 5208 §5): version 1, without the public key of version 2, which OpenSSL 3.0
 /// does not read.
 pub fn private_key_info(pkcs8: &[u8]) -> Result<Zeroizing<Vec<u8>>, DerError> {
     let members = parse_all(pkcs8, read_key)?;

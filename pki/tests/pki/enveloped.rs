@@ -10,7 +10,7 @@ use pki::{
             RsaPadding, SymmetricKey, encrypt,
         },
     },
-    der_io::{DerError, Writer, encode, tag},
+    der_io::{DerError, Reader, Writer, encode, tag},
     key::PublicKey,
     name::Name,
     pem,
@@ -226,7 +226,15 @@ fn keys_that_nothing_can_be_encrypted_to_are_refused() {
         assert_eq!(refused, EnvelopedError::SymmetricKeyLength);
     }
     let peer = Peer::rsa();
-    for pkcs8 in [&[][..], &peer.pkcs8[1..], peer.certificate.der()] {
+    let ec = TestKey::p256().pkcs8();
+    // RFC 5915, without the PKCS #8 around it.
+    let bare = Reader::new(&ec).sequence(|info| {
+        info.small_unsigned()?;
+        info.any()?;
+        let bare = info.octet_string()?;
+        info.remaining().is_empty().then_some(bare).ok_or(DerError::Trailing)
+    });
+    for pkcs8 in [&[][..], &peer.pkcs8[1..], peer.certificate.der(), bare.unwrap()] {
         let refused = DecryptionKey::for_certificate(&peer.certificate, pkcs8).expect_err("no key");
         assert_eq!(refused, EnvelopedError::PrivateKey);
     }
@@ -370,6 +378,32 @@ fn messages_that_openssl_made_are_read_and_written_again_byte_for_byte() {
         assert_eq!(message.to_der(), der, "{message:?}");
         assert_eq!(message.decrypt(&key).unwrap().as_slice(), PLAINTEXT, "{message:?}");
         assert_eq!(message.content_type(), DATA);
+    }
+}
+
+#[test]
+fn recorded_messages_are_read_with_the_keys_beside_them() {
+    let peer = |name: &str| Peer {
+        certificate: Certificate::from_der(&recorded(&format!("recipient_{name}"))).unwrap(),
+        pkcs8: recorded(&format!("private_key_{name}")),
+    };
+    let (rsa, ec) = (peer("rsa").key(), peer("ec").key());
+    let shared = DecryptionKey::symmetric(symmetric(16));
+    for (name, key) in [
+        ("rsa_pkcs1", &rsa),
+        ("rsa_by_key_identifier", &rsa),
+        ("rsa_oaep", &rsa),
+        ("rsa_gcm", &rsa),
+        ("ec", &ec),
+        ("ec_by_key_identifier", &ec),
+        ("shared_key", &shared),
+        ("mixed", &shared),
+        ("mixed", &rsa),
+    ] {
+        let der = recorded(&format!("enveloped_{name}"));
+        let message = EnvelopedData::from_der(&der).unwrap();
+        assert_eq!(message.to_der(), der, "{name}");
+        assert_eq!(message.decrypt(key).unwrap().as_slice(), b"only for the owner of the key", "{name}");
     }
 }
 

@@ -8,8 +8,13 @@ use pki::{
     ObjectIdentifier,
     algorithm::SignatureAlgorithm,
     certificate::{Certificate, TbsCertificate, assemble},
-    cms, crl,
+    cms::{
+        self,
+        enveloped::{DecryptionKey, EnvelopedData, SymmetricKey},
+    },
+    crl,
     csr::UnverifiedCsr,
+    csrattrs::{CertificationRequestInfoTemplate, CsrAttrs},
     der_io::{check_well_formed, encode, oid_value, parse_all},
     extension::{
         AuthorityInfoAccess, AuthorityKeyIdentifier, BasicConstraints, CertificatePolicies,
@@ -19,6 +24,7 @@ use pki::{
     },
     general_name::{GeneralName, general_names_from_der, is_valid_dns_name, is_valid_email, is_valid_uri},
     key::PublicKey,
+    key_package::{asymmetric_keys, private_key_info},
     name::{Attribute, AttributeType, Name},
     oid, pem,
     serial::SerialNumber,
@@ -42,6 +48,18 @@ fn parse_with_everything(bytes: &[u8]) {
         read_extensions_of(list.extensions());
     }
     let _ = cms::certs_only_certificates(bytes);
+    if let Ok(message) = EnvelopedData::from_der(bytes) {
+        assert_eq!(message.to_der(), bytes);
+        let key = SymmetricKey::new(*b"device-7", vec![0x5a; 16].into()).unwrap();
+        let _ = message.decrypt(&DecryptionKey::symmetric(key));
+    }
+    if let Ok(list) = CsrAttrs::from_der(bytes) {
+        assert_eq!(list.to_der(), bytes);
+        let _ = (list.extension_request(), list.template());
+    }
+    let _ = CertificationRequestInfoTemplate::from_der(bytes).map(|template| template.extensions());
+    let _ = asymmetric_keys(bytes).map(|keys| keys.len());
+    let _ = private_key_info(bytes).map(|info| info.len());
     let _ = Name::from_der(bytes).map(|name| name.to_string());
     let _ = GeneralName::from_der(bytes).map(|name| name.to_string());
     let _ = general_names_from_der(bytes);

@@ -15,6 +15,7 @@ use crate::{
     certificate::Certificate,
     extension::SubjectKeyIdentifier,
     key::{KeyType, PublicKey},
+    key_package::private_key_info,
     name::Name,
     serial::SerialNumber,
 };
@@ -187,9 +188,11 @@ impl DecryptionKey {
 
 impl Secret {
     fn from_pkcs8(pkcs8: &[u8]) -> Result<Self, EnvelopedError> {
-        match EcDecryptionKey::from_pkcs8(pkcs8) {
+        // The library would take other formats for EC keys than for RSA ones.
+        let info = private_key_info(pkcs8).map_err(|_| EnvelopedError::PrivateKey)?;
+        match EcDecryptionKey::from_pkcs8(&info) {
             Some(key) => Ok(Self::Ec(key)),
-            None => RsaDecryptionKey::from_pkcs8(pkcs8).map(Self::Rsa),
+            None => RsaDecryptionKey::from_pkcs8(&info).map(Self::Rsa),
         }
     }
 }
