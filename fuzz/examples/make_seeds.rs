@@ -8,9 +8,14 @@ use std::{
 
 use pki::{
     ObjectIdentifier,
+    algorithm::SignatureAlgorithm,
     certificate::Certificate,
     crl::CertificateList,
     csr::UnverifiedCsr,
+    csrattrs::{
+        AttrOrOid, CertificationRequestInfoTemplate, CsrAttrs, ExtensionTemplate, SingleAttributeTemplate,
+        SubjectPublicKeyInfoTemplate,
+    },
     der_io::encode,
     extension::{
         AuthorityInfoAccess, AuthorityKeyIdentifier, BasicConstraints, CertificatePolicies,
@@ -18,6 +23,8 @@ use pki::{
         NameConstraints, NoCheck, ReasonCode, SubjectAltName, SubjectKeyIdentifier, TypedExtension,
         write_extensions,
     },
+    key::{Curve, KeyType},
+    key_package::asymmetric_key_package,
     name::Name,
     pem,
     time::Time,
@@ -55,6 +62,7 @@ fn main() -> Outcome {
         let Some((kind, name)) = stem.split_once('_') else { continue };
         from_recorded(&seeds, kind, name, &fs::read(&path)?)?;
     }
+    wanted_attributes(&seeds)?;
     small_values(&seeds)
 }
 
@@ -77,7 +85,8 @@ fn from_recorded(seeds: &Path, kind: &str, name: &str, der: &[u8]) -> Outcome {
             let list = CertificateList::from_der(der)?;
             names_and_extensions(seeds, &format!("crl_{name}"), list.issuer(), list.extensions())
         }
-        "cms" => seed(seeds, "cms", name, der),
+        "cms" | "enveloped" => seed(seeds, kind, name, der),
+        "private" => seed(seeds, "enveloped", name, &asymmetric_key_package(der)?),
         _ => Ok(()),
     }
 }
@@ -96,6 +105,31 @@ fn names_and_extensions(seeds: &Path, label: &str, name: &Name, extensions: &[Ex
         }
     }
     Ok(())
+}
+
+/// The example of RFC 7030 §4.5.2, and a template of RFC 9908 §3.4 in a list and by itself.
+fn wanted_attributes(seeds: &Path) -> Outcome {
+    let example = CsrAttrs(vec![
+        AttrOrOid::CHALLENGE_PASSWORD,
+        AttrOrOid::key(KeyType::Ecdsa(Curve::P384)),
+        AttrOrOid::extension_request_types(&[ObjectIdentifier::new_unwrap("1.3.6.1.1.1.1.22")]),
+        AttrOrOid::signature(SignatureAlgorithm::EcdsaSha384),
+    ]);
+    seed(seeds, "csrattrs", "rfc_7030", &example.to_der())?;
+    let common_name = SingleAttributeTemplate { oid: ObjectIdentifier::new_unwrap("2.5.4.3"), value: None };
+    let template = CertificationRequestInfoTemplate {
+        subject: Some(vec![vec![common_name]]),
+        key: Some(SubjectPublicKeyInfoTemplate::new(KeyType::Rsa { bits: 2048 })),
+        attributes: Vec::new(),
+    };
+    let given = NoCheck.to_extension();
+    let open = ExtensionTemplate { oid: SubjectAltName::OID, critical: true, value: None };
+    let plain = template.clone().with_extensions(&[given.clone().into()]);
+    let template = template.with_extensions(&[open, given.clone().into()]);
+    seed(seeds, "csrattrs", "template", &template.to_der())?;
+    seed(seeds, "csrattrs", "template_plain", &plain.to_der())?;
+    let list = CsrAttrs(vec![AttrOrOid::extension_request(&[given]), AttrOrOid::template(&template)]);
+    seed(seeds, "csrattrs", "rfc_9908", &list.to_der())
 }
 
 /// Values that no recorded file holds by themselves.
