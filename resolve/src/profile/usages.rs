@@ -82,7 +82,7 @@ pub(super) fn oids(path: &str, given: &[crds::Oid], problems: &mut Problems) -> 
     parsed
 }
 
-/// Dotted form; one whose encoding is longer than 39 octets is not handled.
+/// Dotted form; not all that X.660 allows is handled, see [`pki::oid::parse`].
 pub(super) fn oid(path: &str, text: &str, problems: &mut Problems) -> Option<ObjectIdentifier> {
     match pki::oid::parse(text) {
         Ok(oid) => Some(oid),

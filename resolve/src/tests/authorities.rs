@@ -333,7 +333,7 @@ fn a_path_length_counts_down_the_whole_chain() {
 fn name_constraints_must_meet_those_above() {
     let root = authority!(
         "top",
-        "{selfSigned: {}, subject: {commonName: Top}, nameConstraints: {permitted: {dns: [acme.com], ip: [10.0.0.0/8], email: [.acme.com], uri: [.acme.com]}, excluded: {dns: [secret.acme.com]}}}"
+        "{selfSigned: {}, subject: {commonName: Top}, nameConstraints: {permitted: {dns: [acme.com], ip: [10.0.0.0/8], email: [.acme.com, ann@acme.org], uri: [.acme.com]}, excluded: {dns: [secret.acme.com]}}}"
     );
     let child = |constraints: &str| {
         format!(
@@ -350,6 +350,8 @@ fn name_constraints_must_meet_those_above() {
         "{permitted: {ip: [0.0.0.0/0]}}",
         "{permitted: {email: [ann@mail.acme.com]}}",
         "{permitted: {email: [mail.acme.com]}}",
+        "{permitted: {email: [ann@ACME.org]}}",
+        "{permitted: {email: [acme.org]}}",
         "{permitted: {uri: [www.acme.com]}}",
         "{excluded: {dns: [evil.org]}}",
     ] {
@@ -364,6 +366,7 @@ fn name_constraints_must_meet_those_above() {
         ("{permitted: {dns: [a.secret.acme.com]}}", "dns:a.secret.acme.com lies within the excluded names"),
         ("{permitted: {ip: [192.168.0.0/16]}}", "ip:192.168.0.0/16 lies outside"),
         ("{permitted: {ip: ['2001:db8::/32']}}", "ip:2001:db8::/32 lies outside"),
+        ("{permitted: {email: [bob@acme.org]}}", "email:bob@acme.org lies outside"),
         ("{permitted: {email: [ann@acme.com]}}", "email:ann@acme.com lies outside"),
         ("{permitted: {uri: [acme.com]}}", "uri:acme.com lies outside"),
     ] {

@@ -112,6 +112,11 @@ fn issued_says_how_far_a_certificate_is() {
     let early = Observed { now: NOW.plus_seconds(-1), ..all.clone() };
     assert_eq!(issued(&world, &early), (ConditionStatus::False, Reason::NotYetValid, Reason::NotIssued, 0));
 
+    let end = Observed { now: NOW.plus_seconds(5 * 365 * 86_400), ..all.clone() };
+    assert_eq!(issued(&world, &end), (ConditionStatus::False, Reason::Expired, Reason::NotIssued, 0));
+    let last = Observed { now: NOW.plus_seconds(5 * 365 * 86_400 - 1), ..all.clone() };
+    assert_eq!(issued(&world, &last), (ConditionStatus::True, Reason::Issued, Reason::NotProgrammed, 0));
+
     let late = Observed { now: NOW.plus_seconds(6 * 365 * 86_400), ..all.clone() };
     assert_eq!(issued(&world, &late), (ConditionStatus::False, Reason::Expired, Reason::NotIssued, 0));
 
@@ -139,4 +144,23 @@ fn a_want_says_all_that_the_certificate_will_say() {
     );
     assert_eq!(issuing.certificate.name_constraints.as_ref().unwrap().permitted.len(), 1);
     assert_eq!((issuing.key.as_str(), issuing.deletion_policy), ("ECDSA-P384", crds::DeletionPolicy::Delete));
+}
+
+#[test]
+fn an_authority_that_was_cut_short_by_its_parent_refuses_nothing_for_that() {
+    let issuing = authority!(
+        "issuing",
+        "{intermediate: {parentRef: {name: root}}, subject: {commonName: Issuing}, validity: 10y}"
+    );
+    let profile = "{kind: CertificateProfile, metadata: {name: profile, namespace: pki}, spec: {authorityRef: {name: issuing}, preset: Device, validity: {default: 10y}}}";
+    let world = World::base().with(issuing).with(profile);
+    let mut provisioner = Provisioner::default();
+    let mut observed = provisioner.settle(&world.resources(), None).observed;
+    // The intermediate is made three years after its root, for the seven that are left.
+    observed.authorities.remove(&name("pki/issuing"));
+    observed.now = NOW.plus_seconds(3 * 365 * 86_400);
+    let settled = provisioner.continue_from(observed, &world.resources(), None);
+    assert_eq!(settled.made, [name("pki/issuing")]);
+    let statuses = &settled.resolution.statuses;
+    assert!(statuses.iter().all(crate::ResourceStatus::is_accepted), "{statuses:?}");
 }

@@ -23,7 +23,8 @@ use crds::{
 };
 use issuance::identity::ResourceName;
 
-use self::world::World;
+use self::{provisioner::NOW, world::World};
+use crate::{Observed, Resolution};
 
 /// What is wrong: the resource as `namespace/name`, the reason, a part of the message, and the YAML that makes it wrong.
 type Reject = (Kind, &'static str, Reason, &'static str, &'static str);
@@ -43,14 +44,11 @@ fn accepts(yaml: &str) {
 }
 
 fn accepts_world(world: &World) {
-    for status in &world.settle().resolution.statuses {
-        assert!(
-            status.is_accepted(),
-            "{} {} is not accepted: {:?}",
-            status.kind,
-            status.name,
-            status.conditions
-        );
+    for resolution in before_and_after(world) {
+        for status in &resolution.statuses {
+            let conditions = &status.conditions;
+            assert!(status.is_accepted(), "{} {} is not accepted: {conditions:?}", status.kind, status.name);
+        }
     }
 }
 
@@ -59,32 +57,32 @@ fn rejects((kind, rejected, reason, message, yaml): Reject) {
 }
 
 fn rejects_world(world: &World, kind: Kind, rejected: &str, reason: Reason, message: &str) {
-    let resolution = world.settle().resolution;
+    let dependents = world.dependents(kind, &name(rejected));
+    for resolution in before_and_after(world) {
+        check_rejected(&resolution, kind, rejected, reason, message);
+        for other in &resolution.statuses {
+            let (kind, name) = (other.kind, &other.name);
+            let needs_it = dependents.contains(&(kind, name.clone()));
+            assert!(needs_it || other.is_accepted(), "{kind} {name} went down with {rejected}: {other:?}");
+        }
+    }
+}
+
+/// Whether a resource is accepted does not depend on what was made already.
+fn before_and_after(world: &World) -> [Resolution; 2] {
+    [world.resolve(&Observed::nothing(NOW)), world.settle().resolution]
+}
+
+fn check_rejected(resolution: &Resolution, kind: Kind, rejected: &str, reason: Reason, message: &str) {
     let status = resolution
         .status(kind, &name(rejected))
         .unwrap_or_else(|| panic!("{kind} {rejected} has no status ({message})"));
     let accepted = status.condition(ConditionType::Accepted).unwrap();
     assert_eq!(accepted.status, ConditionStatus::False, "{kind} {rejected} is accepted; expected: {message}");
     assert_eq!(accepted.reason, reason, "{kind} {rejected}: {}", accepted.message);
-    assert!(
-        accepted.message.contains(message),
-        "{kind} {rejected}: {:?} does not hold {message:?}",
-        accepted.message
-    );
+    let said = &accepted.message;
+    assert!(said.contains(message), "{kind} {rejected}: {said:?} does not hold {message:?}");
     for condition in &status.conditions {
         assert_eq!(condition.status, ConditionStatus::False, "{kind} {rejected}: {condition:?}");
-    }
-    let dependents = world.dependents(kind, &name(rejected));
-    for other in &resolution.statuses {
-        let expected = !dependents.contains(&(other.kind, other.name.clone()));
-        if expected {
-            assert!(
-                other.is_accepted(),
-                "{} {} went down with {kind} {rejected}: {:?}",
-                other.kind,
-                other.name,
-                other.conditions
-            );
-        }
     }
 }

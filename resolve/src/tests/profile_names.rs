@@ -205,9 +205,9 @@ fn a_profile_is_rejected_for_its_alternative_names() {
             P,
             "pki/x",
             Reason::Invalid,
-            "spec.subjectAltNames.otherName[1]: 1.2.3 is there twice",
+            "spec.subjectAltNames.otherName[1]: 1.2.3.4 is there twice",
             profile!(
-                "preset: Device, authorityRef: {name: issuing}, subjectAltNames: {otherName: [{typeId: 1.2.3}, {typeId: 1.2.3}]}"
+                "preset: Device, authorityRef: {name: issuing}, subjectAltNames: {otherName: [{typeId: 1.2.3.4}, {typeId: 1.2.3.4}]}"
             ),
         ),
         (
@@ -222,7 +222,7 @@ fn a_profile_is_rejected_for_its_alternative_names() {
     ];
     cases.iter().copied().for_each(rejects);
     let policy = compiled(
-        "preset: Device, authorityRef: {name: issuing}, subjectAltNames: {dns: {wildcards: Allowed, presence: Fixed, values: ['*.Acme.com']}, ip: {cidrs: [10.0.0.0/8]}, otherName: [{typeId: 1.2.3, presence: Fixed, values: [ann]}]}",
+        "preset: Device, authorityRef: {name: issuing}, subjectAltNames: {dns: {wildcards: Allowed, presence: Fixed, values: ['*.Acme.com']}, ip: {cidrs: [10.0.0.0/8]}, otherName: [{typeId: 1.2.3.4, presence: Fixed, values: [ann]}]}",
     );
     assert_eq!(policy.subject_alt_names.dns.unwrap().name.values, ["*.acme.com"]);
 }

@@ -145,6 +145,15 @@ fn a_profile_is_rejected_for_usages_keys_validity_and_extensions() {
             P,
             "pki/x",
             Reason::Invalid,
+            "spec.keyUsage.usages: encipherOnly and decipherOnly need keyAgreement",
+            profile!(
+                "preset: Device, authorityRef: {name: issuing}, keyUsage: {usages: [digitalSignature, decipherOnly]}"
+            ),
+        ),
+        (
+            P,
+            "pki/x",
+            Reason::Invalid,
             "spec.keyUsage: keyCertSign and cRLSign need the preset CA",
             profile!("preset: Device, authorityRef: {name: issuing}, keyUsage: {usages: [keyCertSign]}"),
         ),
@@ -212,7 +221,7 @@ fn a_profile_is_rejected_for_usages_keys_validity_and_extensions() {
             Reason::Invalid,
             "spec.requestExtensions.copy[1]: extensions of RFC 5280 cannot be copied",
             profile!(
-                "preset: Device, authorityRef: {name: issuing}, requestExtensions: {copy: [1.2.3, 2.5.29.19]}"
+                "preset: Device, authorityRef: {name: issuing}, requestExtensions: {copy: [1.2.3.4, 2.5.29.19]}"
             ),
         ),
         (
@@ -266,7 +275,7 @@ fn a_preset_is_said_in_full_and_defaults_too() {
 #[test]
 fn only_the_protocols_that_are_listed_are_compiled() {
     let policy = compiled(
-        "preset: Device, selfSigned: {}, protocols: [{protocol: issuer}, {protocol: cmp, minimumAuthentication: CertificateAndSecret}], approval: Manual, publish: {crlDistributionPoint: Omit}, certificatePolicies: [1.2.3]",
+        "preset: Device, selfSigned: {}, protocols: [{protocol: issuer}, {protocol: cmp, minimumAuthentication: CertificateAndSecret}], approval: Manual, publish: {crlDistributionPoint: Omit}, certificatePolicies: [1.2.3.4]",
     );
     let rules: Vec<_> =
         policy.protocols.iter().map(|rule| (rule.protocol, rule.minimum_authentication)).collect();

@@ -98,7 +98,8 @@ impl Provisioner {
         template
             .extensions
             .extend(wanted.name_constraints.as_ref().map(|constraints| constraints.to_extension()));
-        template.not_after = NOW.plus_seconds(i64::try_from(wanted.validity.as_secs()).unwrap());
+        template.not_before = observed.now;
+        template.not_after = observed.now.plus_seconds(i64::try_from(wanted.validity.as_secs()).unwrap());
         match &wanted.issuer {
             AuthorityIssuer::SelfSigned => {
                 vec![template.sign(public_key, &wanted.subject_name, &self.keys[name])]

@@ -320,6 +320,27 @@ fn with_several_servers_and_no_choice_nothing_is_compiled() {
 }
 
 #[test]
+fn a_server_is_not_issued_to_by_the_authority_of_another() {
+    let owned = "
+kind: CertificateAuthority
+metadata: {name: root, namespace: pki}
+spec: {serverRef: {name: server}, selfSigned: {}, subject: {commonName: Root}}
+---
+kind: CertificateAuthority
+metadata: {name: issuing, namespace: pki}
+spec: {serverRef: {name: server}, intermediate: {parentRef: {name: root}}, subject: {commonName: Issuing}}
+---
+kind: EnrollmentServer
+metadata: {name: second, namespace: edge}
+spec: {tls: {authorityRef: {name: issuing, namespace: pki}, dnsNames: [edge]}}
+";
+    let resolution = World::base().with(owned).settle_for("edge/second").resolution;
+    let status = resolution.status(S, &name("edge/second")).unwrap();
+    assert_eq!(status.conditions[0].reason, Reason::ServerMismatch, "{:?}", status.conditions);
+    assert_eq!(resolution.compiled.unwrap().server.tls, None);
+}
+
+#[test]
 fn a_server_that_is_not_there_is_not_compiled() {
     let nobody = name("pki/nobody");
     let resolution = Provisioner::default().settle(&World::base().resources(), Some(&nobody)).resolution;
