@@ -14,14 +14,16 @@ use issuance::{
     authn::PasswordVerifier,
     authority::{Method, Office},
     error::AuthenticationFailure,
-    identity::Protocol,
+    identity::{Protocol, ResourceName},
     sealing::SealingKeys,
 };
+use resolve::CompiledNotice;
 
 use crate::{
     listeners::{AuthenticationThrottle, Limits},
     metrics::{self, Metrics},
     protocols::est::EstService,
+    publish::CrlCache,
 };
 
 /// Shared by all handlers, for as long as the process lives.
@@ -34,6 +36,7 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     pub limits: Arc<ArcSwap<Limits>>,
     pub sealing: Arc<SealingKeys>,
+    pub crls: CrlCache,
     serving: ArcSwap<Serving>,
 }
 
@@ -44,6 +47,8 @@ pub struct Serving {
     pub generation: u64,
     pub office: Office,
     pub est: Labelled<EstService>,
+    /// Who is told before certificates of a method end; methods that tell nobody are not here.
+    pub notices: HashMap<ResourceName, Vec<CompiledNotice>>,
     /// Time between signed checkpoints of the audit trail.
     pub checkpoint_interval: Duration,
 }
@@ -66,6 +71,7 @@ impl App {
             metrics,
             limits,
             sealing,
+            crls: CrlCache::default(),
         })
     }
 

@@ -7,6 +7,7 @@ use issuance::{
     store::{Commit, Job, Write},
 };
 
+use super::runner::Done;
 use crate::serving::App;
 
 /// Makes sure that each authority in force has a job for its next CRL: at once where it has none that is good.
@@ -44,15 +45,4 @@ pub(super) async fn run(app: &App, job: &Job, owner: &str) -> Result<Done, Error
         // An authority that is not configured here any more: a later load asks for the job again.
         None => Ok(Done::Obsolete),
     }
-}
-
-/// What is left to do with a job that ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Done {
-    /// Its own commit has set the next run.
-    Rescheduled,
-    /// Run again after so many seconds.
-    Again { after: i64 },
-    /// Nothing will need it again.
-    Obsolete,
 }

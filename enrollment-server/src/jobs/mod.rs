@@ -7,11 +7,19 @@
 //! | checkpoint | every `audit.checkpointInterval`, and when the server stops | signs the heads of the audit streams |
 //! | sweep | every minute | pending requests that nobody decided on expire |
 //! | role | when a third of its life is left | renews the server's own TLS certificate |
+//! | notice | every hour, more often where days would be missed | finds the certificates of a method that end soon |
+//! | webhook | once for each certificate and time before its end; again until it works | tells a webhook of one certificate |
 
 mod checkpoint;
 mod crl;
+mod notices;
+mod post;
 mod runner;
+#[cfg(test)]
+mod tests;
+mod webhook;
 
 pub use checkpoint::{audit_key, write_checkpoint};
 pub use crl::ensure_crl_jobs;
+pub use notices::ensure_notice_jobs;
 pub use runner::{Renewal, Runner};

@@ -3,15 +3,18 @@
 use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::{StreamExt as _, stream};
 use issuance::{
     Error,
+    audit::AuditEvent,
     identity::JobId,
     ports::random,
     store::{Commit, Job, JobKind, JobLease, Write},
 };
+use pki::time::Time;
 use tokio_util::sync::CancellationToken;
 
-use super::{checkpoint::write_checkpoint, crl, crl::Done};
+use super::{checkpoint::write_checkpoint, crl, notices, webhook::Webhooks};
 use crate::{
     metrics::{self, JobOutcome},
     serving::App,
@@ -28,6 +31,12 @@ const DRAIN_EVERY: Duration = Duration::from_secs(10);
 
 const SWEEP_SECONDS: i64 = 60;
 const BATCH: usize = 16;
+
+/// Kinds of which none waits for another, and how many of each run at once: a webhook that does not answer holds up no
+/// revocation list.
+const OFFICE: (&[JobKind], usize) = (&[JobKind::Crl, JobKind::Checkpoint, JobKind::Sweep], 1);
+const NOTICES: (&[JobKind], usize) = (&[JobKind::Notice], 1);
+const WEBHOOKS: (&[JobKind], usize) = (&[JobKind::Webhook], BATCH);
 const MAX_BACKOFF_SECONDS: i64 = 600;
 
 /// Renews what the server needs for itself.
@@ -42,7 +51,23 @@ pub trait Renewal: Send + Sync + fmt::Debug {
 pub struct Runner {
     app: Arc<App>,
     renewal: Arc<dyn Renewal>,
+    webhooks: Webhooks,
     owner: String,
+}
+
+/// What is left to do with a job that ran.
+#[derive(Debug)]
+pub(super) enum Done {
+    /// Its own commit has set the next run.
+    Rescheduled,
+    /// Run again after so many seconds.
+    Again { after: i64 },
+    /// Nothing will need it again.
+    Obsolete,
+    /// It did not work; tried again at a time of its own choosing.
+    Retry { at: Time, error: String },
+    /// It did not work, and is not tried again.
+    GivenUp(Box<AuditEvent>),
 }
 
 impl Runner {
@@ -50,7 +75,7 @@ impl Runner {
     /// [`Error::Internal`] where the random generator fails.
     pub fn new(app: Arc<App>, renewal: Arc<dyn Renewal>) -> Result<Self, Error> {
         let owner = JobId::from_random(random()?).to_string();
-        Ok(Self { app, renewal, owner })
+        Ok(Self { app, renewal, webhooks: Webhooks::default(), owner })
     }
 
     /// Makes sure that the jobs which always are exist.
@@ -86,20 +111,11 @@ impl Runner {
 
     /// Runs until `shutdown`. A job that has begun is finished.
     pub async fn run(self, shutdown: CancellationToken) {
-        let mut look = tokio::time::interval(LOOK_EVERY);
-        let mut drain = tokio::time::interval(DRAIN_EVERY);
-        let mut renew = Box::pin(tokio::time::sleep(Duration::ZERO));
-        loop {
-            tokio::select! {
-                () = shutdown.cancelled() => break,
-                _ = look.tick() => self.run_due().await,
-                _ = drain.tick() => self.drain_anonymous().await,
-                () = &mut renew => {
-                    let again = self.renew().await;
-                    renew.as_mut().reset(tokio::time::Instant::now() + again);
-                }
-            }
-        }
+        tokio::join!(
+            self.keep_office(&shutdown),
+            self.keep(NOTICES, &shutdown),
+            self.keep(WEBHOOKS, &shutdown)
+        );
         self.drain_anonymous().await;
         let now = self.app.engine.clock().now();
         if let Err(error) = write_checkpoint(&**self.app.engine.store(), &self.app.sealing, now).await {
@@ -107,13 +123,47 @@ impl Runner {
         }
     }
 
-    /// Runs all jobs that are due now.
+    /// Runs all jobs that are due now, but for those that tell others.
     pub async fn run_due(&self) {
+        self.run_due_of(OFFICE, &CancellationToken::new()).await;
+    }
+
+    /// Looks for certificates that end soon, and tells all webhooks that are to hear of one now.
+    #[cfg(test)]
+    pub(super) async fn run_notices(&self) {
+        self.run_due_of(NOTICES, &CancellationToken::new()).await;
+        self.run_due_of(WEBHOOKS, &CancellationToken::new()).await;
+    }
+
+    async fn keep_office(&self, shutdown: &CancellationToken) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut drain = tokio::time::interval(DRAIN_EVERY);
+        let mut renew = Box::pin(tokio::time::sleep(Duration::ZERO));
         loop {
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                _ = look.tick() => self.run_due_of(OFFICE, shutdown).await,
+                _ = drain.tick() => self.drain_anonymous().await,
+                () = &mut renew => {
+                    let again = self.renew().await;
+                    renew.as_mut().reset(tokio::time::Instant::now() + again);
+                }
+            }
+        }
+    }
+
+    async fn keep(&self, work: (&[JobKind], usize), shutdown: &CancellationToken) {
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        while shutdown.run_until_cancelled(look.tick()).await.is_some() {
+            self.run_due_of(work, shutdown).await;
+        }
+    }
+
+    async fn run_due_of(&self, (kinds, at_once): (&[JobKind], usize), shutdown: &CancellationToken) {
+        while !shutdown.is_cancelled() {
             let now = self.app.engine.clock().now();
             let lease = JobLease { owner: self.owner.clone(), until: now.plus_seconds(LEASE_SECONDS) };
-            let kinds = [JobKind::Crl, JobKind::Checkpoint, JobKind::Sweep];
-            let jobs = match self.app.engine.store().lease_jobs(&kinds, &lease, now, BATCH).await {
+            let jobs = match self.app.engine.store().lease_jobs(kinds, &lease, now, BATCH).await {
                 Ok(jobs) => jobs,
                 Err(error) => {
                     tracing::warn!(%error, "jobs cannot be read");
@@ -123,9 +173,7 @@ impl Runner {
             if jobs.is_empty() {
                 return;
             }
-            for job in jobs {
-                self.run_one(&job).await;
-            }
+            stream::iter(&jobs).for_each_concurrent(at_once, |job| self.run_one(job)).await;
         }
     }
 
@@ -135,33 +183,18 @@ impl Runner {
             JobKind::Checkpoint => self.checkpoint().await,
             JobKind::Sweep => self.sweep().await,
             JobKind::Role => Ok(Done::Obsolete),
+            JobKind::Notice => notices::run(&self.app, job, &self.owner).await,
+            JobKind::Webhook => self.webhooks.run(&self.app, job).await,
         };
-        let kind = label(job.kind);
         let now = self.app.engine.clock().now();
-        let write = match outcome {
-            Ok(done) => {
-                self.app.metrics.job(kind, JobOutcome::Succeeded);
-                match done {
-                    Done::Rescheduled => return,
-                    Done::Obsolete => Write::DeleteJob { id: job.id.clone() },
-                    Done::Again { after } => Write::RescheduleJob {
-                        id: job.id.clone(),
-                        at: now.plus_seconds(after),
-                        attempts: 0,
-                        error: None,
-                    },
-                }
-            }
-            Err(error) => {
-                self.app.metrics.job(kind, JobOutcome::Retried);
-                let attempts = job.attempts.saturating_add(1);
-                let backoff = 1_i64.checked_shl(attempts).unwrap_or(i64::MAX).clamp(1, MAX_BACKOFF_SECONDS);
-                tracing::warn!(kind = job.kind.as_str(), key = job.key, %error, retry_in = backoff, "job failed");
-                let error = Some(error.to_string());
-                Write::RescheduleJob { id: job.id.clone(), at: now.plus_seconds(backoff), attempts, error }
-            }
-        };
-        let commit = Commit { writes: vec![write], ..Commit::default() };
+        let done = outcome.unwrap_or_else(|error| {
+            let failures = job.attempts.saturating_add(1);
+            let backoff = 1_i64.checked_shl(failures).unwrap_or(i64::MAX).clamp(1, MAX_BACKOFF_SECONDS);
+            Done::Retry { at: now.plus_seconds(backoff), error: error.to_string() }
+        });
+        let (commit, outcome) = after(job, done, now);
+        self.app.metrics.job(label(job.kind), outcome);
+        let Some(commit) = commit else { return };
         match self.app.engine.store().commit(commit).await {
             Ok(Ok(_)) => {}
             Ok(Err(conflict)) => tracing::warn!(%conflict, "a job could not be rescheduled"),
@@ -213,11 +246,38 @@ impl Runner {
     }
 }
 
+/// What is to be written of a job that ran, and how it is counted.
+fn after(job: &Job, done: Done, now: Time) -> (Option<Commit>, JobOutcome) {
+    let id = job.id.clone();
+    let (write, audit, outcome) = match done {
+        Done::Rescheduled => return (None, JobOutcome::Succeeded),
+        Done::Obsolete => (Write::DeleteJob { id }, Vec::new(), JobOutcome::Succeeded),
+        Done::Again { after } => {
+            let at = now.plus_seconds(after);
+            (Write::RescheduleJob { id, at, attempts: 0, error: None }, Vec::new(), JobOutcome::Succeeded)
+        }
+        Done::Retry { at, error } => {
+            let attempts = job.attempts.saturating_add(1);
+            tracing::warn!(kind = job.kind.as_str(), key = job.key, error, again = %at, "job failed");
+            let error = Some(error);
+            (Write::RescheduleJob { id, at, attempts, error }, Vec::new(), JobOutcome::Retried)
+        }
+        Done::GivenUp(event) => {
+            let (kind, error) = (job.kind.as_str(), job.last_error.as_deref());
+            tracing::error!(kind, key = job.key, error, "job given up");
+            (Write::DeleteJob { id }, vec![*event], JobOutcome::Failed)
+        }
+    };
+    (Some(Commit { writes: vec![write], audit, ..Commit::default() }), outcome)
+}
+
 fn label(kind: JobKind) -> metrics::JobKind {
     match kind {
         JobKind::Crl => metrics::JobKind::Crl,
         JobKind::Checkpoint => metrics::JobKind::AuditCheckpoint,
         JobKind::Sweep => metrics::JobKind::Sweep,
         JobKind::Role => metrics::JobKind::RoleKey,
+        JobKind::Notice => metrics::JobKind::Notice,
+        JobKind::Webhook => metrics::JobKind::Webhook,
     }
 }

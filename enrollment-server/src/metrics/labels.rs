@@ -196,6 +196,8 @@ label! {
         PendingUpstream => "pending_upstream",
         /// Validate an ACME challenge.
         ChallengeValidation => "challenge_validation",
+        /// Look for certificates that end soon.
+        Notice => "notice",
         /// Call a webhook.
         Webhook => "webhook",
         /// Sign a checkpoint of the audit trail.

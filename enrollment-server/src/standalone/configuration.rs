@@ -29,7 +29,8 @@ use super::{
     status::{LiveStatus, ResourceStatus},
     tls::DeviceTls,
 };
-use crate::{jobs::ensure_crl_jobs, metrics::ReloadOutcome, serving::App};
+use crate::{
+    jobs::{ensure_crl_jobs, ensure_notice_jobs}, metrics::ReloadOutcome, serving::App};
 
 /// The folder of resources and what became of it.
 #[derive(Debug)]
@@ -165,6 +166,9 @@ impl Configuration {
         }
         if let Err(error) = ensure_crl_jobs(&self.app).await {
             tracing::warn!(%error, "the jobs of revocation lists could not be scheduled; trying again with the next reload");
+        }
+        if let Err(error) = ensure_notice_jobs(&self.app).await {
+            tracing::warn!(%error, "the jobs of expiry notices could not be scheduled; trying again with the next reload");
         }
         tracing::info!(generation, methods = compiled.methods.len(), "configuration in force");
         Ok(Applied { compiled, endpoints })

@@ -1,6 +1,6 @@
 //! From the compiled configuration to what requests are served with.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use anyhow::Context as _;
 use issuance::{
@@ -49,6 +49,7 @@ pub(super) fn serving(
         office.profiles.insert(profile.policy.name.clone(), profile);
     }
     let mut est = Labelled::default();
+    let mut notices = HashMap::new();
     for method in &compiled.methods {
         let profile = office.profiles.get(&method.profile);
         let profile =
@@ -66,6 +67,9 @@ pub(super) fn serving(
         let default = compiled.server.default_method.as_ref() == Some(&method.name);
         match &method.settings {
             MethodSettings::Est(settings) => {
+                if !settings.notices.is_empty() {
+                    notices.insert(method.name.clone(), settings.notices.clone());
+                }
                 let successor = successor(compiled, &office, method);
                 let service = Arc::new(EstService::new(runtime, settings, successor, &office)?);
                 est.by_label.extend(labels.map(|label| (label.clone(), service.clone())));
@@ -76,7 +80,7 @@ pub(super) fn serving(
         }
     }
     let checkpoint_interval = compiled.server.checkpoint_interval;
-    Ok(Serving { generation, office, est, checkpoint_interval })
+    Ok(Serving { generation, office, est, notices, checkpoint_interval })
 }
 
 /// The authority that will take over from the one of this method.

@@ -62,6 +62,8 @@ pub enum Action {
     CredentialRevoked,
     AuthenticationFailed,
     CrlPublished,
+    /// A webhook that was to hear of a certificate did not, until the certificate ended.
+    NoticeUndelivered,
     SealingKeyRotated,
 }
 

@@ -31,10 +31,15 @@ pub enum JobKind {
     Sweep,
     /// Renews a certificate of the server itself.
     Role,
+    /// Looks for certificates of a method that end soon.
+    Notice,
+    /// Tells a webhook of one certificate.
+    Webhook,
 }
 
 impl JobKind {
-    pub const ALL: [JobKind; 4] = [Self::Crl, Self::Checkpoint, Self::Sweep, Self::Role];
+    pub const ALL: [JobKind; 6] =
+        [Self::Crl, Self::Checkpoint, Self::Sweep, Self::Role, Self::Notice, Self::Webhook];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,6 +47,8 @@ impl JobKind {
             Self::Checkpoint => "checkpoint",
             Self::Sweep => "sweep",
             Self::Role => "role",
+            Self::Notice => "notice",
+            Self::Webhook => "webhook",
         }
     }
 }

@@ -498,6 +498,7 @@ fn certificate_matches(filter: &CertificateFilter, row: &CertificateRow) -> bool
         && filter.namespace.as_ref().is_none_or(|namespace| row.method.namespace() == namespace)
         && filter.revoked.is_none_or(|wanted| revoked == wanted)
         && filter.expires_before.is_none_or(|time| row.not_after < time)
+        && filter.expires_after.is_none_or(|time| row.not_after > time)
         && filter.public_key_sha256.as_ref().is_none_or(|hash| row.public_key_sha256 == *hash)
 }
 

@@ -37,6 +37,7 @@ pub struct CertificateFilter {
     pub namespace: Option<String>,
     pub revoked: Option<bool>,
     pub expires_before: Option<Time>,
+    pub expires_after: Option<Time>,
     pub public_key_sha256: Option<String>,
 }
 

@@ -34,7 +34,7 @@ pub async fn each_certificate_filter_selects_its_own(store: Arc<dyn Store>) {
         write(&*store, vec![insert(row)]).await;
     }
     let any = CertificateFilter::default;
-    let cases: [(CertificateFilter, &[u32]); 14] = [
+    let cases: [(CertificateFilter, &[u32]); 16] = [
         (any(), &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
         (CertificateFilter { issuer: Some(issuer(2)), ..any() }, &[2]),
         (CertificateFilter { issuer: Some(issuer(3)), ..any() }, &[]),
@@ -47,6 +47,8 @@ pub async fn each_certificate_filter_selects_its_own(store: Arc<dyn Store>) {
         (CertificateFilter { revoked: Some(true), ..any() }, &[7, 8]),
         (CertificateFilter { revoked: Some(false), ..any() }, &[1, 2, 3, 4, 5, 6, 9, 10]),
         (CertificateFilter { expires_before: Some(LATER), ..any() }, &[9]),
+        (CertificateFilter { expires_after: Some(NOW), ..any() }, &[1, 2, 3, 4, 5, 6, 7, 8, 10]),
+        (CertificateFilter { expires_after: Some(LATER), ..any() }, &[]),
         (CertificateFilter { public_key_sha256: Some(key_hash(9)), ..any() }, &[9]),
         (CertificateFilter { public_key_sha256: Some("no digest".into()), ..any() }, &[]),
     ];

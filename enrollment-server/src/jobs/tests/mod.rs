@@ -1,0 +1,1 @@
+//! Expiry notices, from the certificate to the webhook.
