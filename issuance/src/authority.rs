@@ -6,8 +6,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use pki::{
     certificate::Certificate,
     extension::{
-        AuthorityInfoAccess, AuthorityKeyIdentifier, CrlDistributionPoints, Extension, KeyUsage, KeyUsageBit,
-        TypedExtension as _,
+        AuthorityInfoAccess, AuthorityKeyIdentifier, CrlDistributionPoints, Extension, ExtensionError,
+        KeyUsage, KeyUsageBit, NameConstraints, TypedExtension as _,
     },
 };
 
@@ -31,6 +31,8 @@ pub struct Authority {
     authority_key_identifier: Extension,
     crl_distribution_points: Option<Extension>,
     authority_info_access: Option<Extension>,
+    /// Of its own certificate and of those above it.
+    name_constraints: Vec<NameConstraints>,
 }
 
 /// How CRLs are made.
@@ -84,6 +86,7 @@ impl Authority {
         let stated = certificate.subject_key_identifier().map_err(|e| unfit(&e.to_string()))?;
         let identifier = stated.map_or_else(|| key_id.0.to_vec(), |identifier| identifier.0);
         let authority_key_identifier = AuthorityKeyIdentifier(Some(identifier)).to_extension();
+        let name_constraints = name_constraints(&chain).map_err(|e| unfit(&e.to_string()))?;
         Ok(Self {
             name,
             certificate,
@@ -94,6 +97,7 @@ impl Authority {
             authority_key_identifier,
             crl_distribution_points,
             authority_info_access,
+            name_constraints,
         })
     }
 
@@ -110,6 +114,10 @@ impl Authority {
             .is_none_or(|usage: KeyUsage| usage.contains(KeyUsageBit::CrlSign))
     }
 
+    pub(crate) fn name_constraints(&self) -> &[NameConstraints] {
+        &self.name_constraints
+    }
+
     pub(crate) fn authority_key_identifier(&self) -> &Extension {
         &self.authority_key_identifier
     }
@@ -121,6 +129,14 @@ impl Authority {
     pub(crate) fn authority_info_access(&self) -> Option<&Extension> {
         self.authority_info_access.as_ref()
     }
+}
+
+fn name_constraints(chain: &[Vec<u8>]) -> Result<Vec<NameConstraints>, ExtensionError> {
+    // What is no certificate cannot constrain; the chain was checked when it was taken over.
+    let certificates = chain.iter().filter_map(|der| Certificate::from_der(der).ok());
+    let found =
+        certificates.map(|certificate| NameConstraints::find(certificate.extensions())).collect::<Vec<_>>();
+    found.into_iter().filter_map(Result::transpose).collect()
 }
 
 /// The certificate's subjectKeyIdentifier where it has one of 20 octets, else the one its key would get.

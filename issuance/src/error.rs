@@ -180,6 +180,7 @@ pub enum Rule {
     Idempotency,
     Grants,
     AuthorityValidity,
+    NameConstraints,
     Revocation,
 }
 
@@ -201,6 +202,7 @@ impl Rule {
             Self::Idempotency => "idempotency",
             Self::Grants => "grants",
             Self::AuthorityValidity => "authority.validity",
+            Self::NameConstraints => "authority.nameConstraints",
             Self::Revocation => "revocation",
         }
     }

@@ -65,15 +65,22 @@ impl Engine {
         let expired_before = last.map_or(Time::from_unix(0), |last| last.this_update);
         let entries = self.revoked_entries(issuer, expired_before).await?;
         let algorithm = authority.signer.signature_algorithm();
-        let tbs = TbsCertList {
-            signature_algorithm: algorithm,
-            issuer: authority.certificate.subject(),
-            this_update: now,
-            next_update,
-            number,
-            authority_key_identifier: issuer.0,
-        }
-        .to_der(entries);
+        let subject = authority.certificate.subject().clone();
+        // A million entries take a second of one core: not on a thread that serves.
+        let encode = move || {
+            TbsCertList {
+                signature_algorithm: algorithm,
+                issuer: &subject,
+                this_update: now,
+                next_update,
+                number,
+                authority_key_identifier: issuer.0,
+            }
+            .to_der(entries)
+        };
+        let tbs = tokio::task::spawn_blocking(encode)
+            .await
+            .map_err(|_| Error::Internal("encoding a revocation list was interrupted".into()))?;
         let signature = authority.signer.sign(&tbs).await?;
         let row = CrlRow {
             issuer,

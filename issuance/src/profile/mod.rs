@@ -3,12 +3,14 @@
 //! | file | rules |
 //! | --- | --- |
 //! | `subject.rs` | subject attributes: allowed, required, fixed, patterns |
+//! | `constraints.rs` | the name constraints of the authority and of those above it |
 //! | `names.rs` | subjectAltName: DNS, IP, URI, e-mail, otherName |
 //! | `usages.rs` | keyUsage, extendedKeyUsage, basicConstraints, what is copied from the request |
 //! | `validity.rs` | notBefore and notAfter; never beyond the authority |
 //!
 //! Every refusal is one sentence that begins with the field of the CertificateProfile that says no.
 
+mod constraints;
 mod names;
 mod subject;
 #[cfg(test)]
@@ -89,6 +91,9 @@ fn judge(profile: &IssuingProfile, asked: &Asked, now: Time) -> Result<Template,
     let subject = subject::judge(policy, &asked.subject)?;
     let subject_alt_names = names::judge(policy, &asked.subject_alt_names, &subject)?;
     check_identity(policy, &subject, &subject_alt_names)?;
+    if let Some(authority) = &profile.authority {
+        constraints::judge(authority, &subject, &subject_alt_names)?;
+    }
     let (not_before, not_after) = validity::judge(profile, asked.validity, now)?;
     let mut extensions = usages::judge(profile, asked, public_key.key_type())?;
     if !subject_alt_names.is_empty() {
