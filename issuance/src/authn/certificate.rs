@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use pki::{certificate::Certificate, time::Time};
+use pki::{certificate::Certificate, extension::KeyUsageBit, time::Time};
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{
     ALL_VERIFICATION_ALGS, CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage,
@@ -104,7 +104,7 @@ impl ClientTrust {
     }
 
     /// Evidence that somebody whom the method trusts vouches for the requester: path, validity, usage (clientAuth where
-    /// extendedKeyUsage is there at all, RFC 7030 §3.3.2) and revocation. `chain`: DER, the requester's first.
+    /// extendedKeyUsage is there at all, RFC 7030 §3.3.2; digitalSignature where keyUsage is) and revocation. `chain`: DER, the requester's first.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] with the reason for the log.
@@ -120,18 +120,24 @@ impl ClientTrust {
             return Err(unreadable());
         }
         let certificate = Certificate::from_der(leaf).map_err(|_| unreadable())?;
-        let own = stated_issuer(&certificate).filter(|issuer| self.authorities.contains(issuer));
+        check_signs(&certificate)?;
+        let issuer = stated_issuer(&certificate);
+        let own = issuer.is_some_and(|issuer| self.authorities.contains(&issuer));
         // Of what we issued, the row says more than any list; what only claims to be ours has no row.
-        self.verify_path(leaf, chain, now, own.is_none())?;
-        let mut expect = Vec::new();
-        if let Some(issuer) = own {
-            let row = store.certificate(issuer, certificate.serial()).await?;
-            let row = row.filter(|row| row.der == certificate.der());
-            let row = row.ok_or(Error::Unauthenticated(AuthenticationFailure::Foreign))?;
-            expect.push(expect_valid(&row)?);
-        } else if self.revocation == RevocationCheck::Required && self.crls.is_empty() {
+        self.verify_path(leaf, chain, now, !own)?;
+        // An anchor may stand above an authority of ours that is not named as such: its rows count all the same.
+        let row = match issuer {
+            Some(issuer) => store.certificate(issuer, certificate.serial()).await?,
+            None => None,
+        };
+        let row = row.filter(|row| row.der == certificate.der());
+        if own && row.is_none() {
+            return Err(Error::Unauthenticated(AuthenticationFailure::Foreign));
+        }
+        if !own && self.revocation == RevocationCheck::Required && self.crls.is_empty() {
             return Err(Error::Unauthenticated(AuthenticationFailure::Untrusted));
         }
+        let expect = row.as_ref().map(expect_valid).transpose()?.into_iter().collect();
         Ok(Evidence {
             method: method.name.clone(),
             name: certificate.subject().to_string(),
@@ -177,6 +183,15 @@ impl ClientTrust {
             .map_err(|error| Error::Unauthenticated(failure(&error)))?;
         Ok(())
     }
+}
+
+/// RFC 8446 §4.4.2.3, RFC 5280 §4.2.1.3: where keyUsage is there, it has digitalSignature. webpki does not look at it.
+fn check_signs(certificate: &Certificate) -> Result<(), Error> {
+    let usage = certificate.key_usage().map_err(|_| unreadable())?;
+    if usage.is_none_or(|usage| usage.contains(KeyUsageBit::DigitalSignature)) {
+        return Ok(());
+    }
+    Err(Error::Unauthenticated(AuthenticationFailure::Untrusted))
 }
 
 fn unreadable() -> Error {
