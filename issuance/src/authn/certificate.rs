@@ -104,7 +104,8 @@ impl ClientTrust {
     }
 
     /// Evidence that somebody whom the method trusts vouches for the requester: path, validity, usage (clientAuth where
-    /// extendedKeyUsage is there at all, RFC 7030 §3.3.2; digitalSignature where keyUsage is) and revocation. `chain`: DER, the requester's first.
+    /// extendedKeyUsage is there at all, RFC 7030 §3.3.2; digitalSignature where keyUsage is) and revocation. `chain`:
+    /// DER, the requester's first.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] with the reason for the log.

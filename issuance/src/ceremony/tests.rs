@@ -14,7 +14,6 @@ use crate::{
     Error,
     audit::{Action, Actor},
     authority::{Authority, PublicationUrls},
-    error::Error,
     identity::ResourceName,
     policy::{DnsRule, NameRule, Permission, Presence},
     ports::Signer,
