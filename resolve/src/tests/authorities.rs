@@ -373,6 +373,12 @@ fn name_constraints_must_meet_those_above() {
         let world = world.clone().with(&child(bad));
         rejects_world(&world, A, "pki/x", Reason::NotPermittedByParent, message);
     }
+    // Also those further above.
+    let middle =
+        authority!("middle", "{intermediate: {parentRef: {name: top}}, subject: {commonName: Middle}}");
+    let low = child("{permitted: {dns: [acme.org]}}").replace("name: top", "name: middle");
+    let world = world.with(middle).with(&low);
+    rejects_world(&world, A, "pki/x", Reason::NotPermittedByParent, "dns:acme.org lies outside");
 }
 
 #[test]
