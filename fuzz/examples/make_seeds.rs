@@ -70,6 +70,7 @@ fn from_recorded(seeds: &Path, kind: &str, name: &str, der: &[u8]) -> Outcome {
     match kind {
         "csr" => {
             seed(seeds, "csr", name, der)?;
+            seed(seeds, "est_wire", name, pem::encode("CERTIFICATE REQUEST", der).as_bytes())?;
             let Ok(csr) = UnverifiedCsr::from_der(der).and_then(UnverifiedCsr::verify) else { return Ok(()) };
             names_and_extensions(seeds, &format!("csr_{name}"), csr.subject(), csr.requested_extensions())
         }

@@ -5,6 +5,8 @@
 //! | `GET /pki/{key id}/crl` | the newest CRL, DER | RFC 5280 §4.2.1.13, RFC 2585 §4.2 |
 //! | `GET /pki/{key id}/certificate` | the authority's certificate, DER | RFC 5280 §4.2.2.1, RFC 2585 §4.1 |
 
+mod cache;
+
 use std::sync::Arc;
 
 use axum::{
@@ -14,10 +16,12 @@ use axum::{
     routing::get,
 };
 use http::{
-    HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE},
+    HeaderMap, HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
 };
 use issuance::{authority::Authority, identity::KeyId};
+
+pub use cache::CrlCache;
 
 use crate::{
     metrics::{Operation, Protocol},
@@ -44,15 +48,21 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-async fn crl(State(app): State<Arc<App>>, Path(key_id): Path<String>) -> Response {
+async fn crl(State(app): State<Arc<App>>, Path(key_id): Path<String>, headers: HeaderMap) -> Response {
     let Some(authority) = authority(&app, &key_id) else { return unknown() };
-    match app.engine.store().latest_crl(authority.key_id()).await {
-        Ok(Some(row)) => {
-            let left = (row.next_update.unix() - app.engine.clock().now().unix()).max(0);
+    match app.crls.latest(&**app.engine.store(), authority.key_id()).await {
+        Ok(Some(crl)) => {
+            let left = (crl.next_update.unix() - app.engine.clock().now().unix()).max(0);
             // A revocation is to be seen soon: caches ask again after five minutes at the latest.
-            let cache = format!("public, max-age={}", left.min(300));
-            let headers = [(CONTENT_TYPE, "application/pkix-crl".to_owned()), (CACHE_CONTROL, cache)];
-            (headers, row.der).into_response()
+            let cache = HeaderValue::from_str(&format!("public, max-age={}", left.min(300)));
+            let cache = cache.unwrap_or(HeaderValue::from_static("no-cache"));
+            let known = headers.get_all(IF_NONE_MATCH).iter().any(|value| value == crl.etag);
+            let caching = [(CACHE_CONTROL, cache), (ETAG, crl.etag)];
+            if known {
+                return (StatusCode::NOT_MODIFIED, caching).into_response();
+            }
+            let content = [(CONTENT_TYPE, HeaderValue::from_static("application/pkix-crl"))];
+            (caching, content, crl.der).into_response()
         }
         Ok(None) => (StatusCode::SERVICE_UNAVAILABLE, "the first CRL is being made\n").into_response(),
         Err(error) => {

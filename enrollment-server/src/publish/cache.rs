@@ -1,0 +1,54 @@
+//! Revocation lists that were read a moment ago: a list may have tens of megabytes, and everybody asks for it.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use issuance::{
+    identity::KeyId,
+    store::{Store, StoreError},
+};
+use pki::time::Time;
+
+/// How old what is served may be: a new list is seen within a second.
+const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// One list, shared by all who ask.
+#[derive(Clone, Debug)]
+pub(super) struct CachedCrl {
+    pub(super) der: Bytes,
+    pub(super) etag: HeaderValue,
+    pub(super) next_update: Time,
+}
+
+/// The newest list of each authority. Only authorities in force are asked for, so their number bounds it.
+#[derive(Debug, Default)]
+pub struct CrlCache {
+    slots: Mutex<HashMap<KeyId, Arc<Slot>>>,
+}
+
+/// Locked while it is read, so that of many who ask at once one reads.
+type Slot = tokio::sync::Mutex<Option<(Instant, Option<CachedCrl>)>>;
+
+impl CrlCache {
+    pub(super) async fn latest(&self, store: &dyn Store, issuer: KeyId) -> Result<Option<CachedCrl>, StoreError> {
+        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(issuer).or_default().clone();
+        let mut slot = slot.lock().await;
+        if let Some((at, cached)) = &*slot
+            && at.elapsed() < MAX_AGE
+        {
+            return Ok(cached.clone());
+        }
+        let row = store.latest_crl(issuer).await?;
+        let cached = row.and_then(|row| {
+            let etag = HeaderValue::from_str(&format!("\"{}\"", row.number)).ok()?;
+            Some(CachedCrl { der: row.der.into(), etag, next_update: row.next_update })
+        });
+        *slot = Some((Instant::now(), cached.clone()));
+        Ok(cached)
+    }
+}
