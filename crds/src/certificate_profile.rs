@@ -211,7 +211,7 @@ string_enum! {
 pub struct ProtocolPolicy {
     /// The protocol.
     pub protocol: Protocol,
-    /// The least that callers must show. A method that asks for less is not accepted.
+    /// The least that callers must show. A method that cannot ask for as much is not accepted.
     #[serde(default = "shared_secret")]
     pub minimum_authentication: AuthenticationLevel,
 }

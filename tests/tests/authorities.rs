@@ -66,7 +66,8 @@ fn every_key_algorithm_makes_roots_intermediates_and_certificates_that_others_ac
     for (name, ..) in pairs {
         enrol_and_judge(&scene, name, "www.acme.example").with_context(|| name.to_owned())?;
         for role in ["root", "issuing"] {
-            let path = scene.workspace.file("data/authorities").join(format!("test.{name}-{role}/certificate.pem"));
+            let path =
+                scene.workspace.file("data/authorities").join(format!("test.{name}-{role}/certificate.pem"));
             zlint::lint(&path).with_context(|| format!("{name}-{role}"))?;
         }
     }
@@ -95,9 +96,23 @@ fn an_authority_made_elsewhere_issues_with_its_own_key() -> Result<()> {
     let path = |path: &std::path::Path| path.to_string_lossy().into_owned();
     openssl::openssl(
         &[
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "3650",
-            "-subj", "/O=Elsewhere/CN=Made Elsewhere", "-addext", "keyUsage=critical,keyCertSign,cRLSign",
-            "-keyout", &path(&key), "-out", &path(&certificate),
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "3650",
+            "-subj",
+            "/O=Elsewhere/CN=Made Elsewhere",
+            "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign",
+            "-keyout",
+            &path(&key),
+            "-out",
+            &path(&certificate),
         ],
         None,
     )?;
@@ -114,27 +129,36 @@ data: {{tls.crt: {}, tls.key: {key}}}
             encoded(&certificate)?
         ))
     };
-    resources.write("made.yaml", "\
+    resources.write(
+        "made-authority.yaml",
+        "\
 apiVersion: chancery.dev/v1alpha1
 kind: CertificateAuthority
 metadata: {name: made, namespace: test}
 spec: {imported: {secretRef: {name: made}}}
-")?;
+",
+    )?;
     resources.write("made-secret.yaml", &secret(&encoded(&key)?)?)?;
     resources.est_method("made", "{authorityRef: {name: made}, preset: TLSServer}")?;
     // A key of somebody else beside the certificate must not be taken, and takes nothing else down.
     let other = CsrOptions::new("/CN=other").make(&workspace, "other")?;
-    resources.write("mismatch-secret.yaml", &secret(&encoded(&other.key)?)?.replace("name: made,", "name: mismatch,"))?;
-    resources.write("mismatch.yaml", "\
+    resources.write(
+        "mismatch-secret.yaml",
+        &secret(&encoded(&other.key)?)?.replace("name: made,", "name: mismatch,"),
+    )?;
+    resources.write(
+        "mismatch.yaml",
+        "\
 apiVersion: chancery.dev/v1alpha1
 kind: CertificateAuthority
 metadata: {name: mismatch, namespace: test}
 spec: {imported: {secretRef: {name: mismatch}}}
-")?;
+",
+    )?;
     let scene = Scene::start(workspace, resources)?;
     enrol_and_judge(&scene, "made", "www.acme.example")?;
     let status = scene.server.settings().run(&["status"])?;
-    ensure!(status.contains("NotReady") && status.contains("test/mismatch"), "{status}");
+    ensure!(status.contains("the key in Secret test/mismatch is not the certificate's"), "{status}");
     ensure!(
         !scene.workspace.file("data/authorities/test.mismatch/certificate.pem").exists(),
         "an authority whose key is not its own was taken"
@@ -146,12 +170,17 @@ spec: {imported: {secretRef: {name: mismatch}}}
 fn an_authority_that_is_gone_keeps_its_key_unless_it_said_otherwise() -> Result<()> {
     let scene = Scene::with(|resources| {
         for (name, policy) in [("kept", "Retain"), ("deleted", "Delete")] {
-            resources.write(&format!("{name}.yaml"), &format!("\
+            resources.write(
+                &format!("{name}.yaml"),
+                &format!(
+                    "\
 apiVersion: chancery.dev/v1alpha1
 kind: CertificateAuthority
 metadata: {{name: {name}, namespace: test}}
 spec: {{selfSigned: {{}}, subject: {{commonName: {name}}}, deletionPolicy: {policy}}}
-"))?;
+"
+                ),
+            )?;
         }
         Ok(())
     })?;

@@ -2,7 +2,7 @@
 //! force stays in force until the new is whole.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -25,12 +25,15 @@ use super::{
     folder::{Folder, Reader},
     keys::AuthorityStore,
     office,
-    provision::Provisioner,
+    provision::{Provisioner, Settled},
     status::{LiveStatus, ResourceStatus},
     tls::DeviceTls,
 };
 use crate::{
-    jobs::{ensure_crl_jobs, ensure_notice_jobs}, metrics::ReloadOutcome, serving::App};
+    jobs::{ensure_crl_jobs, ensure_notice_jobs},
+    metrics::ReloadOutcome,
+    serving::App,
+};
 
 /// The folder of resources and what became of it.
 #[derive(Debug)]
@@ -138,7 +141,7 @@ impl Configuration {
             tracing::info!(object = ignored, "left alone: not one of ours");
         }
         let resources = resources_of(&folder);
-        let (resolution, authorities) = self.provisioner.settle(&resources).await?;
+        let Settled { resolution, authorities, failures } = self.provisioner.settle(&resources).await?;
         let compiled = resolution.compiled.clone().ok_or_else(|| anyhow!(problems(&resolution)))?;
         if compiled.server.tls.is_none() {
             return Err(
@@ -159,7 +162,7 @@ impl Configuration {
         self.generation = generation;
         self.forget_deleted(&folder);
         self.in_force = folder;
-        self.live.applied(generation, statuses(resolution));
+        self.live.applied(generation, statuses(resolution, &failures));
         let endpoints = endpoints::endpoints(&compiled, &self.folder, self.device);
         if let Err(error) = endpoints::write(&self.folder, &endpoints) {
             tracing::warn!(%error, "endpoints.json could not be written");
@@ -261,17 +264,20 @@ fn problems(resolution: &Resolution) -> String {
     }
 }
 
-fn statuses(resolution: Resolution) -> Vec<ResourceStatus> {
+fn statuses(resolution: Resolution, failures: &BTreeMap<ResourceName, String>) -> Vec<ResourceStatus> {
     let mut statuses = Vec::new();
     for status in resolution.statuses {
         let status = status.programmed();
         let ready = status.is_true(crds::conditions::ConditionType::Ready);
-        let message: Vec<String> = status
+        let mut message: Vec<String> = status
             .conditions
             .iter()
             .filter(|condition| condition.status != ConditionStatus::True && !condition.message.is_empty())
             .map(|condition| format!("{}: {}", condition.reason, condition.message))
             .collect();
+        if status.kind == Kind::CertificateAuthority {
+            message.extend(failures.get(&status.name).cloned());
+        }
         if !ready {
             tracing::warn!(kind = %status.kind, name = %status.name, reason = message.join("; "), "resource is not ready");
         }

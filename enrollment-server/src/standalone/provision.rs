@@ -1,10 +1,6 @@
 //! Makes what is declared and does not exist: keys and certificates of authorities.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use issuance::{
@@ -24,6 +20,15 @@ use crate::publish;
 /// What exists of each authority, by name.
 pub(super) type Authorities = BTreeMap<ResourceName, AuthorityFiles>;
 
+/// What came of settling.
+#[derive(Debug)]
+pub(super) struct Settled {
+    pub(super) resolution: Resolution,
+    pub(super) authorities: Authorities,
+    /// Authorities that could not be made, and why.
+    pub(super) failures: BTreeMap<ResourceName, String>,
+}
+
 /// Fulfils wants.
 #[derive(Clone, Debug)]
 pub(super) struct Provisioner {
@@ -33,16 +38,16 @@ pub(super) struct Provisioner {
 
 impl Provisioner {
     /// Resolves and makes what is wanted, parents first, until nothing is wanted that can be made.
-    pub(super) async fn settle(&self, resources: &Resources) -> anyhow::Result<(Resolution, Authorities)> {
+    pub(super) async fn settle(&self, resources: &Resources) -> anyhow::Result<Settled> {
         let mut existing = self.keys.read_all()?;
-        let mut failed = BTreeSet::new();
+        let mut failures: BTreeMap<ResourceName, String> = BTreeMap::new();
         loop {
             let resolution = resolve(resources, &self.observe(&existing), None);
             let base =
                 resolution.compiled.as_ref().and_then(|compiled| compiled.server.public_base_url.clone());
             let mut made = false;
             for want in &resolution.wants {
-                if failed.contains(want.name()) {
+                if failures.contains_key(want.name()) {
                     continue;
                 }
                 match self.fulfil(want, &existing, base.as_deref()).await {
@@ -52,13 +57,14 @@ impl Provisioner {
                         made = true;
                     }
                     Err(error) => {
-                        tracing::error!(authority = %want.name(), error = format!("{error:#}"), "authority could not be created");
-                        failed.insert(want.name().clone());
+                        let error = format!("{error:#}");
+                        tracing::error!(authority = %want.name(), %error, "authority could not be created");
+                        failures.insert(want.name().clone(), error);
                     }
                 }
             }
             if !made {
-                return Ok((resolution, existing));
+                return Ok(Settled { resolution, authorities: existing, failures });
             }
         }
     }
