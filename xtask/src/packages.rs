@@ -1,4 +1,4 @@
-//! Programs that come from the distribution or from crates.io.
+//! Programs that come from the distribution or from the registry of cargo.
 
 use std::path::PathBuf;
 
