@@ -116,6 +116,16 @@ impl Engine {
         outcome
     }
 
+    /// Refuses by a rule of the protocol itself, such as RFC 7030 §4.2.2, and records that as [`Engine::issue`] does.
+    /// Gives what to answer: the refusal, or [`Error::Unavailable`] where it was not recorded.
+    pub async fn refuse(&self, authenticated: &Authenticated, subject: &Name, refusal: Refusal) -> Error {
+        let (method, requester) = (authenticated.method(), authenticated.requester());
+        match self.record_refusal(method, requester, subject, &refusal).await {
+            Ok(()) => refusal.into(),
+            Err(error) => error,
+        }
+    }
+
     /// Issues a certificate to the server itself, for one of its roles (TLS, and later RA and responder keys).
     ///
     /// # Errors

@@ -20,13 +20,13 @@ pub(super) async fn authenticate(
 ) -> Result<Authenticated, EstError> {
     let method = &service.method;
     app.check_address(method.protocol, peer.ip())?;
-    let evidence = bootstrap(app, service, headers, peer, freshness).await;
-    match evidence {
+    match bootstrap(app, service, headers, peer, freshness).await {
         Ok(evidence) => {
             tracing::Span::current().record("requester", evidence.name());
             Ok(Authenticated::new(method.clone(), evidence, Some(peer.ip()))?)
         }
-        Err(error) => Err(failed(app, service, peer, error, service.authentication.takes_passwords())),
+        Err(Failure::Password(error)) => Err(failed(app, service, peer, error, true)),
+        Err(Failure::Certificate(error)) => Err(failed(app, service, peer, error, false)),
     }
 }
 
@@ -48,9 +48,9 @@ pub(super) async fn authenticate_renewal(
             Err(error) => return Err(failed(app, service, peer, error, false)),
         };
     let evidence = match service.authentication {
-        crds::EstAuthentication::Both => password(app, service, headers, Freshness::Fresh)
-            .await
-            .map(|secret| evidence.with_secret(secret)),
+        crds::EstAuthentication::Both => {
+            password(app, service, headers, Freshness::Fresh).await.map(|secret| evidence.with_secret(secret))
+        }
         crds::EstAuthentication::Basic
         | crds::EstAuthentication::Certificate
         | crds::EstAuthentication::Either => Ok(evidence),
@@ -64,33 +64,50 @@ pub(super) async fn authenticate_renewal(
     }
 }
 
+/// What was missing or wrong.
+enum Failure {
+    /// Another password with the same request could succeed.
+    Password(Error),
+    /// Only another certificate could.
+    Certificate(Error),
+}
+
 async fn bootstrap(
     app: &App,
     service: &EstService,
     headers: &HeaderMap,
     peer: &Peer,
     freshness: Freshness,
-) -> Result<Evidence, Error> {
+) -> Result<Evidence, Failure> {
     use crds::EstAuthentication as Mode;
     match service.authentication {
-        Mode::Basic => password(app, service, headers, freshness).await,
-        Mode::Certificate => certificate(app, service, peer).await,
+        Mode::Basic => password(app, service, headers, freshness).await.map_err(Failure::Password),
+        Mode::Certificate => certificate(app, service, peer).await.map_err(Failure::Certificate),
         Mode::Both => {
-            let certificate = certificate(app, service, peer).await?;
-            Ok(certificate.with_secret(password(app, service, headers, freshness).await?))
+            let certificate = certificate(app, service, peer).await.map_err(Failure::Certificate)?;
+            let secret = password(app, service, headers, freshness).await.map_err(Failure::Password)?;
+            Ok(certificate.with_secret(secret))
         }
-        // A password that is sent must be right, certificate or not; without one the certificate counts.
-        Mode::Either => match password(app, service, headers, freshness).await {
-            Err(Error::Unauthenticated(AuthenticationFailure::Missing)) => {
-                certificate(app, service, peer).await
-            }
-            Ok(secret) => match certificate(app, service, peer).await {
-                Ok(certificate) => Ok(certificate.with_secret(secret)),
-                Err(Error::Unauthenticated(_)) => Ok(secret),
-                Err(error) => Err(error),
-            },
+        Mode::Either => either(app, service, headers, peer, freshness).await.map_err(Failure::Password),
+    }
+}
+
+/// A password that is sent must be right, certificate or not; without one the certificate counts.
+async fn either(
+    app: &App,
+    service: &EstService,
+    headers: &HeaderMap,
+    peer: &Peer,
+    freshness: Freshness,
+) -> Result<Evidence, Error> {
+    match password(app, service, headers, freshness).await {
+        Err(Error::Unauthenticated(AuthenticationFailure::Missing)) => certificate(app, service, peer).await,
+        Ok(secret) => match certificate(app, service, peer).await {
+            Ok(certificate) => Ok(certificate.with_secret(secret)),
+            Err(Error::Unauthenticated(_)) => Ok(secret),
             Err(error) => Err(error),
         },
+        Err(error) => Err(error),
     }
 }
 

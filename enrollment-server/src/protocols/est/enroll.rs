@@ -23,11 +23,13 @@ use pki::{
     csr::{Csr, UnverifiedCsr},
     general_name::GeneralName,
 };
+use resolve::CompiledReenroll;
 
 use super::{
     auth::{authenticate, authenticate_renewal},
     error::EstError,
     handlers::{BASE64, Label, service},
+    service::EstService,
     wire,
 };
 use crate::{
@@ -71,25 +73,21 @@ pub(super) async fn simple_reenroll(
     let service = service(&app, label)?;
     tracing::Span::current().record("profile", tracing::field::display(&service.method.profile.policy.name));
     let settings = service.reenroll.ok_or(EstError::NotOffered("simplereenroll"))?;
-    let (authenticated, current) = authenticate_renewal(&app, &service, settings.grace, &headers, &peer).await?;
+    let (authenticated, current) =
+        authenticate_renewal(&app, &service, settings.grace, &headers, &peer).await?;
     let csr = csr(&read(&app, &headers, body).await?)?;
     let asked = Asked::from_csr(&csr)?;
-    let name = &service.method.profile.policy.name;
-    check_same_names(&asked, &current)?;
-    if settings.keys == ReenrollKeys::New && csr.public_key() == current.certificate.public_key() {
-        return Err(Error::from(Refusal::new(
-            Rule::KeyReuse,
-            format!(
-                "est.reenroll.keys: {name} is renewed with a new key each time; the present one was asked for"
-            ),
-        ))
-        .into());
+    let fits =
+        check_same_names(&asked, &current).and_then(|()| check_key(&service, &settings, &csr, &current));
+    if let Err(refusal) = fits {
+        return Err(app.engine.refuse(&authenticated, &asked.subject, refusal).await.into());
     }
     let key = key("simplereenroll", &authenticated, csr.der());
     let mut outcome = app.engine.issue(authenticated, asked.clone(), key, Repeat::Another).await;
     if matches!(outcome, Err(Error::Stale)) {
         // Revoked or held between the look and the commit: the store says which.
-        let (authenticated, _) = authenticate_renewal(&app, &service, settings.grace, &headers, &peer).await?;
+        let (authenticated, _) =
+            authenticate_renewal(&app, &service, settings.grace, &headers, &peer).await?;
         outcome = app.engine.issue(authenticated, asked, key, Repeat::Another).await;
     }
     answer(&app, outcome)
@@ -128,7 +126,7 @@ pub(super) fn key(operation: &str, authenticated: &Authenticated, csr: &[u8]) ->
 }
 
 /// RFC 7030 §4.2.2: subject and subjectAltName are those of the certificate that is renewed.
-fn check_same_names(asked: &Asked, current: &CurrentCertificate) -> Result<(), Error> {
+fn check_same_names(asked: &Asked, current: &CurrentCertificate) -> Result<(), Refusal> {
     let certificate = &current.certificate;
     let same_subject = asked.subject.attributes().eq(certificate.subject().attributes());
     let present = certificate.subject_alt_names().unwrap_or_default();
@@ -140,12 +138,10 @@ fn check_same_names(asked: &Asked, current: &CurrentCertificate) -> Result<(), E
                 certificate.subject(),
                 asked.subject
             ),
-        )
-        .into());
+        ));
     }
     let spelled = |names: &[GeneralName]| {
-        let mut spelled: Vec<String> =
-            names.iter().map(|name| name.to_string().to_ascii_lowercase()).collect();
+        let mut spelled: Vec<String> = names.iter().map(spelled).collect();
         spelled.sort();
         spelled
     };
@@ -158,10 +154,35 @@ fn check_same_names(asked: &Asked, current: &CurrentCertificate) -> Result<(), E
                 present.join(", "),
                 asked.join(", ")
             ),
-        )
-        .into());
+        ));
     }
     Ok(())
+}
+
+fn check_key(
+    service: &EstService,
+    settings: &CompiledReenroll,
+    csr: &Csr,
+    current: &CurrentCertificate,
+) -> Result<(), Refusal> {
+    if settings.keys == ReenrollKeys::Any || csr.public_key() != current.certificate.public_key() {
+        return Ok(());
+    }
+    let name = &service.method.profile.policy.name;
+    Err(Refusal::new(
+        Rule::KeyReuse,
+        format!(
+            "est.reenroll.keys: {name} is renewed with a new key each time; the present one was asked for"
+        ),
+    ))
+}
+
+/// Only DNS names are the same in another case (RFC 5280 §7.2); of the rest, a URI's path or a mailbox is not.
+fn spelled(name: &GeneralName) -> String {
+    match name {
+        GeneralName::Dns(name) => GeneralName::Dns(name.to_ascii_lowercase()).to_string(),
+        other => other.to_string(),
+    }
 }
 
 pub(super) fn answer(app: &App, outcome: Result<Outcome, Error>) -> Result<Response, EstError> {

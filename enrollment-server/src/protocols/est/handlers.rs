@@ -29,7 +29,7 @@ pub(super) async fn ca_certs(
 ) -> Result<Response, EstError> {
     let service = service(&app, label)?;
     let cached = service.ca_certs.as_ref().ok_or(Error::NotFound("authority"))?;
-    let known = headers.get_all(IF_NONE_MATCH).iter().any(|value| value == cached.etag);
+    let known = headers.get_all(IF_NONE_MATCH).iter().any(|value| names_etag(value, &cached.etag));
     let caching = [(ETAG, cached.etag.clone()), (CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     if known {
         return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
@@ -54,4 +54,11 @@ pub(super) fn service(app: &App, label: Label) -> Result<Arc<EstService>, EstErr
     let path = label.map(|Path(parts)| parts).unwrap_or_default();
     let serving = app.serving();
     serving.est.get(path.get("label").map(String::as_str)).cloned().ok_or(EstError::UnknownLabel)
+}
+
+/// RFC 9110 §13.1.2: any, or a list of tags, which are compared weakly. None of ours holds a comma.
+fn names_etag(value: &HeaderValue, etag: &HeaderValue) -> bool {
+    let (Ok(value), Ok(etag)) = (value.to_str(), etag.to_str()) else { return false };
+    let mut tags = value.split(',').map(str::trim);
+    value.trim() == "*" || tags.any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == etag)
 }

@@ -28,7 +28,7 @@ use pki::{
         signed_data::SignedDataBuilder,
     },
     csr::{KeylessCsr, UnverifiedCsr},
-    key_package::{ASYMMETRIC_KEY_PACKAGE, asymmetric_key_package},
+    key_package::{ASYMMETRIC_KEY_PACKAGE, asymmetric_key_package, private_key_info},
 };
 use resolve::CompiledKeyGeneration;
 use signers::SoftwareSigner;
@@ -63,7 +63,12 @@ pub(super) async fn server_keygen(
     let csr = UnverifiedCsr::from_der(&read(&app, &headers, body).await?).map_err(malformed)?.into_keyless();
     refuse_channel_binding(csr.challenge_password())?;
     // Before anything is issued: a certificate whose key cannot be handed over is no use.
-    let recipient = recipient(&app, &service, settings, &csr, &peer).await?;
+    let recipient = match recipient(&app, &service, settings, &csr, &peer).await {
+        Err(Error::Refused(refusal)) => {
+            return Err(app.engine.refuse(&authenticated, csr.subject(), refusal).await.into());
+        }
+        found => found?,
+    };
     let request_key = key("serverkeygen", &authenticated, csr.der());
     let (signer, private_key) = generate(settings).await?;
     let asked = Asked::from_keyless(&csr, AskedKey::Server(signer))?;
@@ -80,7 +85,11 @@ pub(super) async fn server_keygen(
     let certificate = Certificate::from_der(&issued.certificate).map_err(internal)?;
     if certificate.public_key().spki_der() != asked_key_spki(&private_key)? {
         // An approved request is good for one certificate, and its key went with it.
-        return Err(Error::Conflict("the key of this certificate was handed over before".into()).into());
+        return Err(Error::from(Refusal::new(
+            Rule::Approval,
+            "approval: this request got its certificate, and its key was handed over before; make another request",
+        ))
+        .into());
     }
     let delivery = match recipient {
         Some(recipient) => Delivery::Encrypted(seal(&app, &service, &recipient, &private_key).await?),
@@ -103,6 +112,8 @@ async fn generate(settings: &CompiledKeyGeneration) -> Result<(Arc<dyn Signer>, 
         .map_err(|_| Error::Internal("making a key was interrupted".into()))?
         .map_err(internal)?;
     let private_key = signer.to_pkcs8().map_err(internal)?;
+    // Version 1: openssl 3.0 does not read the version 2 that Ed25519 keys come in (RFC 5958 §2).
+    let private_key = Secret::new(private_key_info(private_key.expose()).map_err(internal)?.to_vec());
     Ok((Arc::new(signer), private_key))
 }
 
