@@ -72,24 +72,37 @@ impl PostError {
 }
 
 /// Sends, over TLS that trusts the authorities of the system, or those that it was given.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct PostClient {
     tls: OnceCell<Arc<ClientConfig>>,
+    patience: Duration,
+}
+
+impl Default for PostClient {
+    fn default() -> Self {
+        Self { tls: OnceCell::new(), patience: TOTAL_TIMEOUT }
+    }
 }
 
 impl PostClient {
     /// Trusts these and not the system's.
     #[cfg(test)]
     pub(super) fn trusting(roots: RootCertStore) -> Self {
-        Self { tls: OnceCell::new_with(Some(configuration(roots).unwrap())) }
+        Self { tls: OnceCell::new_with(Some(configuration(roots).unwrap())), ..Self::default() }
+    }
+
+    /// Waits no longer than this.
+    #[cfg(test)]
+    pub(super) fn impatient(patience: Duration) -> Self {
+        Self { patience, ..Self::default() }
     }
 
     /// Returns once the webhook has taken the message: any 2xx.
     pub(super) async fn post(&self, url: &str, body: Vec<u8>, signature: &str) -> Result<(), PostError> {
         let url: Uri = url.parse().map_err(|_| PostError::Url)?;
         let request = request(&url, body, signature)?;
-        let sent = timeout(TOTAL_TIMEOUT, self.send(&url, request)).await;
-        sent.map_err(|_| PostError::TimedOut(TOTAL_TIMEOUT))?
+        let sent = timeout(self.patience, self.send(&url, request)).await;
+        sent.map_err(|_| PostError::TimedOut(self.patience))?
     }
 
     async fn send(&self, url: &Uri, request: Request<Full<Bytes>>) -> Result<(), PostError> {

@@ -128,10 +128,15 @@ impl Runner {
         self.run_due_of(OFFICE, &CancellationToken::new()).await;
     }
 
-    /// Looks for certificates that end soon, and tells all webhooks that are to hear of one now.
+    /// Looks for certificates that end soon, where that is due.
     #[cfg(test)]
-    pub(super) async fn run_notices(&self) {
+    pub(super) async fn look_for_notices(&self) {
         self.run_due_of(NOTICES, &CancellationToken::new()).await;
+    }
+
+    /// Tells all webhooks that are to hear of a certificate now.
+    #[cfg(test)]
+    pub(super) async fn tell_webhooks(&self) {
         self.run_due_of(WEBHOOKS, &CancellationToken::new()).await;
     }
 

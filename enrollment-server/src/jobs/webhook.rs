@@ -91,11 +91,6 @@ pub(super) struct Webhooks {
 }
 
 impl Webhooks {
-    #[cfg(test)]
-    pub(super) fn with(client: PostClient) -> Self {
-        Self { client, unreachable: Mutex::default() }
-    }
-
     /// Runs one job.
     pub(super) async fn run(&self, app: &App, job: &Job) -> Result<Done, Error> {
         let Ok(message) = serde_json::from_slice::<Message>(&job.payload) else {

@@ -1,1 +1,13 @@
 //! Expiry notices, from the certificate to the webhook.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `scene.rs` | a server whose clock is turned by hand, and a webhook that writes down what it is told |
+//! | `notices.rs` | which certificates are told of, and when |
+//! | `webhook.rs` | what is told, and what happens when nobody listens |
+//! | `post.rs` | the connection |
+
+mod notices;
+mod post;
+mod scene;
+mod webhook;
