@@ -30,7 +30,7 @@ use super::{
     error::EstError,
     handlers::{BASE64, Label, service},
     service::EstService,
-    wire,
+    wire::{self, Layout},
 };
 use crate::{
     listeners::{Peer, read_body},
@@ -59,7 +59,7 @@ pub(super) async fn simple_enroll(
         let authenticated = authenticate(&app, &service, &headers, &peer, Freshness::Fresh).await?;
         outcome = app.engine.issue(authenticated, asked, key, Repeat::Another).await;
     }
-    answer(&app, outcome)
+    answer(&app, outcome, Layout::for_client(&headers))
 }
 
 /// RFC 7030 §4.2.2.
@@ -90,7 +90,7 @@ pub(super) async fn simple_reenroll(
             authenticate_renewal(&app, &service, settings.grace, &headers, &peer).await?;
         outcome = app.engine.issue(authenticated, asked, key, Repeat::Another).await;
     }
-    answer(&app, outcome)
+    answer(&app, outcome, Layout::for_client(&headers))
 }
 
 /// The body, once content type and size are right.
@@ -185,19 +185,19 @@ fn spelled(name: &GeneralName) -> String {
     }
 }
 
-pub(super) fn answer(app: &App, outcome: Result<Outcome, Error>) -> Result<Response, EstError> {
+fn answer(app: &App, outcome: Result<Outcome, Error>, layout: Layout) -> Result<Response, EstError> {
     count(app, &outcome);
     Ok(match outcome? {
-        Outcome::Issued(issued) => enrolled(&issued),
+        Outcome::Issued(issued) => enrolled(&issued, layout),
         Outcome::Pending(pending) => wait(&pending),
     })
 }
 
 /// RFC 7030 §4.2.3: only the certificate that was issued.
-fn enrolled(issued: &Issued) -> Response {
+fn enrolled(issued: &Issued, layout: Layout) -> Response {
     tracing::Span::current().record("serial", tracing::field::display(&issued.serial));
     let headers = [(CONTENT_TYPE, HeaderValue::from_static(wire::PKCS7_CERTS_ONLY)), BASE64];
-    let mut response = (headers, wire::encode_certs(&[&issued.certificate])).into_response();
+    let mut response = (headers, wire::encode_certs(&[&issued.certificate], layout)).into_response();
     response.extensions_mut().insert(metrics::Outcome::Issued);
     response
 }

@@ -8,11 +8,15 @@ use axum::{
 };
 use http::{
     HeaderMap, HeaderName, HeaderValue, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, VARY},
 };
 use issuance::Error;
 
-use super::{error::EstError, service::EstService, wire};
+use super::{
+    error::EstError,
+    service::EstService,
+    wire::{self, Layout},
+};
 use crate::serving::App;
 
 pub(super) type Label = Option<Path<HashMap<String, String>>>;
@@ -28,9 +32,13 @@ pub(super) async fn ca_certs(
     headers: HeaderMap,
 ) -> Result<Response, EstError> {
     let service = service(&app, label)?;
-    let cached = service.ca_certs.as_ref().ok_or(Error::NotFound("authority"))?;
+    let cached = service.ca_certs(Layout::for_client(&headers)).ok_or(Error::NotFound("authority"))?;
     let known = headers.get_all(IF_NONE_MATCH).iter().any(|value| names_etag(value, &cached.etag));
-    let caching = [(ETAG, cached.etag.clone()), (CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
+    let caching = [
+        (ETAG, cached.etag.clone()),
+        (CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (VARY, HeaderValue::from_static("user-agent")),
+    ];
     if known {
         return Ok((StatusCode::NOT_MODIFIED, caching).into_response());
     }
@@ -39,10 +47,17 @@ pub(super) async fn ca_certs(
 }
 
 /// RFC 7030 §4.5.
-pub(super) async fn csr_attrs(State(app): State<Arc<App>>, label: Label) -> Result<Response, EstError> {
+pub(super) async fn csr_attrs(
+    State(app): State<Arc<App>>,
+    label: Label,
+    headers: HeaderMap,
+) -> Result<Response, EstError> {
     let service = service(&app, label)?;
-    let Some(body) = &service.csr_attrs else { return Ok(StatusCode::NO_CONTENT.into_response()) };
-    Ok(([(CONTENT_TYPE, HeaderValue::from_static(wire::CSRATTRS)), BASE64], body.clone()).into_response())
+    let Some(cached) = service.csr_attrs(Layout::for_client(&headers)) else {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    };
+    let content = [(CONTENT_TYPE, HeaderValue::from_static(wire::CSRATTRS)), BASE64];
+    Ok((content, cached.body.clone()).into_response())
 }
 
 /// RFC 7030 §4.3.

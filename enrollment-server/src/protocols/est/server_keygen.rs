@@ -8,7 +8,6 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crds::KeyDelivery;
 use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use issuance::{
@@ -39,7 +38,7 @@ use super::{
     error::EstError,
     handlers::{Label, service},
     service::EstService,
-    wire,
+    wire::{self, Layout},
 };
 use crate::{
     listeners::Peer,
@@ -229,13 +228,14 @@ async fn seal(
 fn multipart(issued: &Issued, delivery: &Delivery<'_>) -> Result<Response, EstError> {
     tracing::Span::current().record("serial", tracing::field::display(&issued.serial));
     let (key_type, key) = match delivery {
-        Delivery::Plain(key) => ("application/pkcs8", wire::wrap(&STANDARD.encode(key.expose()))),
+        Delivery::Plain(key) => ("application/pkcs8", key.expose()),
         Delivery::Encrypted(der) => {
-            ("application/pkcs7-mime; smime-type=server-generated-key", wire::wrap(&STANDARD.encode(der)))
+            ("application/pkcs7-mime; smime-type=server-generated-key", der.as_slice())
         }
     };
+    let key = Layout::Lines.encode(key);
     let boundary = format!("chancery-{}", hex::encode(random::<16>()?));
-    let certificate = wire::encode_certs(&[&issued.certificate]);
+    let certificate = wire::encode_certs(&[&issued.certificate], Layout::Lines);
     let mut body = String::with_capacity(key.len() + certificate.len() + 512);
     for (content_type, part) in [(key_type, &key), (wire::PKCS7_CERTS_ONLY, &certificate)] {
         body.push_str("--");

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use crds::{EstAuthentication, RevocationCheck};
 use http::HeaderValue;
@@ -14,7 +13,10 @@ use issuance::{
 };
 use resolve::{CompiledEst, CompiledKeyGeneration, CompiledReenroll, CompiledTrust};
 
-use super::{csrattrs::csr_attrs, wire};
+use super::{
+    csrattrs::csr_attrs,
+    wire::{self, Layout},
+};
 
 /// A method that speaks EST.
 #[derive(Debug)]
@@ -26,9 +28,15 @@ pub struct EstService {
     pub reenroll: Option<CompiledReenroll>,
     pub key_generation: Option<CompiledKeyGeneration>,
     /// The body of `cacerts`; none for a self-signed profile.
-    pub(super) ca_certs: Option<CachedBody>,
+    ca_certs: Option<BothLayouts>,
     /// The body of `csrattrs`; none where the profile wants nothing in particular.
-    pub(super) csr_attrs: Option<Bytes>,
+    csr_attrs: Option<BothLayouts>,
+}
+
+#[derive(Debug)]
+struct BothLayouts {
+    lines: CachedBody,
+    one_line: CachedBody,
 }
 
 /// A body that is the same for everybody until the configuration changes.
@@ -51,8 +59,9 @@ impl EstService {
         let trust = settings.trust.as_ref().map(|trust| client_trust(trust, office)).transpose()?;
         let ca_certs =
             method.profile.authority.as_ref().map(|authority| ca_certs(authority, successor)).transpose()?;
-        let csr_attrs =
-            csr_attrs(&method.profile.policy).map(|der| Bytes::from(wire::wrap(&STANDARD.encode(der))));
+        let csr_attrs = csr_attrs(&method.profile.policy)
+            .map(|der| BothLayouts::new(|layout| layout.encode(&der)))
+            .transpose()?;
         Ok(Self {
             method,
             authentication: settings.authentication,
@@ -62,6 +71,40 @@ impl EstService {
             ca_certs,
             csr_attrs,
         })
+    }
+
+    pub(super) fn ca_certs(&self, layout: Layout) -> Option<&CachedBody> {
+        self.ca_certs.as_ref().map(|bodies| bodies.of(layout))
+    }
+
+    pub(super) fn csr_attrs(&self, layout: Layout) -> Option<&CachedBody> {
+        self.csr_attrs.as_ref().map(|bodies| bodies.of(layout))
+    }
+}
+
+impl BothLayouts {
+    fn new(encode: impl Fn(Layout) -> String) -> Result<Self, Error> {
+        Ok(Self {
+            lines: CachedBody::new(encode(Layout::Lines))?,
+            one_line: CachedBody::new(encode(Layout::OneLine))?,
+        })
+    }
+
+    fn of(&self, layout: Layout) -> &CachedBody {
+        match layout {
+            Layout::Lines => &self.lines,
+            Layout::OneLine => &self.one_line,
+        }
+    }
+}
+
+impl CachedBody {
+    fn new(body: String) -> Result<Self, Error> {
+        let body = Bytes::from(body);
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &body);
+        let etag = format!("\"{}\"", hex::encode(digest.as_ref().get(..16).unwrap_or_default()));
+        let etag = HeaderValue::from_str(&etag).map_err(|error| Error::Internal(error.to_string()))?;
+        Ok(Self { body, etag })
     }
 }
 
@@ -82,16 +125,12 @@ fn client_trust(compiled: &CompiledTrust, office: &Office) -> Result<ClientTrust
 }
 
 /// RFC 7030 §4.1.3: the chain in force, and the one that will follow it, so that clients trust it before it signs.
-fn ca_certs(authority: &Authority, successor: Option<&Authority>) -> Result<CachedBody, Error> {
+fn ca_certs(authority: &Authority, successor: Option<&Authority>) -> Result<BothLayouts, Error> {
     let mut chain: Vec<&[u8]> = authority.chain.iter().map(Vec::as_slice).collect();
     for der in successor.map(|successor| successor.chain.iter()).into_iter().flatten() {
         if !chain.contains(&der.as_slice()) {
             chain.push(der);
         }
     }
-    let body = Bytes::from(wire::encode_certs(&chain));
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &body);
-    let etag = format!("\"{}\"", hex::encode(digest.as_ref().get(..16).unwrap_or_default()));
-    let etag = HeaderValue::from_str(&etag).map_err(|error| Error::Internal(error.to_string()))?;
-    Ok(CachedBody { body, etag })
+    BothLayouts::new(|layout| wire::encode_certs(&chain, layout))
 }

@@ -4,7 +4,10 @@ use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig, general_purpose::STANDARD},
 };
-use http::{HeaderMap, header::CONTENT_TYPE};
+use http::{
+    HeaderMap,
+    header::{CONTENT_TYPE, USER_AGENT},
+};
 use pki::cms::certs_only;
 
 /// RFC 7030 §4.2.1.
@@ -54,9 +57,39 @@ pub fn decode_pkcs10(body: &[u8]) -> Result<Vec<u8>, WireError> {
     }
 }
 
-/// The answer's body: certs-only (RFC 5272 §4.1) in base64, 64 characters a line, which every decoder takes.
-pub fn encode_certs(certificates: &[&[u8]]) -> String {
-    wrap(&STANDARD.encode(certs_only(certificates)))
+/// How base64 stands in an answer. RFC 8951 §3 leaves that open; not every client reads both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// 64 characters a line: what `openssl base64 -d` and libest want.
+    Lines,
+    /// Nothing but base64.
+    OneLine,
+}
+
+impl Layout {
+    /// What the client that sent these header fields reads.
+    pub fn for_client(headers: &HeaderMap) -> Self {
+        if is_strongswan(headers) { Self::OneLine } else { Self::Lines }
+    }
+
+    pub(super) fn encode(self, bytes: &[u8]) -> String {
+        let base64 = STANDARD.encode(bytes);
+        match self {
+            Self::Lines => wrap(&base64),
+            Self::OneLine => base64,
+        }
+    }
+}
+
+/// strongSwan's `pki --est` and `--estca` (5.9.8) decode line breaks as if they were digits. They are told by a request
+/// that does not say which program sent it; who else does not is served as well by one line.
+fn is_strongswan(headers: &HeaderMap) -> bool {
+    !headers.contains_key(USER_AGENT)
+}
+
+/// The answer's body: certs-only (RFC 5272 §4.1) in base64.
+pub fn encode_certs(certificates: &[&[u8]], layout: Layout) -> String {
+    layout.encode(&certs_only(certificates))
 }
 
 /// 0x30 begins a SEQUENCE, and is also the letter `0`.
@@ -92,8 +125,7 @@ fn decode_base64(text: &[u8]) -> Result<Vec<u8>, WireError> {
     LENIENT.decode(compact).map_err(|_| WireError::Base64)
 }
 
-/// 64 characters a line.
-pub(super) fn wrap(base64: &str) -> String {
+fn wrap(base64: &str) -> String {
     const COLUMNS: usize = 64;
     let mut wrapped = String::with_capacity(base64.len() + base64.len() / COLUMNS + 2);
     let mut rest = base64;

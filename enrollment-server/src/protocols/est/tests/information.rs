@@ -1,8 +1,8 @@
 //! What is told to anybody: `cacerts` (RFC 7030 §4.1), `csrattrs` (§4.5), and what is not offered.
 
 use http::{
-    Request, StatusCode,
-    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH},
+    HeaderValue, Request, StatusCode,
+    header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, USER_AGENT, VARY},
 };
 use issuance::policy::{AttributeRule, Oid, Presence, UsageMode};
 use pki::{
@@ -143,4 +143,31 @@ async fn fullcmc_is_501_with_a_sentence_for_everybody() {
         answer.refused(StatusCode::NOT_IMPLEMENTED, "fullcmc (Full CMC, RFC 7030 §4.3) is not offered here");
     }
     assert_eq!(scene.issued().await, 0);
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_say_which_it_is_gets_base64_in_one_line() {
+    let scene = Scene::new().await;
+    let with_agent = |request: Request<axum::body::Body>| {
+        let (mut parts, body) = request.into_parts();
+        parts.headers.insert(USER_AGENT, HeaderValue::from_static("curl/8"));
+        Request::from_parts(parts, body)
+    };
+    let enroll = || post("/.well-known/est/devices/simpleenroll", &scene.basic("anyone"), csr("device-1"));
+    for path in ["/.well-known/est/cacerts", "/.well-known/est/csrattrs"] {
+        let (named, unnamed) = (scene.send(with_agent(get(path))).await, scene.send(get(path)).await);
+        assert!(
+            !unnamed.text().contains(char::is_whitespace),
+            "{path}: strongSwan takes a line break for digits"
+        );
+        assert!(named.text().lines().all(|line| line.len() <= 64), "{path}: libest wants lines");
+        assert!(named.text().ends_with('\n'), "{path}: openssl wants a line break at the end");
+        assert_eq!(unfold(&named.text()), unfold(&unnamed.text()), "{path}");
+        if path.ends_with("cacerts") {
+            assert_ne!(named.headers[ETAG], unnamed.headers[ETAG], "other octets have another tag");
+            assert_eq!(named.headers[VARY], "user-agent");
+        }
+    }
+    assert!(!scene.send(enroll()).await.text().contains(char::is_whitespace));
+    assert!(scene.send(with_agent(enroll())).await.text().lines().count() > 3);
 }
