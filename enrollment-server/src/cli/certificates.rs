@@ -4,10 +4,13 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use issuance::{
     audit::Actor,
+    identity::{Owner, ResourceName},
+    ports::{Clock as _, SystemClock},
     revocation::Revocation,
     store::{CertificateFilter, CertificateRow, CertificateStatus, Page},
 };
-use pki::{extension::ReasonCode, pem, serial::SerialNumber};
+use pki::{extension::ReasonCode, pem, serial::SerialNumber, time::Time};
+use time::{Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
 use super::{
     DataArgs, Format,
@@ -29,8 +32,61 @@ pub(super) enum CertificatesCommand {
 pub(super) struct ListArgs {
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    which: WhichArgs,
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+}
+
+/// All that are given must hold.
+#[derive(Debug, Args)]
+struct WhichArgs {
+    /// Only those that were asked for by this EnrollmentMethod.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    method: Option<ResourceName>,
+    /// Only those of this CertificateProfile.
+    #[arg(long, value_name = "NAMESPACE/NAME")]
+    profile: Option<ResourceName>,
+    /// Only those of this owner.
+    #[arg(long, value_name = "user:NAME|group:NAME")]
+    owner: Option<Owner>,
+    /// Only those whose EnrollmentMethod is in this namespace.
+    #[arg(long)]
+    namespace: Option<String>,
+    /// Only those that end before this time: 2027-01-31, 2027-01-31T12:00:00Z, or 30d, which is within 30 days from now.
+    /// Those that have ended are among them.
+    #[arg(long, value_name = "TIME", value_parser = time_or_duration)]
+    expires_before: Option<Time>,
+    /// Only those that are revoked or held.
+    #[arg(long)]
+    revoked: bool,
+}
+
+impl From<&WhichArgs> for CertificateFilter {
+    fn from(which: &WhichArgs) -> Self {
+        Self {
+            method: which.method.clone(),
+            profile: which.profile.clone(),
+            owner: which.owner.as_ref().map(ToString::to_string),
+            namespace: which.namespace.clone(),
+            expires_before: which.expires_before,
+            revoked: which.revoked.then_some(true),
+            ..Self::default()
+        }
+    }
+}
+
+/// A moment, or how far from now it is.
+fn time_or_duration(text: &str) -> Result<Time, String> {
+    if let Ok(duration) = text.parse::<crds::Duration>() {
+        let seconds = i64::try_from(duration.seconds()).unwrap_or(i64::MAX);
+        return Ok(SystemClock.now().plus_seconds(seconds));
+    }
+    let day = format_description!("[year]-[month]-[day]");
+    let date = Date::parse(text, day).map(|date| date.midnight().assume_utc());
+    date.or_else(|_| OffsetDateTime::parse(text, &Rfc3339))
+        .map(|time| Time::from_unix(time.unix_timestamp()))
+        .map_err(|_| "give a day (2027-01-31), a time (2027-01-31T12:00:00Z) or a duration (30d)".into())
 }
 
 #[derive(Debug, Args)]
@@ -57,9 +113,7 @@ pub(super) struct RevokeArgs {
 impl CertificatesCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
-            Self::List(args) => {
-                with_store(&args.data.clone(), async |offline| list(&offline, args.format).await)
-            }
+            Self::List(args) => with_store(&args.data.clone(), async |offline| list(&offline, &args).await),
             Self::Show(args) => with_store(&args.data.clone(), async |offline| {
                 let row = find(&offline, &args.serial).await?;
                 match args.format {
@@ -74,12 +128,13 @@ impl CertificatesCommand {
     }
 }
 
-async fn list(offline: &Offline, format: Format) -> anyhow::Result<()> {
+async fn list(offline: &Offline, args: &ListArgs) -> anyhow::Result<()> {
+    let (filter, format) = (CertificateFilter::from(&args.which), args.format);
     let mut page = Page::first(PAGE);
     let mut first = true;
     // An array that is printed as it is read: the list may be long.
     loop {
-        let rows = offline.engine.store().certificates(&CertificateFilter::default(), &page).await?;
+        let rows = offline.engine.store().certificates(&filter, &page).await?;
         let Some((last, _)) = rows.last() else { break };
         page.after = Some(*last);
         for (_, row) in rows {
