@@ -9,9 +9,11 @@ mod sealing;
 mod standalone;
 mod status;
 
-use std::path::PathBuf;
+use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::store::DatabaseUrl;
 
 /// Chancery's enrollment server: certificates for devices and workloads.
 #[derive(Debug, Parser)]
@@ -23,7 +25,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serves what a folder of YAML says, with SQLite, on this machine alone.
+    /// Serves what a folder of YAML says, without a cluster.
     Standalone(standalone::StandaloneArgs),
     /// Says how a standalone server on this machine is doing.
     Status(status::StatusArgs),
@@ -50,6 +52,47 @@ struct DataArgs {
     /// The file with the sealing keys, if they are not in the data folder.
     #[arg(long, env = "CHANCERY_SEALING_KEY_FILE", value_name = "FILE")]
     sealing_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    database: DatabaseArgs,
+}
+
+/// Where the rows are, unless they are in the data folder.
+#[derive(Clone, Debug, Args)]
+struct DatabaseArgs {
+    /// The PostgreSQL database where the rows are, postgres://user:password@host:port/name?sslrootcert=FILE, instead of
+    /// a file in the data folder. Give it by the environment: the command line is shown to every user of the machine.
+    #[arg(
+        id = "database",
+        long = "database",
+        env = "CHANCERY_DATABASE_URL",
+        value_name = "URL",
+        hide_env_values = true
+    )]
+    url: Option<HiddenText>,
+}
+
+impl DatabaseArgs {
+    fn url(&self) -> anyhow::Result<Option<DatabaseUrl>> {
+        Ok(self.url.as_ref().map(|text| text.0.parse()).transpose()?)
+    }
+}
+
+/// Text that is not shown, taken whatever it holds: clap repeats what it refuses, and this may hold a password.
+#[derive(Clone)]
+struct HiddenText(String);
+
+impl FromStr for HiddenText {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        Ok(Self(text.into()))
+    }
+}
+
+impl fmt::Debug for HiddenText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HiddenText(redacted)")
+    }
 }
 
 /// How results are printed.

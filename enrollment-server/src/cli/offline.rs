@@ -1,15 +1,14 @@
-//! The store of a standalone server, opened beside it by a command: SQLite lets several processes in, and every change
-//! is guarded by what it expects.
+//! The store of a standalone server, opened beside it by a command: both stores let several processes in, and every
+//! change is guarded by what it expects.
 
 use std::{future::Future, sync::Arc};
 
-use anyhow::Context as _;
 use issuance::{Engine, ports::SystemClock, sealing::SealingKeys};
 
 use super::DataArgs;
 use crate::{
     standalone::data::DataFolder,
-    store::sqlite::{SqliteStore, StoreOptions},
+    store::{OpenStore, StoreLocation},
 };
 
 /// The audit stream of what is done at the command line.
@@ -23,7 +22,7 @@ pub(super) const PAGE: usize = 500;
 pub(super) struct Offline {
     pub(super) folder: DataFolder,
     pub(super) engine: Engine,
-    store: Arc<SqliteStore>,
+    store: OpenStore,
     sealing_key_file: Option<std::path::PathBuf>,
 }
 
@@ -39,20 +38,20 @@ pub(super) fn with_store<F, T>(args: &DataArgs, command: impl FnOnce(Arc<Offline
 where
     F: Future<Output = anyhow::Result<T>>,
 {
+    let database = args.database.url()?;
     anyhow::ensure!(
-        args.data.join("chancery.db").exists(),
-        "{} is not the data folder of a standalone server: it holds no chancery.db",
+        database.is_some() || args.data.join("chancery.db").exists(),
+        "{} is not the data folder of a standalone server: it holds no chancery.db, and no --database is given",
         args.data.display()
     );
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let folder = DataFolder::open(&args.data)?;
-        let store = SqliteStore::open(folder.database(), StoreOptions::new(AUDIT_STREAM))
-            .context("the database cannot be opened")?;
-        let store = Arc::new(store);
+        let location = StoreLocation::choose(database, folder.database());
+        let store = location.open(AUDIT_STREAM, None).await?;
         let offline = Arc::new(Offline {
             folder,
-            engine: Engine::new(store.clone(), Arc::new(SystemClock)),
+            engine: Engine::new(store.store(), Arc::new(SystemClock)),
             store,
             sealing_key_file: args.sealing_key_file.clone(),
         });

@@ -14,6 +14,8 @@ pub(super) struct StandaloneArgs {
     /// The folder where keys, rows and credentials are kept; made if it is not there.
     #[arg(long, env = "CHANCERY_DATA", value_name = "DIR")]
     data: PathBuf,
+    #[command(flatten)]
+    database: super::DatabaseArgs,
     /// Where devices enrol, by TLS.
     #[arg(long, env = "CHANCERY_LISTEN", value_name = "ADDR", default_value = "0.0.0.0:8443")]
     listen: SocketAddr,
@@ -48,6 +50,7 @@ impl StandaloneArgs {
         let options = standalone::Options {
             resources: self.resources,
             data: self.data,
+            database: self.database.url()?,
             device: self.listen,
             public: self.public_listen,
             private: self.private_listen,

@@ -52,7 +52,7 @@ use crate::{
     metrics::{ListenerKind, Metrics},
     protocols, publish,
     serving::App,
-    store::sqlite::{SqliteStore, StoreOptions},
+    store::{DatabaseUrl, StoreLocation},
 };
 
 /// What the snapshot of the last good configuration is sealed for.
@@ -74,6 +74,8 @@ const STORE_CHECK: Duration = Duration::from_secs(5);
 pub struct Options {
     pub resources: PathBuf,
     pub data: PathBuf,
+    /// Where the rows are, if not in the data folder.
+    pub database: Option<DatabaseUrl>,
     pub device: SocketAddr,
     pub public: SocketAddr,
     pub private: SocketAddr,
@@ -91,15 +93,11 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let _lock = folder.lock()?;
     let sealing = Arc::new(folder.sealing_keys(options.sealing_key_file.as_deref())?);
     let metrics = Arc::new(Metrics::new());
-    let options_of_store =
-        StoreOptions { observer: Some(metrics.clone()), ..StoreOptions::new(AUDIT_STREAM) };
-    let path = folder.database();
-    let opened = tokio::task::spawn_blocking(move || SqliteStore::open(path, options_of_store)).await?;
-    let store = opened.with_context(|| folder.database().display().to_string())?;
-    let store = Arc::new(store);
+    let location = StoreLocation::choose(options.database.clone(), folder.database());
+    let store = location.open(AUDIT_STREAM, Some(metrics.clone())).await?;
     let limits = Arc::new(ArcSwap::from_pointee(Limits::default()));
     let app = Arc::new(App::new(
-        Engine::new(store.clone(), Arc::new(SystemClock)),
+        Engine::new(store.store(), Arc::new(SystemClock)),
         metrics,
         limits,
         sealing.clone(),

@@ -10,7 +10,8 @@ use anyhow::{Context, Result, bail};
 /// Where Debian keeps programs of which several versions can be installed at once.
 const DEBIAN: &str = "/usr/lib/postgresql";
 
-/// Finds `postgres`, `initdb` or `psql`: on the PATH, then where Debian puts them, the newest first.
+/// Finds `postgres`, `initdb` or `psql`: where Debian puts them, the newest first, then on the PATH, where Debian puts
+/// slow wrappers.
 pub fn find(name: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut versions: Vec<PathBuf> = fs::read_dir(DEBIAN)
@@ -18,7 +19,7 @@ pub fn find(name: &str) -> Result<PathBuf> {
         .unwrap_or_default();
     versions.sort();
     let debian = versions.iter().rev().map(|version| version.join("bin"));
-    let found = std::env::split_paths(&path).chain(debian).map(|directory| directory.join(name));
+    let found = debian.chain(std::env::split_paths(&path)).map(|directory| directory.join(name));
     match found.into_iter().find(|candidate| candidate.is_file()) {
         Some(program) => Ok(program),
         None => bail!(

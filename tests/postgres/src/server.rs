@@ -41,6 +41,8 @@ pub struct Settings {
 pub struct Tls {
     pub chain: String,
     pub key: String,
+    /// The authority of client certificates, which are then looked at.
+    pub client_authority: Option<String>,
 }
 
 /// A server on a free port of loopback and on a socket, with `fsync` on, as it would run in earnest. Dropping it stops
@@ -88,6 +90,10 @@ impl Postgres {
             options.push("ssl=on".into());
             options.push(format!("ssl_cert_file={}", chain.display()));
             options.push(format!("ssl_key_file={}", key.display()));
+            if let Some(authority) = &tls.client_authority {
+                let file = write(directory.path(), user, "clients.pem", authority)?;
+                options.push(format!("ssl_ca_file={}", file.display()));
+            }
         }
         let server = Self {
             port: free_port()?,

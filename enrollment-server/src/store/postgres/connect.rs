@@ -4,7 +4,11 @@ use std::{collections::HashMap, future, io, path::Path, sync::Arc, time::Duratio
 
 use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
-use tokio::{io::AsyncRead, io::AsyncWrite, sync::mpsc};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::mpsc,
+    task::JoinHandle,
+};
 use tokio_postgres::{
     AsyncMessage, Client, Config, NoTls, Notification, Socket, Statement,
     config::{SslMode, TargetSessionAttrs},
@@ -39,12 +43,14 @@ pub(super) struct Connection {
     /// Something was begun and not ended: the session must not be used again.
     pub(super) busy: bool,
     statements: HashMap<&'static str, Statement>,
+    /// Moves bytes until the session ends.
+    driver: JoinHandle<()>,
 }
 
 impl Connector {
     /// Reads the files that TLS needs.
     pub(super) fn new(options: &PostgresOptions) -> Result<Self, OpenError> {
-        let mut config = options.url.config.clone();
+        let mut config = Config::clone(&options.url.config);
         let milliseconds = |duration: Duration| duration.as_millis();
         // What the URL says comes last, and so counts.
         config.options(format!(
@@ -75,7 +81,7 @@ impl Connector {
 
     /// Where it fails, the database is out of reach: whoever tries again at once only adds to its load.
     pub(super) async fn connect(&self) -> Result<Connection, Failure> {
-        let client = self.client(None).await?;
+        let (client, driver) = self.client(None).await?;
         // A session that answers before it is on the disk would break what a commit promises.
         let row = client
             .query_one(
@@ -85,7 +91,7 @@ impl Connector {
             )
             .await?;
         let process = Columns::new(&row).value()?;
-        Ok(Connection { client, process, slot: None, busy: false, statements: HashMap::new() })
+        Ok(Connection { client, process, slot: None, busy: false, statements: HashMap::new(), driver })
     }
 
     /// A session that hears of this channel; the receiver ends with the session.
@@ -94,7 +100,7 @@ impl Connector {
         channel: &str,
     ) -> Result<(Client, mpsc::UnboundedReceiver<Notification>), Failure> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let client = self.client(Some(sender)).await?;
+        let (client, _) = self.client(Some(sender)).await?;
         client.batch_execute(&format!("LISTEN {channel}")).await?;
         Ok((client, receiver))
     }
@@ -102,17 +108,15 @@ impl Connector {
     async fn client(
         &self,
         notifications: Option<mpsc::UnboundedSender<Notification>>,
-    ) -> Result<Client, Failure> {
+    ) -> Result<(Client, JoinHandle<()>), Failure> {
         match &self.tls {
             None => {
                 let (client, connection) = self.config.connect(NoTls).await.map_err(unreachable)?;
-                tokio::spawn(drive(connection, notifications));
-                Ok(client)
+                Ok((client, tokio::spawn(drive(connection, notifications))))
             }
             Some(tls) => {
                 let (client, connection) = self.config.connect(tls.clone()).await.map_err(unreachable)?;
-                tokio::spawn(drive(connection, notifications));
-                Ok(client)
+                Ok((client, tokio::spawn(drive(connection, notifications))))
             }
         }
     }
@@ -144,6 +148,14 @@ impl Connection {
         let prepared = futures::future::try_join_all(prepared).await?;
         self.statements.extend(missing.into_iter().zip(prepared));
         Ok(())
+    }
+
+    /// Says goodbye, so that the server gives up what the session held before anybody asks for it again.
+    pub(super) async fn close(self) {
+        drop(self.client);
+        if let Err(error) = self.driver.await {
+            tracing::warn!(%error, "the task of a session failed");
+        }
     }
 
     /// Where [`Connection::prepare`] went through.

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -65,7 +66,11 @@ impl Pool {
             tracing::warn!("connections to the database were still in use when the store was closed");
         }
         self.permits.close();
-        *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let goodbyes = idle.into_iter().flatten().map(Connection::close);
+        if timeout(self.acquire_timeout, join_all(goodbyes)).await.is_err() {
+            tracing::warn!("the database did not take leave in time");
+        }
     }
 
     fn pop(&self) -> Result<Option<Connection>, Failure> {

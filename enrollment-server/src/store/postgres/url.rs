@@ -17,7 +17,7 @@ use tokio_postgres::{
 /// of a client certificate.
 #[derive(Clone)]
 pub struct DatabaseUrl {
-    pub(super) config: Config,
+    pub(super) config: Box<Config>,
     pub(super) security: Security,
 }
 
@@ -97,7 +97,7 @@ impl FromStr for DatabaseUrl {
             Security::Plain => SslMode::Disable,
             Security::Tls(_) => SslMode::Require,
         });
-        Ok(Self { config, security })
+        Ok(Self { config: Box::new(config), security })
     }
 }
 
