@@ -71,6 +71,12 @@ impl Request {
         self.option("--user").option(&format!("{name}:{password}"))
     }
 
+    /// A client certificate and its key, PEM.
+    pub fn certificate(self, certificate: &Path, key: &Path) -> Self {
+        let request = self.option("--cert").option(&certificate.to_string_lossy());
+        request.option("--key").option(&key.to_string_lossy())
+    }
+
     /// Speaks exactly this version.
     pub fn tls(self, version: TlsVersion) -> Self {
         version.curl_option().iter().fold(self, |request, option| request.option(option))

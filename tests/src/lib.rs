@@ -3,7 +3,7 @@
 //! ```text
 //! Workspace ──holds──► Resources ──read by──► Server ──writes──► Endpoints, Status
 //!                                                ▲
-//!            curl, openssl, estclient, zlint, est::Client (in process) enrol against it and judge the answers
+//!            curl, openssl, estclient, strongSwan, zlint, est::Client (in process) enrol against it and judge the answers
 //! ```
 //!
 //! Everything that runs is owned: a [`Server`] that goes out of scope is dead, and prints its log if the test failed.
@@ -15,13 +15,17 @@ pub mod endpoints;
 #[cfg(feature = "est-client")]
 pub mod est;
 pub mod estclient;
+#[cfg(feature = "est-client")]
+pub mod manufacturer;
 pub mod openssl;
 pub mod plain_http;
 pub mod program;
+pub mod replicas;
 pub mod resources;
 pub mod scene;
 pub mod server;
 pub mod status;
+pub mod strongswan;
 pub mod workspace;
 pub mod zlint;
 

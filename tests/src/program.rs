@@ -32,6 +32,7 @@ pub fn find(name: &str) -> Result<PathBuf> {
     }
     let remedy = match name {
         "estclient" | "estclient-tls12" | "estserver" | "zlint" => "`cargo xtask peers` builds it (needs Go)",
+        "pki" => "on Debian: apt-get install strongswan-pki libstrongswan-extra-plugins",
         "openssl" | "curl" => "on Debian: apt-get install openssl curl",
         _ => "install it and put it on the PATH",
     };

@@ -70,6 +70,11 @@ impl Resources {
     ///
     /// `spec` is the profile's, in YAML flow style: `{authorityRef: {name: issuing}, preset: Device}`.
     pub fn est_method(&self, name: &str, spec: &str) -> Result<()> {
+        self.est_method_with(name, spec, "{}")
+    }
+
+    /// The same with `est` as the method's `spec.est`, in YAML flow style.
+    pub fn est_method_with(&self, name: &str, spec: &str, est: &str) -> Result<()> {
         let yaml = format!(
             "\
 apiVersion: chancery.dev/v1alpha1
@@ -80,7 +85,7 @@ spec: {spec}
 apiVersion: chancery.dev/v1alpha1
 kind: EnrollmentMethod
 metadata: {{name: {name}, namespace: {NAMESPACE}}}
-spec: {{profileRef: {{name: {name}}}, est: {{}}}}
+spec: {{profileRef: {{name: {name}}}, est: {est}}}
 ---
 apiVersion: chancery.dev/v1alpha1
 kind: EnrollmentCredential

@@ -8,6 +8,7 @@ use anyhow::{Result, ensure};
 
 use crate::curl::{Answer, Request, TlsVersion};
 use crate::openssl::{self, Csr};
+use crate::replicas::{self, Database, Replicas};
 use crate::{Endpoint, Resources, Server, Settings, Workspace, zlint};
 
 /// How long a change of the resources may take to come into force.
@@ -16,8 +17,10 @@ const RELOAD_LIMIT: Duration = Duration::from_secs(20);
 /// A running server with everything it lives on. The fields are dropped in this order: the server ends first.
 #[derive(Debug)]
 pub struct Scene {
-    /// The server.
+    /// The server; the first, where there are two.
     pub server: Server,
+    /// The second server and what is in front of both, where there are two.
+    pub replicas: Option<Replicas>,
     /// The folder it reads.
     pub resources: Resources,
     /// Where everything lies.
@@ -46,12 +49,22 @@ impl Scene {
         let public = TcpListener::bind(any)?.local_addr()?;
         resources.public_base_url(&format!("http://{public}"))?;
         let settings = Settings::new(resources.path(), &workspace.file("data"))?.listen(any, public, any);
-        Ok(Self { server: Server::start(settings)?, resources, workspace })
+        if !replicas::wanted() {
+            return Ok(Self { server: Server::start(settings)?, replicas: None, resources, workspace });
+        }
+        let database = Database::new()?;
+        let server = Server::start(settings.environment("CHANCERY_DATABASE_URL", &database.url))?;
+        let replicas = Some(Replicas::beside(&server, database, &workspace.file("second"))?);
+        Ok(Self { server, replicas, resources, workspace })
     }
 
     /// The EST endpoint of a method, `namespace/name`.
     pub fn est(&self, method: &str) -> Result<Endpoint> {
-        self.server.endpoints()?.est(method).cloned()
+        let endpoint = self.server.endpoints()?.est(method).cloned()?;
+        match &self.replicas {
+            Some(replicas) => replicas.in_front(&endpoint),
+            None => Ok(endpoint),
+        }
     }
 
     /// Waits until a changed resource is in force; `generation` is the one before the change.

@@ -87,6 +87,11 @@ impl Settings {
         self
     }
 
+    /// The folder of resources.
+    pub fn resources(&self) -> &Path {
+        &self.resources
+    }
+
     /// The data directory.
     pub fn data(&self) -> &Path {
         &self.data

@@ -28,7 +28,7 @@ fn nothing_that_was_answered_is_lost_by_kill_9_under_load() -> Result<()> {
     let scene = Scene::with(|resources| {
         resources.est_method("devices", "{authorityRef: {name: issuing}, preset: Device}")
     })?;
-    let Scene { mut server, resources: _resources, workspace: _workspace } = scene;
+    let Scene { mut server, resources: _resources, workspace: _workspace, .. } = scene;
     let endpoint = server.endpoints()?.est(METHOD)?.clone();
     let cacerts = fetch_cacerts(&endpoint)?;
     let mut received = Vec::new();

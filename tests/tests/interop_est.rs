@@ -127,7 +127,7 @@ fn estclient_enrols_over_each_tls_version_with_and_without_a_label() -> Result<(
             let csr = csr(&scene.workspace, &format!("{tls:?}-{labelled}"), Key::P384)?;
             let (cacerts, certificate) = (scene.workspace.file("ca.pem"), csr.key.with_extension("pem"));
             client.cacerts(&cacerts)?;
-            client.enroll(&csr.pem, &csr.key, &certificate)?;
+            client.enroll(&csr.pem, &certificate)?;
             scene.judge(&certificate, &csr, &cacerts)?;
         }
     }
@@ -148,7 +148,7 @@ fn estclient_enrols_with_every_kind_of_key_it_can_read() -> Result<()> {
     for key in [Key::P256, Key::P384, Key::Rsa2048, Key::Rsa3072] {
         let csr = csr(&scene.workspace, &format!("{key:?}"), key)?;
         let certificate = csr.key.with_extension("pem");
-        client.enroll(&csr.pem, &csr.key, &certificate)?;
+        client.enroll(&csr.pem, &certificate)?;
         scene.judge(&certificate, &csr, &cacerts)?;
     }
     Ok(())

@@ -100,12 +100,12 @@ fn a_server_that_is_asked_to_stop_stops_and_comes_back_with_the_same_keys() -> R
     let certificate = scene.certificate(enroll(&endpoint, &csr.der)?, &csr)?;
     let cacerts = std::fs::read(scene.cacerts(&endpoint, &cacerts_url, TlsVersion::Tls13)?)?;
 
-    let Scene { server, resources, workspace } = scene;
+    let Scene { server, replicas, resources, workspace } = scene;
     let (settings, status) = server.stop()?;
     ensure!(status.success(), "it stopped with {status}");
     settings.run(&["audit", "verify"])?;
 
-    let scene = Scene { server: Server::start(settings)?, resources, workspace };
+    let scene = Scene { server: Server::start(settings)?, replicas, resources, workspace };
     let path = scene.cacerts(&endpoint, &cacerts_url, TlsVersion::Tls13)?;
     ensure!(std::fs::read(&path)? == cacerts, "the authorities have changed");
     ensure!(scene.est("test/devices")?.passphrase()? == endpoint.passphrase()?, "the passphrase has changed");

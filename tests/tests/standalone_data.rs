@@ -23,11 +23,11 @@ fn enroll(scene: &Scene, endpoint: &Endpoint, name: &str) -> Result<()> {
 
 /// Stops the server, does something to what it lives on, and starts it again.
 fn restart_after(scene: Scene, between: impl FnOnce(&Settings, &Resources) -> Result<()>) -> Result<Scene> {
-    let Scene { server, resources, workspace } = scene;
+    let Scene { server, replicas, resources, workspace } = scene;
     let (settings, status) = server.stop()?;
     ensure!(status.success(), "it stopped with {status}");
     between(&settings, &resources)?;
-    Ok(Scene { server: Server::start(settings)?, resources, workspace })
+    Ok(Scene { server: Server::start(settings)?, replicas, resources, workspace })
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn a_replaced_sealing_key_opens_everything_and_the_old_one_is_gone() -> Result<(
     ensure!(!new.contains(old.trim()), "the old key is still there");
     enroll(&scene, &endpoint, "a")?;
 
-    let Scene { server, resources: _resources, workspace: _workspace } = scene;
+    let Scene { server, resources: _resources, workspace: _workspace, .. } = scene;
     let (settings, _) = server.stop()?;
     std::fs::write(&key, old)?;
     ensure!(Server::start(settings).is_err(), "what is sealed with the new key was opened with the old one");

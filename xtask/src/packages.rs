@@ -29,6 +29,9 @@ pub(crate) const CXX: Package = Package { program: "c++", debian: "g++" };
 /// Gets the nightly compiler that fuzz targets are built with.
 pub(crate) const RUSTUP: Package = Package { program: "rustup", debian: "rustup" };
 
+/// What the tests of the PostgreSQL store run a server with.
+pub(crate) const POSTGRESQL: Package = Package { program: "postgres", debian: "postgresql" };
+
 /// Pinned, so that a new release cannot change what this commit is judged by.
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
@@ -79,7 +82,12 @@ fn is_root() -> Result<bool> {
 }
 
 fn missing(packages: &[Package]) -> Vec<Package> {
-    packages.iter().copied().filter(|package| !shell::exists(package.program)).collect()
+    packages.iter().copied().filter(|package| !exists(package.program)).collect()
+}
+
+/// On the PATH, or for PostgreSQL where Debian puts its programs.
+fn exists(program: &str) -> bool {
+    shell::exists(program) || (program == POSTGRESQL.program && chancery_postgres::find(program).is_ok())
 }
 
 fn debian_names(packages: &[Package]) -> Vec<&'static str> {

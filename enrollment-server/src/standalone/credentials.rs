@@ -18,9 +18,30 @@ use super::data::{DataFolder, remove_folder, write_private};
 
 const PAGE: usize = 500;
 
+/// How often rows are read again that somebody else changes at the same time.
+const ATTEMPTS: usize = 3;
+
 /// Makes the rows agree with what is declared: `compiled` are the credentials in force, `declared` the names of all that
 /// a resource speaks of, those included that cannot be served at the moment. A row whose resource is gone is revoked.
 pub(super) async fn reconcile(
+    engine: &Engine,
+    folder: &DataFolder,
+    compiled: &[CompiledCredential],
+    declared: &BTreeSet<ResourceName>,
+) -> anyhow::Result<()> {
+    // Another server on the same database may change the same row first: then there is less left to do.
+    let mut outcome = Ok(());
+    for _ in 0..ATTEMPTS {
+        outcome = reconcile_once(engine, folder, compiled, declared).await;
+        let conflict = |error: &anyhow::Error| matches!(error.downcast_ref(), Some(Error::Conflict(_)));
+        if !outcome.as_ref().err().is_some_and(conflict) {
+            break;
+        }
+    }
+    outcome
+}
+
+async fn reconcile_once(
     engine: &Engine,
     folder: &DataFolder,
     compiled: &[CompiledCredential],

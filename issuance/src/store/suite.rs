@@ -3,7 +3,7 @@
 //! An implementation's tests call [`store_suite!`](crate::store_suite) with an async function that makes an empty
 //! store, and something to keep until the test is over:
 //!
-//! ```ignore
+//! ```text
 //! async fn make() -> (TempDir, Arc<dyn Store>) { … }
 //! issuance::store_suite!(make);
 //! ```

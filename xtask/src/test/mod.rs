@@ -9,7 +9,7 @@ mod steps;
 use anyhow::{Result, bail};
 
 use self::report::Report;
-use crate::packages::{CC, CXX, GO, RUSTUP};
+use crate::packages::{CC, CXX, GO, POSTGRESQL, RUSTUP};
 use crate::shell;
 
 #[derive(Debug, clap::Args)]
@@ -25,9 +25,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     report.step("formatting", steps::formatting);
     report.step("lints", steps::lints);
     report.step("generated files", steps::generated_files);
-    report.step("tests of the crates", steps::crates);
+    // A step of its own, so that its absence is listed.
+    let postgresql = report.step_with("PostgreSQL", &[POSTGRESQL], |_| Ok(()));
+    report.step("tests of the crates", |tally| steps::crates(postgresql, tally));
     if options.quick {
-        for name in ["dependencies", "peer programs", "tests of the server", "fuzz targets"] {
+        let others = [
+            "dependencies",
+            "peer programs",
+            "tests of the server",
+            "tests of two servers on one database",
+            "fuzz targets",
+        ];
+        for name in others {
             report.skip(name, "--quick");
         }
     } else {
@@ -36,6 +45,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         // Without them the tests that need them pass without a word; the skipped step is the word.
         let absent: &[&str] = if peers { &[] } else { &["estclient", "zlint"] };
         report.step("tests of the server", |tally| steps::server(absent, tally));
+        let replicas = "tests of two servers on one database";
+        report.step_with(replicas, &[POSTGRESQL], |tally| steps::replicas(absent, tally));
         report.step_with("fuzz targets", &[RUSTUP, CXX], steps::fuzz);
     }
     report.print();

@@ -34,9 +34,14 @@ pub(super) fn dependencies(_: &mut Tally) -> Result<()> {
     shell::run(deny.args(["--locked", "--all-features", "check", "bans", "licenses", "sources"]))
 }
 
-pub(super) fn crates(tally: &mut Tally) -> Result<()> {
+/// Everything that is not run against the server as a program.
+pub(super) fn crates(postgresql: bool, tally: &mut Tally) -> Result<()> {
     packages::install(&[OPENSSL])?;
-    tally.cargo_test(&mut cargo(&["test", "--workspace", "--exclude", "chancery-tests", "--no-fail-fast"]))
+    let mut tests = cargo(&["test", "--workspace", "--exclude", "chancery-tests", "--no-fail-fast"]);
+    if !postgresql {
+        tests.args(["--", "--skip", "postgres"]);
+    }
+    tally.cargo_test(&mut tests)
 }
 
 pub(super) fn peers(_: &mut Tally) -> Result<()> {
@@ -52,6 +57,34 @@ pub(super) fn server(absent: &[&str], tally: &mut Tally) -> Result<()> {
     let mut tests = cargo(&["test", "--package", "chancery-tests", "--no-fail-fast"]);
     tests.env("CHANCERY_SERVER_BIN", binary).env("CHANCERY_WITHOUT", absent.join(","));
     tally.cargo_test(&mut tests)
+}
+
+/// The tests of each protocol again, unchanged, with two servers on one PostgreSQL that take turns.
+pub(super) fn replicas(absent: &[&str], tally: &mut Tally) -> Result<()> {
+    let binary = server::build(&[]).context("the server does not build")?;
+    let mut tests = cargo(&["test", "--package", "chancery-tests", "--no-fail-fast"]);
+    for name in protocol_tests()? {
+        tests.args(["--test", &name]);
+    }
+    tests.env("CHANCERY_REPLICAS", "2").env("CHANCERY_SERVER_BIN", binary);
+    tests.env("CHANCERY_WITHOUT", absent.join(","));
+    tally.cargo_test(&mut tests)
+}
+
+/// Those of what clients see: `interop_*` and `refusals_*`.
+fn protocol_tests() -> Result<Vec<String>> {
+    let folder = shell::repository().join("tests/tests");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("interop_") || name.starts_with("refusals_") {
+            names.push(name);
+        }
+    }
+    names.sort();
+    anyhow::ensure!(!names.is_empty(), "no test of a protocol in {}", folder.display());
+    Ok(names)
 }
 
 pub(super) fn fuzz(tally: &mut Tally) -> Result<()> {
