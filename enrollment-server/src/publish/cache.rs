@@ -35,8 +35,13 @@ pub struct CrlCache {
 type Slot = tokio::sync::Mutex<Option<(Instant, Option<CachedCrl>)>>;
 
 impl CrlCache {
-    pub(super) async fn latest(&self, store: &dyn Store, issuer: KeyId) -> Result<Option<CachedCrl>, StoreError> {
-        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(issuer).or_default().clone();
+    pub(super) async fn latest(
+        &self,
+        store: &dyn Store,
+        issuer: KeyId,
+    ) -> Result<Option<CachedCrl>, StoreError> {
+        let slot =
+            self.slots.lock().unwrap_or_else(PoisonError::into_inner).entry(issuer).or_default().clone();
         let mut slot = slot.lock().await;
         if let Some((at, cached)) = &*slot
             && at.elapsed() < MAX_AGE
