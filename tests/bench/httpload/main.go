@@ -30,11 +30,24 @@ func main() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), opts.limit)
 	defer cancel()
+	if opts.first != "" {
+		if err := becomeDevice(ctx, client, opts); err != nil {
+			fail(err)
+		}
+	}
 
 	var next atomic.Int64
-	one := func() error { return send(ctx, client, opts, int(next.Add(1)-1)) }
+	one := func() error {
+		number := int(next.Add(1) - 1)
+		var body []byte
+		if number < len(opts.bodies) {
+			body = opts.bodies[number]
+		}
+		_, err := send(ctx, client, opts, opts.url, body)
+		return err
+	}
 	spread(ctx, opts.workers, opts.warmup, func() { _ = one() })
-	run, err := meter.Start(opts.pid)
+	run, err := meter.Start(opts.pid, opts.database)
 	if err != nil {
 		fail(err)
 	}
@@ -55,15 +68,11 @@ func main() {
 	}
 }
 
-// send makes one request and reads the whole answer. Each number has its own body, where there are bodies.
-func send(ctx context.Context, client *http.Client, opts *options, number int) error {
-	var body []byte
-	if number < len(opts.bodies) {
-		body = opts.bodies[number]
-	}
-	req, err := http.NewRequestWithContext(ctx, opts.method, opts.url, bytes.NewReader(body))
+// send makes one request and reads the whole answer.
+func send(ctx context.Context, client *http.Client, opts *options, url string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, opts.method, url, bytes.NewReader(body))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, header := range opts.headers {
 		name, value, _ := strings.Cut(header, ":")
@@ -74,17 +83,17 @@ func send(ctx context.Context, client *http.Client, opts *options, number int) e
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if res.StatusCode != opts.expect {
-		return fmt.Errorf("status %d: %.80s", res.StatusCode, answer)
+		return nil, fmt.Errorf("status %d: %.200s", res.StatusCode, answer)
 	}
-	return nil
+	return answer, nil
 }
 
 // spread does the work count times from several workers, or until the time is up.

@@ -16,6 +16,7 @@ import (
 
 type options struct {
 	url, method, ca string
+	name            string
 	bodies          [][]byte
 	headers         list
 	user, password  string
@@ -25,7 +26,8 @@ type options struct {
 	curve           string
 	expect          int
 	timeout, limit  time.Duration
-	pid             int
+	pid, database   int
+	first           string
 }
 
 type list []string
@@ -53,6 +55,8 @@ func parseOptions() (*options, error) {
 	flag.DurationVar(&o.timeout, "timeout", 30*time.Second, "limit of one request")
 	flag.DurationVar(&o.limit, "limit", 2*time.Minute, "limit of the whole run")
 	flag.IntVar(&o.pid, "pid", 0, "server process to measure")
+	flag.IntVar(&o.database, "database", 0, "process of the database server behind it, measured with all its children")
+	flag.StringVar(&o.first, "first", "", "URL of simpleenroll: enrols there once, and measures with that certificate as client certificate instead of -user")
 	flag.Parse()
 
 	o.user, o.password, _ = strings.Cut(user, ":")
@@ -62,19 +66,25 @@ func parseOptions() (*options, error) {
 	if csrName == "" {
 		return o, nil
 	}
-	bodies, err := certificateRequests(csrName, o.count+o.warmup)
-	o.bodies = bodies
+	o.name = csrName
+	var err error
+	o.bodies, _, err = certificateRequests(csrName, o.count+o.warmup)
 	return o, err
 }
 
 func (o *options) check() error {
-	target, err := url.Parse(o.url)
-	if err != nil {
-		return err
+	for _, address := range []string{o.url, o.first} {
+		target, err := url.Parse(address)
+		if err != nil {
+			return err
+		}
+		// A load tool aimed at somebody else's server is an attack.
+		if ip := net.ParseIP(target.Hostname()); address != "" && (ip == nil || !ip.IsLoopback()) {
+			return fmt.Errorf("%s is not a loopback address", address)
+		}
 	}
-	// A load tool aimed at somebody else's server is an attack.
-	if ip := net.ParseIP(target.Hostname()); ip == nil || !ip.IsLoopback() {
-		return errors.New("-url is not a loopback address")
+	if o.url == "" {
+		return errors.New("-url is missing")
 	}
 	if _, known := curves[o.curve]; !known {
 		return fmt.Errorf("unknown -curve %q", o.curve)

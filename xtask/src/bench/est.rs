@@ -1,73 +1,101 @@
-//! EST simpleenroll.
+//! EST simpleenroll and simplereenroll.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
-use chancery_tests::{Resources, Server, Settings, Workspace, server};
+use chancery_tests::{Workspace, server};
 
-use super::Run;
-use super::load::{self, Connection, Target};
-use super::peer::{self, Peer};
-use super::table::{Row, Table};
+use super::beside::{self, Disturbance};
+use super::chancery::Chancery;
+use super::load::{self, Case, Target};
+use super::machine::{self, Machine};
+use super::peer;
+use super::table::{Report, Row, Table};
+use super::{Run, chancery};
 use crate::packages::{self, CC, GO, OPENSSL};
 use crate::peers;
 
-const METHOD: &str = "quickstart/devices";
+/// Who is measured.
+struct Contender<'a> {
+    name: &'static str,
+    what: &'static str,
+    target: &'a Target,
+}
 
-/// Starts all three servers, measures them in turn, prints the medians.
+/// Starts all servers, measures them in turn, prints the medians.
 pub(super) fn run(run: &Run) -> Result<()> {
     packages::install(&[OPENSSL, GO, CC])?;
     peers::build()?;
     load::build()?;
     let binary = server::release_binary()?;
-
     let workspace = Workspace::new()?;
-    let (chancery, chancery_target) = start_chancery(&workspace, binary)?;
+    let machine = Machine::look(workspace.path())?;
+    let full = match run.stored {
+        0 => None,
+        stored => Some(chancery::full(&directory(&workspace, "full")?, &binary, stored)?),
+    };
+    let sqlite = chancery::on_sqlite(&directory(&workspace, "sqlite")?, &binary)?;
+    let postgres = chancery::on_postgres(&directory(&workspace, "postgres")?, &binary)?;
     let estserver = peer::estserver(&directory(&workspace, "estserver")?)?;
-    let floor = peer::tlsfloor(&directory(&workspace, "tlsfloor")?, run.clients)?;
+    let floor = peer::tlsfloor(&directory(&workspace, "tlsfloor")?, run.most_clients())?;
 
-    let contenders = [
-        ("chancery", "every certificate on disk before it is answered", &chancery_target),
-        ("estserver", "stores nothing, asks for no password", &estserver.target),
-        ("floor", "TLS and one signature, no CSR read", &floor.target),
-    ];
+    let mut contenders =
+        vec![contender("chancery", "every certificate on disk before it is answered", &sqlite.target)];
+    if let Some(full) = &full {
+        contenders.push(contender("full", "the same with the full store", &full.target));
+    }
+    if let Some((_, postgres)) = &postgres {
+        contenders.push(contender("postgres", "the same on PostgreSQL", &postgres.target));
+    }
+    contenders.push(contender("estserver", "stores nothing, asks for no password", &estserver.target));
+    contenders.push(contender("floor", "TLS and one signature, no CSR read", &floor.target));
+    let table = measure(run, &contenders)?;
+    drop((estserver, floor));
+    stop(sqlite)?;
+    if let Some((_database, chancery)) = postgres {
+        stop(chancery)?;
+    }
+    let disturbances = full.map(|full| beside::measure(full, run)).transpose()?;
+    report(run, &machine, &table, disturbances.as_deref().unwrap_or_default())
+}
+
+/// Case by case and round by round, so that whatever else happens on the machine happens to all alike.
+fn measure(run: &Run, contenders: &[Contender<'_>]) -> Result<Table> {
     let mut table = Table::default();
     for round in 1..=run.rounds {
-        for connection in Connection::ALL {
-            for (name, what, target) in contenders {
-                let measurement = load::measure(target, connection, run)?;
+        for case in Case::all(&run.clients) {
+            for Contender { name, what, target } in contenders {
+                if !target.answers(case.operation) {
+                    continue;
+                }
+                let measurement = load::measure(target, case, run.operations)?;
                 eprintln!(
-                    "round {round}: {name} {}: {:.3} ms CPU",
-                    connection.name(),
-                    measurement.server_cpu
+                    "round {round}: {case}: {name}: {:.3} ms CPU, {:.0}/s",
+                    measurement.server_cpu, measurement.per_second
                 );
-                table.add(Row { name, what, connection }, measurement);
+                table.add(Row { name, what, case }, measurement);
             }
         }
     }
-    stop(chancery, [estserver, floor])?;
-    if run.json { table.print_json(run) } else { table.print(run) }
+    Ok(table)
 }
 
-fn start_chancery(workspace: &Workspace, binary: PathBuf) -> Result<(Server, Target)> {
-    let resources = Resources::quickstart(workspace.path())?;
-    let settings = Settings::with_binary(binary, resources.path(), &workspace.file("data"));
-    let server = Server::start(settings)?;
-    let endpoints = server.endpoints()?;
-    let endpoint = endpoints.est(METHOD)?;
-    let user = Some(format!("bench:{}", endpoint.passphrase()?));
-    let target = Target { pid: server.pid(), url: endpoint.url("simpleenroll")?, user };
-    Ok((server, target))
+fn report(run: &Run, machine: &Machine, table: &Table, disturbances: &[Disturbance]) -> Result<()> {
+    let report = Report { run, machine, load_after: machine::load()?, table, disturbances };
+    if run.json { report.print_json() } else { report.print() }
 }
 
-fn stop(chancery: Server, peers: [Peer; 2]) -> Result<()> {
-    drop(peers);
-    chancery.stop().map(drop)
+fn contender<'a>(name: &'static str, what: &'static str, target: &'a Target) -> Contender<'a> {
+    Contender { name, what, target }
+}
+
+fn stop(chancery: Chancery) -> Result<()> {
+    chancery.server.stop().map(drop)
 }
 
 fn directory(workspace: &Workspace, name: &str) -> Result<PathBuf> {
     let path = workspace.file(name);
-    fs::create_dir(Path::new(&path))?;
+    fs::create_dir(&path)?;
     Ok(path)
 }

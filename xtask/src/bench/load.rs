@@ -1,12 +1,26 @@
 //! One measurement by the load tool.
 
-use std::process::Command;
+use std::fmt;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 use chancery_tests::program;
 use serde::{Deserialize, Serialize};
 
 use crate::{peers, shell};
+
+/// The name that every request of the load tool asks for. The full store's certificates are made after one of them.
+pub(super) const DEVICE: &str = "bench-device.devices.example";
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Operation {
+    /// simpleenroll with a password.
+    Enroll,
+    /// simplereenroll with the certificate of an earlier enrolment.
+    Reenroll,
+}
 
 /// Whether connections are kept, which is what decides the cost of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -18,10 +32,42 @@ pub(super) enum Connection {
     Handshake,
 }
 
-impl Connection {
-    pub(super) const ALL: [Self; 2] = [Self::Keepalive, Self::Handshake];
+/// One way to load a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Case {
+    pub(super) operation: Operation,
+    pub(super) connection: Connection,
+    pub(super) clients: u32,
+}
 
-    pub(super) fn name(self) -> &'static str {
+impl Case {
+    /// Each operation with each kind of connection and each number of clients.
+    pub(super) fn all(clients: &[u32]) -> Vec<Self> {
+        let operations = [Operation::Enroll, Operation::Reenroll];
+        let connections = [Connection::Keepalive, Connection::Handshake];
+        let kinds = operations.into_iter().flat_map(|one| connections.map(|other| (one, other)));
+        let cases = kinds.flat_map(|(operation, connection)| {
+            clients.iter().map(move |&clients| Self { operation, connection, clients })
+        });
+        cases.collect()
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let operation = match self.operation {
+            Operation::Enroll => "simpleenroll",
+            Operation::Reenroll => "simplereenroll",
+        };
+        let clients = self.clients;
+        let plural = if clients == 1 { "" } else { "s" };
+        write!(f, "{operation}, {}, {clients} client{plural}", self.connection.name())
+    }
+}
+
+impl Connection {
+    fn name(self) -> &'static str {
         match self {
             Self::Keepalive => "keepalive",
             Self::Handshake => "handshake",
@@ -29,13 +75,27 @@ impl Connection {
     }
 }
 
-/// What is measured: a server's process and the request it is sent.
+/// What is measured: a server's process and how it is asked.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) pid: u32,
-    pub(super) url: String,
+    /// The first process of the database server behind it.
+    pub(super) database: Option<u32>,
+    /// URL of simpleenroll.
+    pub(super) enroll: String,
+    /// URL of simplereenroll, where it has that.
+    pub(super) reenroll: Option<String>,
     /// `name:password`, or nothing for a server that asks nobody.
     pub(super) user: Option<String>,
+}
+
+impl Target {
+    pub(super) fn answers(&self, operation: Operation) -> bool {
+        match operation {
+            Operation::Enroll => true,
+            Operation::Reenroll => self.reenroll.is_some(),
+        }
+    }
 }
 
 /// What one run of the load tool found; times in milliseconds, CPU time per operation.
@@ -47,12 +107,62 @@ pub(super) struct Measurement {
     pub(super) p50: f64,
     #[serde(rename = "p99Ms")]
     pub(super) p99: f64,
+    #[serde(rename = "maxMs")]
+    pub(super) longest: f64,
     #[serde(rename = "serverCpuMs")]
     pub(super) server_cpu: f64,
     #[serde(rename = "clientCpuMs")]
     pub(super) client_cpu: f64,
+    #[serde(rename = "databaseCpuMs")]
+    pub(super) database_cpu: f64,
+    /// What else ran on the machine, in cores.
+    #[serde(rename = "othersCores")]
+    pub(super) others: f64,
     #[serde(rename = "serverPeakRssMib")]
     pub(super) server_peak: f64,
+}
+
+/// A load that runs.
+#[derive(Debug)]
+pub(super) struct Load {
+    process: Child,
+    case: Case,
+}
+
+impl Load {
+    /// Sends EST requests, each for a key of its own.
+    pub(super) fn start(target: &Target, case: Case, operations: u32) -> Result<Self> {
+        let mut load = Command::new(peers::directory()?.join("httpload"));
+        load.args(["-pid", &target.pid.to_string(), "-csr", DEVICE]);
+        load.args(["-H", "Content-Type: application/pkcs10", "-H", "Content-Transfer-Encoding: base64"]);
+        // The curve that the peer's server offers as well, so that the handshakes are the same work.
+        load.args(["-curve", "p256", "-connection", case.connection.name()]);
+        load.args(["-n", &operations.to_string(), "-c", &case.clients.to_string()]);
+        match case.operation {
+            Operation::Enroll => load.args(["-url", &target.enroll]),
+            Operation::Reenroll => {
+                let url = target.reenroll.as_ref().context("this server does not renew")?;
+                load.args(["-url", url, "-first", &target.enroll])
+            }
+        };
+        if let Some(user) = &target.user {
+            load.args(["-user", user]);
+        }
+        if let Some(database) = target.database {
+            load.args(["-database", &database.to_string()]);
+        }
+        load.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(Self { process: load.spawn().context("cannot run the load tool")?, case })
+    }
+
+    /// Waits for its end. Any failed operation is an error: a server that refuses is fast, and would win.
+    pub(super) fn finish(self) -> Result<Measurement> {
+        let answer = self.process.wait_with_output()?;
+        if !answer.status.success() {
+            bail!("the load tool failed on {}: {}", self.case, program::printed(&answer));
+        }
+        serde_json::from_slice(&answer.stdout).context("the load tool printed something unexpected")
+    }
 }
 
 /// Builds the load tool.
@@ -60,21 +170,7 @@ pub(super) fn build() -> Result<()> {
     peers::build_commands(&shell::repository().join("tests/bench"), &["./httpload"])
 }
 
-/// Sends `operations` EST requests, each for a key of its own, from `clients` workers. Any failed operation is an error: a
-/// server that refuses is fast, and would win.
-pub(super) fn measure(target: &Target, connection: Connection, run: &super::Run) -> Result<Measurement> {
-    let mut load = Command::new(peers::directory()?.join("httpload"));
-    load.args(["-url", &target.url, "-pid", &target.pid.to_string(), "-csr", "bench.devices.example"]);
-    load.args(["-H", "Content-Type: application/pkcs10", "-H", "Content-Transfer-Encoding: base64"]);
-    // The curve that the peer's server offers as well, so that the handshakes are the same work.
-    load.args(["-curve", "p256", "-connection", connection.name()]);
-    load.args(["-n", &run.operations.to_string(), "-c", &run.clients.to_string()]);
-    if let Some(user) = &target.user {
-        load.args(["-user", user]);
-    }
-    let answer = program::output(&mut load, None)?;
-    if !answer.status.success() {
-        bail!("the load tool failed on {}: {}", target.url, program::printed(&answer));
-    }
-    serde_json::from_slice(&answer.stdout).context("the load tool printed something unexpected")
+/// One load from its beginning to its end.
+pub(super) fn measure(target: &Target, case: Case, operations: u32) -> Result<Measurement> {
+    Load::start(target, case, operations)?.finish()
 }

@@ -2,9 +2,18 @@
 //!
 //! The figure to compare is CPU time of the server's process per operation: load tool and server share the machine's
 //! cores, so rates move with whatever else runs, CPU time hardly does.
+//!
+//! ```text
+//! est ──starts──► chancery (SQLite, PostgreSQL, a full store), peer (estserver, tlsfloor)
+//!  ├──each round, case by case──► load (tests/bench/httpload) ──► table
+//!  └──at the end──► beside: what enrolment feels of lists and of a revocation list of everything
+//! ```
 
+mod beside;
+mod chancery;
 mod est;
 mod load;
+mod machine;
 mod peer;
 mod table;
 
@@ -18,11 +27,12 @@ pub(crate) struct Options {
 
 #[derive(Debug, clap::Subcommand)]
 enum Protocol {
-    /// simpleenroll with a passphrase: Chancery (durable), globalsign estserver (stores nothing), a bare rustls server
+    /// simpleenroll and simplereenroll: Chancery (durable) on SQLite, on PostgreSQL and on a full store, globalsign
+    /// estserver (stores nothing), a bare rustls server
     Est(Run),
 }
 
-/// How much to measure. The defaults take about a minute.
+/// How much to measure. The defaults take about a quarter of an hour.
 #[derive(Debug, clap::Args)]
 struct Run {
     /// Operations a measurement
@@ -31,17 +41,40 @@ struct Run {
     /// Rounds; the medians are shown
     #[arg(long, default_value_t = 3)]
     rounds: u32,
-    /// Concurrent clients
-    #[arg(short = 'c', long, default_value_t = 4)]
-    clients: u32,
+    /// Concurrent clients; may be given several times
+    #[arg(short = 'c', long, default_values_t = [1, 4, 16])]
+    clients: Vec<u32>,
+    /// Certificates in the full store; 0 leaves it out
+    #[arg(long, default_value_t = 1_000_000)]
+    stored: u32,
+    /// One round, fewer operations, 20,000 certificates in the full store: to see that it works
+    #[arg(long)]
+    quick: bool,
     /// One JSON document on standard output, progress on standard error
     #[arg(long)]
     json: bool,
 }
 
+impl Run {
+    /// With what `quick` says.
+    fn settled(&self) -> Self {
+        let Self { operations, rounds, clients, stored, quick, json } = self;
+        let (operations, rounds, stored) = match quick {
+            true => ((*operations).min(500), 1, (*stored).min(20_000)),
+            false => (*operations, *rounds, *stored),
+        };
+        Self { operations, rounds, clients: clients.clone(), stored, quick: *quick, json: *json }
+    }
+
+    /// The most clients at once.
+    fn most_clients(&self) -> u32 {
+        self.clients.iter().copied().max().unwrap_or(1)
+    }
+}
+
 /// Measures and prints.
 pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.protocol {
-        Protocol::Est(run) => est::run(run),
+        Protocol::Est(run) => est::run(&run.settled()),
     }
 }

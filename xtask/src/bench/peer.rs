@@ -37,7 +37,9 @@ pub(super) fn estserver(directory: &Path) -> Result<Peer> {
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     let configuration = serde_json::json!({
         "mock_ca": {"certificates": tls.certificate, "private_key": tls.key},
-        "tls": {"listen_address": address.to_string(), "certificates": tls.certificate, "private_key": tls.key},
+        "tls": {"listen_address": address.to_string(), "certificates": tls.certificate, "private_key": tls.key,
+                // What it issues renews itself.
+                "client_cas": [tls.certificate]},
         "timeout": 30,
         "log_file": directory.join("estserver.log"),
     });
@@ -50,8 +52,14 @@ pub(super) fn estserver(directory: &Path) -> Result<Peer> {
         .stdout(Stdio::null())
         .spawn()
         .context("cannot run estserver")?;
-    let url = format!("https://{address}/.well-known/est/simpleenroll");
-    let peer = Peer { target: Target { pid: process.id(), url, user: None }, process };
+    let target = Target {
+        pid: process.id(),
+        database: None,
+        enroll: format!("https://{address}/.well-known/est/simpleenroll"),
+        reenroll: Some(format!("https://{address}/.well-known/est/simplereenroll")),
+        user: None,
+    };
+    let peer = Peer { target, process };
     wait_until("estserver to listen", Duration::from_secs(10), || Ok(TcpStream::connect(address).is_ok()))?;
     Ok(peer)
 }
@@ -72,10 +80,11 @@ pub(super) fn tlsfloor(directory: &Path, clients: u32) -> Result<Peer> {
     let mut line = String::new();
     let pipe = process.stdout.take().context("no standard output")?;
     let pid = process.id();
-    let mut peer = Peer { process, target: Target { pid, url: String::new(), user: None } };
+    let target = Target { pid, database: None, enroll: String::new(), reenroll: None, user: None };
+    let mut peer = Peer { process, target };
     BufReader::new(pipe).read_line(&mut line).context("tlsfloor printed no address")?;
     let address: SocketAddr = line.trim().parse().context("tlsfloor printed no address")?;
-    peer.target.url = format!("https://{address}/.well-known/est/simpleenroll");
+    peer.target.enroll = format!("https://{address}/.well-known/est/simpleenroll");
     Ok(peer)
 }
 

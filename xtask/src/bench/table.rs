@@ -4,7 +4,12 @@ use anyhow::Result;
 use serde::Serialize;
 
 use super::Run;
-use super::load::{Connection, Measurement};
+use super::beside::Disturbance;
+use super::load::{Case, Measurement};
+use super::machine::Machine;
+
+/// Whom all others are compared with.
+const OURS: &str = "chancery";
 
 /// One line of the table: who, and how it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -12,7 +17,8 @@ use super::load::{Connection, Measurement};
 pub(super) struct Row {
     pub(super) name: &'static str,
     pub(super) what: &'static str,
-    pub(super) connection: Connection,
+    #[serde(flatten)]
+    pub(super) case: Case,
 }
 
 /// All measurements, in the order in which the rows first came.
@@ -21,7 +27,18 @@ pub(super) struct Table {
     rows: Vec<(Row, Vec<Measurement>)>,
 }
 
-/// Medians of one row; milliseconds, MiB.
+/// Everything that was found.
+#[derive(Debug)]
+pub(super) struct Report<'a> {
+    pub(super) run: &'a Run,
+    pub(super) machine: &'a Machine,
+    /// The load average at the end, this program's own part included.
+    pub(super) load_after: f64,
+    pub(super) table: &'a Table,
+    pub(super) disturbances: &'a [Disturbance],
+}
+
+/// Medians of one row; milliseconds, MiB, cores.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Medians {
@@ -30,22 +47,28 @@ struct Medians {
     server_cpu_ms: f64,
     server_cpu_ms_least: f64,
     server_cpu_ms_most: f64,
+    database_cpu_ms: f64,
     per_second: f64,
     p50_ms: f64,
     p99_ms: f64,
+    longest_ms: f64,
     client_cpu_ms: f64,
+    others_cores: f64,
     server_peak_rss_mib: f64,
-    /// CPU time of Chancery divided by this row's, same kind of connection: below 1, Chancery is cheaper.
+    /// CPU time of Chancery divided by this row's, same case: below 1, Chancery is cheaper.
     chancery_to_this: f64,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document {
+struct Document<'a> {
     operations: u32,
     rounds: u32,
-    clients: u32,
+    stored: u32,
+    machine: &'a Machine,
+    load_after: f64,
     rows: Vec<Medians>,
+    beside: &'a [Disturbance],
 }
 
 impl Table {
@@ -57,55 +80,9 @@ impl Table {
         }
     }
 
-    /// A table for people.
-    pub(super) fn print(&self, run: &Run) -> Result<()> {
-        println!(
-            "\nEST simpleenroll, {} operations from {} clients, medians of {} rounds\n",
-            run.operations, run.clients, run.rounds
-        );
-        println!(
-            "{:<10} {:<10} {:>22} {:>10} {:>8} {:>8} {:>10} {:>9}  notes",
-            "server",
-            "connection",
-            "CPU ms (least-most)",
-            "chancery/",
-            "p50 ms",
-            "p99 ms",
-            "requests/s",
-            "peak MiB"
-        );
-        for medians in self.medians() {
-            let Medians { row, server_cpu_ms, server_cpu_ms_least: least, server_cpu_ms_most: most, .. } =
-                &medians;
-            println!(
-                "{:<10} {:<10} {:>22} {:>10.2} {:>8.2} {:>8.2} {:>10.0} {:>9.1}  {}",
-                row.name,
-                row.connection.name(),
-                format!("{server_cpu_ms:.3} ({least:.3}-{most:.3})"),
-                medians.chancery_to_this,
-                medians.p50_ms,
-                medians.p99_ms,
-                medians.per_second,
-                medians.server_peak_rss_mib,
-                row.what,
-            );
-        }
-        println!("\nCompare CPU ms; rates and latencies are of servers and load tool sharing this machine.");
-        Ok(())
-    }
-
-    /// One JSON document.
-    pub(super) fn print_json(&self, run: &Run) -> Result<()> {
-        let Run { operations, rounds, clients, json: _ } = *run;
-        let document = Document { operations, rounds, clients, rows: self.medians() };
-        println!("{}", serde_json::to_string_pretty(&document)?);
-        Ok(())
-    }
-
     fn medians(&self) -> Vec<Medians> {
-        let ours = |connection: Connection| {
-            let found =
-                self.rows.iter().find(|(row, _)| row.name == "chancery" && row.connection == connection);
+        let ours = |case: Case| {
+            let found = self.rows.iter().find(|(row, _)| row.name == OURS && row.case == case);
             found.map_or(f64::NAN, |(_, measurements)| median(measurements, |m| m.server_cpu))
         };
         let summed = self.rows.iter().map(|(row, measurements)| {
@@ -116,15 +93,135 @@ impl Table {
                 server_cpu_ms: cpu,
                 server_cpu_ms_least: every_cpu().fold(f64::INFINITY, f64::min),
                 server_cpu_ms_most: every_cpu().fold(0.0, f64::max),
+                database_cpu_ms: median(measurements, |m| m.database_cpu),
                 per_second: median(measurements, |m| m.per_second),
                 p50_ms: median(measurements, |m| m.p50),
                 p99_ms: median(measurements, |m| m.p99),
+                longest_ms: median(measurements, |m| m.longest),
                 client_cpu_ms: median(measurements, |m| m.client_cpu),
+                others_cores: median(measurements, |m| m.others),
                 server_peak_rss_mib: median(measurements, |m| m.server_peak),
-                chancery_to_this: ours(row.connection) / cpu,
+                chancery_to_this: ours(row.case) / cpu,
             }
         });
         summed.collect()
+    }
+}
+
+impl Report<'_> {
+    /// Tables for people.
+    pub(super) fn print(&self) -> Result<()> {
+        let Self { run, machine, load_after, .. } = self;
+        println!(
+            "\nEST, {} operations a measurement, medians of {} rounds; \"full\" holds {} certificates",
+            run.operations, run.rounds, run.stored
+        );
+        println!(
+            "{} cores of {}, Linux {}, fdatasync of 4 KiB {:.3} ms, load average {:.2} before and {load_after:.2} after",
+            machine.cores, machine.processor, machine.kernel, machine.fdatasync_p50_ms, machine.load
+        );
+        self.print_cases();
+        self.print_disturbances();
+        println!("\nCompare CPU ms; rates and latencies are of servers and load tool sharing this machine.");
+        println!(
+            "\"others\" is what else kept the machine busy, in cores: what the kernel does for the network counts there."
+        );
+        Ok(())
+    }
+
+    fn print_cases(&self) {
+        let mut case = None;
+        for medians in self.table.medians() {
+            if case.replace(medians.row.case) != Some(medians.row.case) {
+                println!("\n{}", medians.row.case);
+                println!(
+                    "  {:<10} {:>22} {:>9} {:>9} {:>8} {:>8} {:>8} {:>7} {:>9}",
+                    "server",
+                    "CPU ms (least-most)",
+                    "chancery/",
+                    "database",
+                    "per s",
+                    "p50 ms",
+                    "p99 ms",
+                    "others",
+                    "peak MiB"
+                );
+            }
+            let Medians { server_cpu_ms, server_cpu_ms_least: least, server_cpu_ms_most: most, .. } =
+                &medians;
+            println!(
+                "  {:<10} {:>22} {:>9.2} {:>9} {:>8.0} {:>8.2} {:>8.2} {:>7.2} {:>9.1}",
+                medians.row.name,
+                format!("{server_cpu_ms:.3} ({least:.3}-{most:.3})"),
+                medians.chancery_to_this,
+                if medians.database_cpu_ms > 0.0 {
+                    format!("{:.3}", medians.database_cpu_ms)
+                } else {
+                    "-".into()
+                },
+                medians.per_second,
+                medians.p50_ms,
+                medians.p99_ms,
+                medians.others_cores,
+                medians.server_peak_rss_mib,
+            );
+        }
+        println!();
+        let mut known: Vec<&str> = Vec::new();
+        for (row, _) in &self.table.rows {
+            if !known.contains(&row.name) {
+                known.push(row.name);
+                println!("  {:<10} {}", row.name, row.what);
+            }
+        }
+    }
+
+    fn print_disturbances(&self) {
+        if self.disturbances.is_empty() {
+            return;
+        }
+        println!(
+            "\n{:<42} {:>7} {:>6} {:>9} {:>8} {:>8} {:>8} {:>10}",
+            "beside the full store and as many revoked",
+            "took s",
+            "CPU s",
+            "peak MiB",
+            "per s",
+            "p50 ms",
+            "p99 ms",
+            "longest ms"
+        );
+        for one in self.disturbances {
+            let number =
+                |value: Option<f64>, digits| value.map_or("-".into(), |value| format!("{value:.digits$}"));
+            let felt = one.felt.as_ref();
+            println!(
+                "{:<42} {:>7} {:>6} {:>9.0} {:>8} {:>8} {:>8} {:>10}",
+                one.what,
+                number(one.took_seconds, 2),
+                number(one.server_cpu_seconds, 2),
+                one.server_peak_rss_mib,
+                number(felt.map(|felt| felt.per_second), 0),
+                number(felt.map(|felt| felt.p50_ms), 2),
+                number(felt.map(|felt| felt.p99_ms), 2),
+                number(felt.map(|felt| felt.longest_ms), 1),
+            );
+        }
+    }
+
+    /// One JSON document.
+    pub(super) fn print_json(&self) -> Result<()> {
+        let document = Document {
+            operations: self.run.operations,
+            rounds: self.run.rounds,
+            stored: self.run.stored,
+            machine: self.machine,
+            load_after: self.load_after,
+            rows: self.table.medians(),
+            beside: self.disturbances,
+        };
+        println!("{}", serde_json::to_string_pretty(&document)?);
+        Ok(())
     }
 }
 
@@ -140,20 +237,38 @@ fn median(measurements: &[Measurement], value: impl Fn(&Measurement) -> f64) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bench::load::{Connection, Operation};
+
+    fn case(clients: u32) -> Case {
+        Case { operation: Operation::Enroll, connection: Connection::Keepalive, clients }
+    }
 
     fn measurement(server_cpu: f64) -> Measurement {
-        Measurement { per_second: 1.0, p50: 1.0, p99: 1.0, server_cpu, client_cpu: 1.0, server_peak: 1.0 }
+        Measurement {
+            per_second: 1.0,
+            p50: 1.0,
+            p99: 1.0,
+            longest: 1.0,
+            server_cpu,
+            client_cpu: 1.0,
+            database_cpu: 0.0,
+            others: 0.0,
+            server_peak: 1.0,
+        }
     }
 
     #[test]
     fn medians_and_ratios_are_those_of_the_middle_round() {
         let mut table = Table::default();
-        let row = |name| Row { name, what: "", connection: Connection::Keepalive };
+        let row = |name| Row { name, what: "", case: case(4) };
         for (ours, theirs) in [(0.9, 0.4), (0.2, 0.4), (0.1, 7.0)] {
             table.add(row("chancery"), measurement(ours));
             table.add(row("estserver"), measurement(theirs));
         }
-        let medians = table.medians();
+        // Another case: compared with nothing above.
+        table.add(Row { name: "estserver", what: "", case: case(16) }, measurement(9.0));
+        let mut medians = table.medians();
+        assert!(medians.pop().unwrap().chancery_to_this.is_nan());
         let figures: Vec<_> = medians.iter().map(|m| (m.server_cpu_ms, m.chancery_to_this)).collect();
         assert_eq!(figures, [(0.2, 1.0), (0.4, 0.5)]);
         assert_eq!((medians[0].server_cpu_ms_least, medians[0].server_cpu_ms_most), (0.1, 0.9));
