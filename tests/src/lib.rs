@@ -3,7 +3,7 @@
 //! ```text
 //! Workspace ──holds──► Resources ──read by──► Server ──writes──► Endpoints, Status
 //!                                                ▲
-//!            curl, openssl, estclient, strongSwan, zlint, est::Client (in process) enrol against it and judge the answers
+//!   curl, openssl, estclient, strongSwan, zlint, est::Client (in process) enrol against it and judge the answers
 //! ```
 //!
 //! Everything that runs is owned: a [`Server`] that goes out of scope is dead, and prints its log if the test failed.

@@ -47,8 +47,13 @@ impl Resources {
 
     /// A copy of `examples/quickstart`: what a newcomer runs first is what is tested.
     pub fn quickstart(parent: &Path) -> Result<Self> {
+        Self::example(parent, "quickstart")
+    }
+
+    /// A copy of one folder of `examples`.
+    pub fn example(parent: &Path, name: &str) -> Result<Self> {
         let resources = Self::empty(parent)?;
-        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("examples").join("quickstart");
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("examples").join(name);
         for entry in std::fs::read_dir(&examples).with_context(|| format!("no {}", examples.display()))? {
             let path = entry?.path();
             if path.extension().is_some_and(|extension| extension == "yaml") {

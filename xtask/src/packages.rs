@@ -21,6 +21,9 @@ pub(crate) const OPENSSL: Package = Package { program: "openssl", debian: "opens
 pub(crate) const CURL: Package = Package { program: "curl", debian: "curl" };
 /// What the peers and load tools are built with.
 pub(crate) const GO: Package = Package { program: "go", debian: "golang-go" };
+/// strongSwan's EST client, and the plugin it fetches revocation lists with.
+pub(crate) const STRONGSWAN: Package =
+    Package { program: "pki", debian: "strongswan-pki libstrongswan-extra-plugins" };
 /// The C compiler that estclient's PKCS#11 support needs.
 pub(crate) const CC: Package = Package { program: "cc", debian: "gcc libc6-dev" };
 
