@@ -1,7 +1,11 @@
 //! What is read as the body of an EST request comes through base64 of any shape unchanged.
 #![no_main]
 
-#[allow(dead_code, unreachable_pub, reason = "the file is the server's own, and not all of it is needed here")]
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the file is the server's own, and not all of it is needed here"
+)]
 #[path = "../../enrollment-server/src/protocols/est/wire.rs"]
 mod wire;
 

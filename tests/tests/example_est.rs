@@ -28,7 +28,7 @@ fn approved(scene: &Scene, request: &Request) -> Result<Answer> {
     let settings = scene.server.settings();
     let listed = settings.run(&["requests", "list"])?;
     let id = listed.split_whitespace().next().context("nothing waits")?;
-    settings.run(&["requests", "approve", id])?;
+    settings.run(&["certificates", "approve", id])?;
     request.send()?.expect(200)
 }
 

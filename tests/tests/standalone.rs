@@ -113,6 +113,13 @@ fn a_server_that_is_asked_to_stop_stops_and_comes_back_with_the_same_keys() -> R
     let listed = scene.server.settings().run(&["certificates", "list", "--format", "json"])?;
     let serial = openssl::serial(&certificate)?;
     ensure!(listed.to_ascii_uppercase().contains(&serial), "{serial} is not among {listed}");
+    let shown = scene.server.settings().run(&["certificates", "show", &serial, "--format", "json"])?;
+    let shown: serde_json::Value = serde_json::from_str(&shown)?;
+    let credential = shown["credential"].as_str().context("no credential is named")?;
+    let by =
+        |credential: &str| scene.server.settings().run(&["certificates", "list", "--credential", credential]);
+    ensure!(by(credential)?.contains(&serial), "{serial} is not listed by its credential");
+    ensure!(by(&"0".repeat(32))?.is_empty(), "another credential's list holds something");
     Ok(())
 }
 

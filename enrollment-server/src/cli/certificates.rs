@@ -3,8 +3,9 @@
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use issuance::{
+    approval::Verdict,
     audit::Actor,
-    identity::{Owner, ResourceName},
+    identity::{CredentialId, Owner, ResourceName},
     ports::{Clock as _, SystemClock},
     revocation::Revocation,
     store::{CertificateFilter, CertificateRow, CertificateStatus, Page},
@@ -16,6 +17,7 @@ use super::{
     DataArgs, Format,
     offline::{Offline, PAGE, operator, with_store},
     output,
+    requests::{DecideArgs, decide},
 };
 
 #[derive(Debug, Subcommand)]
@@ -26,6 +28,10 @@ pub(super) enum CertificatesCommand {
     Show(ShowArgs),
     /// Revokes a certificate; the next revocation list is made at once.
     Revoke(RevokeArgs),
+    /// Approves the pending request for a certificate, as `requests approve` does.
+    Approve(DecideArgs),
+    /// Denies the pending request for a certificate, as `requests deny` does.
+    Deny(DecideArgs),
 }
 
 #[derive(Debug, Args)]
@@ -47,6 +53,9 @@ struct WhichArgs {
     /// Only those of this CertificateProfile.
     #[arg(long, value_name = "NAMESPACE/NAME")]
     profile: Option<ResourceName>,
+    /// Only those that were asked for with this credential: its identifier, as `show --format json` has it.
+    #[arg(long, value_name = "ID")]
+    credential: Option<CredentialId>,
     /// Only those of this owner.
     #[arg(long, value_name = "user:NAME|group:NAME")]
     owner: Option<Owner>,
@@ -67,6 +76,7 @@ impl From<&WhichArgs> for CertificateFilter {
         Self {
             method: which.method.clone(),
             profile: which.profile.clone(),
+            credential: which.credential.clone(),
             owner: which.owner.as_ref().map(ToString::to_string),
             namespace: which.namespace.clone(),
             expires_before: which.expires_before,
@@ -121,6 +131,8 @@ impl CertificatesCommand {
                     Format::Json => output::json(&row),
                 }
             }),
+            Self::Approve(args) => decide(args, Verdict::Approve),
+            Self::Deny(args) => decide(args, Verdict::Deny),
             Self::Revoke(args) => {
                 with_store(&args.data.clone(), async |offline| revoke(&offline, &args).await)
             }

@@ -84,7 +84,7 @@ async fn list(offline: &Offline, args: &ListArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn decide(args: DecideArgs, verdict: Verdict) -> anyhow::Result<()> {
+pub(super) fn decide(args: DecideArgs, verdict: Verdict) -> anyhow::Result<()> {
     with_store(&args.data, async |offline| {
         let row = offline.engine.decide(&args.id, verdict, &operator(), args.reason).await?;
         output::line(format_args!("request {} is {}: {}", row.id, row.state.as_str(), row.summary))?;
