@@ -81,7 +81,8 @@ impl Device<'_> {
         let enroll_url = self.endpoint.url("simpleenroll")?;
         let credential = self.endpoint.user(USER)?;
         let user = format!("{USER}:{}", credential.password()?);
-        let shown = format!("{USER}:$(cat {})", short(&credential.password_file));
+        let file = credential.password_file.as_deref().context("the password is in no file")?;
+        let shown = format!("{USER}:$(cat {})", short(file));
         let curl = ["--silent", "--show-error", "--fail-with-body", "--cacert", ca];
 
         self.run("curl", &[&curl[..], &["--output", "cacerts.b64", &cacerts_url]].concat())?;
