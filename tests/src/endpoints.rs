@@ -37,8 +37,8 @@ pub struct Credential {
     pub name: String,
     /// None: the method's passphrase, valid with any user name.
     pub username: Option<String>,
-    /// File that holds the secret and nothing else.
-    pub password_file: PathBuf,
+    /// File that holds the secret and nothing else; none where a person gave it in a Secret.
+    pub password_file: Option<PathBuf>,
 }
 
 impl Endpoints {
@@ -99,8 +99,10 @@ impl Endpoint {
 impl Credential {
     /// The secret, without the newline a file may end with.
     pub fn password(&self) -> Result<String> {
-        let text = std::fs::read_to_string(&self.password_file)
-            .with_context(|| format!("cannot read {}", self.password_file.display()))?;
+        let file = self.password_file.as_ref();
+        let file = file.with_context(|| format!("the value of {} is in a Secret", self.name))?;
+        let text =
+            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
         Ok(text.trim_end_matches(['\r', '\n']).to_owned())
     }
 }

@@ -90,7 +90,7 @@ fn use_all(server: &Server, workspace: &Workspace) -> Result<Vec<u8>> {
     post("simpleenroll", &csr.der)?.user("anybody", &passphrase).send()?.expect(200)?;
     post("simpleenroll", &csr.der)?.user("ann", CHOSEN).send()?.expect(200)?;
     post("simpleenroll", &csr.der)?.user("ann", GUESSED).send()?.expect(401)?;
-    let bound = csr_with_challenge(workspace)?;
+    let bound = csr_with_challenge()?;
     post("simpleenroll", &bound)?.user("ann", CHOSEN).send()?.expect(400)?;
     let made = post("serverkeygen", &csr.der)?.user("ann", CHOSEN).send()?.expect(200)?;
     let text = made.text();
@@ -102,14 +102,17 @@ fn use_all(server: &Server, workspace: &Workspace) -> Result<Vec<u8>> {
     Ok(pkcs8[at..at + 32].to_vec())
 }
 
-fn csr_with_challenge(workspace: &Workspace) -> Result<Vec<u8>> {
-    let settings = format!(
-        "[req]\nprompt = no\ndistinguished_name = name\nattributes = attributes\n[name]\nCN = device-2\n[attributes]\nchallengePassword = {CHALLENGE}\n"
-    );
-    let settings = workspace.write("challenge.cnf", settings)?;
-    let settings = settings.to_str().context("a path that is not UTF-8")?;
-    // The last -config counts, and -subj would replace the name in it by the same.
-    Ok(CsrOptions::new("/CN=device-2").options(&["-config", settings]).make(workspace, "challenge")?.der)
+/// What openssl asks for as "challenge password", and many a person then gives (RFC 2985 §5.4.1).
+fn csr_with_challenge() -> Result<Vec<u8>> {
+    let values = pki::der_io::encode(|writer| {
+        writer.nested(0x31, |set| set.primitive(0x0c, CHALLENGE.as_bytes()));
+    });
+    let challenge = rcgen::Attribute { oid: &[1, 2, 840, 113_549, 1, 9, 7], values };
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, "device-2");
+    let key = rcgen::KeyPair::generate()?;
+    Ok(params.serialize_request_with_attributes(&key, vec![challenge])?.der().to_vec())
 }
 
 #[test]
