@@ -35,7 +35,8 @@ fn the_commands_of_the_page_on_est_do_what_it_says() -> Result<()> {
         match block.mark {
             "variables" => variables = block.commands,
             "run: estclient" if declared_absent("estclient")? => {}
-            "run" | "run: estclient" => script.push_str(block.commands),
+            "run: pki" if declared_absent("pki")? => {}
+            "run" | "run: estclient" | "run: pki" => script.push_str(block.commands),
             mark => anyhow::bail!("unknown mark {mark}"),
         }
     }
@@ -45,6 +46,8 @@ fn the_commands_of_the_page_on_est_do_what_it_says() -> Result<()> {
     // The page says where the quickstart's files lie; here they lie elsewhere, and the port is another one.
     let data = scene.server.settings().data().display().to_string();
     let variables = variables.replace("target/quickstart/data", &data);
+    let resources = scene.resources.path().display().to_string();
+    let variables = variables.replace("target/quickstart/resources", &resources);
     let variables = variables.replace("127.0.0.1:8443", endpoint.authority()?);
     let script = format!("{variables}{script}");
     let path = std::env::var("PATH").unwrap_or_default();
