@@ -43,11 +43,11 @@ impl Secret {
         let hex: String = octets.iter().map(|octet| format!("{octet:02x}")).collect();
         let mut spellings = vec![octets.to_vec(), hex.to_uppercase().into_bytes(), hex.into_bytes()];
         for shift in 0..3 {
-            let shifted = STANDARD.encode([&[0; 3][..shift], octets].concat());
+            let shifted = STANDARD.encode([&vec![0; shift], octets].concat());
             // The characters that hold nothing but octets of the secret.
             let first = (shift * 8).div_ceil(6);
             let last = (shift + octets.len()) * 8 / 6;
-            spellings.push(shifted.as_bytes()[first..last].to_vec());
+            spellings.push(shifted.bytes().take(last).skip(first).collect());
         }
         Self { what, spellings }
     }
@@ -99,7 +99,7 @@ fn use_all(server: &Server, workspace: &Workspace) -> Result<Vec<u8>> {
     let lines: String = body.lines().take_while(|line| !line.is_empty() && !line.starts_with("--")).collect();
     let pkcs8 = STANDARD.decode(lines)?;
     let at = pkcs8.windows(2).position(|window| window == [0x04, 0x20]).context("no scalar")? + 2;
-    Ok(pkcs8[at..at + 32].to_vec())
+    Ok(pkcs8.get(at..at + 32).context("half a scalar")?.to_vec())
 }
 
 /// What openssl asks for as "challenge password", and many a person then gives (RFC 2985 §5.4.1).
