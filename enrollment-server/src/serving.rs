@@ -16,6 +16,7 @@ use issuance::{
     error::AuthenticationFailure,
     identity::{Protocol, ResourceName},
     sealing::SealingKeys,
+    store::News,
 };
 use resolve::CompiledNotice;
 
@@ -84,6 +85,24 @@ impl App {
     pub fn serve(&self, serving: Serving) {
         self.metrics.serves_generation(i64::try_from(serving.generation).unwrap_or(i64::MAX));
         self.serving.store(Arc::new(serving));
+    }
+
+    /// Drops copies that the store says are old, for as long as the process lives: what another replica changed is seen
+    /// here at once, where the store can tell.
+    pub async fn follow_news(&self) {
+        let mut subscription = self.engine.store().subscribe();
+        loop {
+            match subscription.next().await {
+                News::Credential { method, .. } => self.passwords.forget(Some(&method)),
+                News::Crl { issuer } => self.crls.forget(Some(issuer)),
+                News::Everything => {
+                    self.passwords.forget(None);
+                    self.crls.forget(None);
+                }
+                // Nothing here keeps a copy of these.
+                News::CertificateStatus { .. } | News::Sealed { .. } | News::Job { .. } => {}
+            }
+        }
     }
 
     /// Refuses an address that has failed too often, before anything of it is looked at.

@@ -35,6 +35,15 @@ pub struct CrlCache {
 type Slot = tokio::sync::Mutex<Option<(Instant, Option<CachedCrl>)>>;
 
 impl CrlCache {
+    /// Reads the list anew when it is asked for next; those of all authorities without one.
+    pub(crate) fn forget(&self, issuer: Option<KeyId>) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        match issuer {
+            Some(issuer) => drop(slots.remove(&issuer)),
+            None => slots.clear(),
+        }
+    }
+
     pub(super) async fn latest(
         &self,
         store: &dyn Store,

@@ -129,6 +129,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut listeners = sockets.serve(&app, &tls, &live, &shutdown)?;
     let background = tokio::spawn(runner.run(shutdown.clone()));
     let checks = tokio::spawn(check_store(app.clone(), live.clone(), shutdown.clone()));
+    let followed = app.clone();
+    let news = tokio::spawn(async move { followed.follow_news().await });
     live.serving(true);
     announce(&applied)?;
 
@@ -149,6 +151,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             tracing::warn!(connections, "connections were cut at the drain timeout");
         }
     }
+    news.abort();
     background.await?;
     checks.await?;
     record(&app, Action::ServerStopped).await?;

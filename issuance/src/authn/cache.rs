@@ -36,6 +36,15 @@ impl CredentialCache {
         Self { store, entries: RwLock::default() }
     }
 
+    /// Reads all rows of this method anew when they are asked for next; of all methods without one.
+    pub(super) fn forget(&self, method: Option<&ResourceName>) {
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        match method {
+            Some(method) => entries.retain(|(of, _), _| of != method),
+            None => entries.clear(),
+        }
+    }
+
     /// The rows this user name may use with the method, and whether they came from the cache.
     pub(super) async fn rows(
         &self,

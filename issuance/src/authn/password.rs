@@ -14,7 +14,7 @@ use crate::{
     authority::Method,
     credential::{CredentialRow, MAX_SECRET_LENGTH},
     error::{AuthenticationFailure, Error},
-    identity::CredentialId,
+    identity::{CredentialId, ResourceName},
     ports::random,
     secret::Secret,
     store::{Expect, Store},
@@ -49,6 +49,11 @@ impl PasswordVerifier {
                 tags: Mutex::default(),
             },
         })
+    }
+
+    /// News of a changed credential: its method's rows are read anew. What is issued is safe without: the commit looks.
+    pub fn forget(&self, method: Option<&ResourceName>) {
+        self.cache.forget(method);
     }
 
     /// Evidence that somebody knows a secret of this method: the user's own, or one the method accepts from any

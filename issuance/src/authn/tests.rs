@@ -206,6 +206,22 @@ async fn a_revoked_credential_stops_at_once() {
 }
 
 #[tokio::test]
+async fn news_of_a_change_makes_the_next_look_a_fresh_one() {
+    let scene = scene().await;
+    scene.verify("ann", Scene::PASSWORD, Freshness::Cached).await.unwrap();
+    scene.change_ann(|row| row.state = CredentialState::Revoked).await;
+    scene
+        .verify("ann", Scene::PASSWORD, Freshness::Cached)
+        .await
+        .expect("the copy is still believed; the commit is not fooled");
+    let other = ResourceName::new("other", "method");
+    scene.verifier.forget(Some(&other));
+    scene.verify("ann", Scene::PASSWORD, Freshness::Cached).await.expect("news of another method");
+    scene.verifier.forget(Some(&scene.method.name));
+    assert!(scene.verify("ann", Scene::PASSWORD, Freshness::Cached).await.is_err());
+}
+
+#[tokio::test]
 async fn an_expiry_brought_forward_stops_the_credential_at_once() {
     a_change_stops_the_old_secret(|row| row.expires_at = Some(NOW.plus_seconds(-DAY)), Expired).await;
 }

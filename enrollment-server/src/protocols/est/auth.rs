@@ -5,10 +5,20 @@ use issuance::{
     Error,
     authn::{Authenticated, CurrentCertificate, Evidence, Freshness},
     error::AuthenticationFailure,
+    policy::Approval,
 };
 
 use super::{error::EstError, service::EstService};
 use crate::{listeners::Peer, protocols::http_basic::BasicCredentials, serving::App};
+
+/// How old a credential's row may be for the first look. Where a person approves, a request that waits or was decided is
+/// answered without a commit, which would look again: the row must be read then.
+pub(super) fn first_look(service: &EstService) -> Freshness {
+    match service.method.profile.policy.approval {
+        Approval::Automatic => Freshness::Cached,
+        Approval::Manual => Freshness::Fresh,
+    }
+}
 
 /// Evidence of a requester who has no certificate of the profile yet. A failure is counted against the address.
 pub(super) async fn authenticate(

@@ -26,7 +26,7 @@ use pki::{
 use resolve::CompiledReenroll;
 
 use super::{
-    auth::{authenticate, authenticate_renewal},
+    auth::{authenticate, authenticate_renewal, first_look},
     error::EstError,
     handlers::{BASE64, Label, service},
     service::EstService,
@@ -49,7 +49,7 @@ pub(super) async fn simple_enroll(
     let service = service(&app, label)?;
     tracing::Span::current().record("profile", tracing::field::display(&service.method.profile.policy.name));
     // Before the body: a stranger's bytes are not worth parsing.
-    let authenticated = authenticate(&app, &service, &headers, &peer, Freshness::Cached).await?;
+    let authenticated = authenticate(&app, &service, &headers, &peer, first_look(&service)).await?;
     let csr = csr(&read(&app, &headers, body).await?)?;
     let asked = Asked::from_csr(&csr)?;
     let key = key("simpleenroll", &authenticated, csr.der());

@@ -33,7 +33,7 @@ use resolve::CompiledKeyGeneration;
 use signers::SoftwareSigner;
 
 use super::{
-    auth::authenticate,
+    auth::{authenticate, first_look},
     enroll::{count, key, malformed, read, refuse_channel_binding, wait},
     error::EstError,
     handlers::{Label, service},
@@ -58,7 +58,7 @@ pub(super) async fn server_keygen(
     let service = service(&app, label)?;
     tracing::Span::current().record("profile", tracing::field::display(&service.method.profile.policy.name));
     let settings = service.key_generation.as_ref().ok_or(EstError::NotOffered("serverkeygen"))?;
-    let authenticated = authenticate(&app, &service, &headers, &peer, Freshness::Cached).await?;
+    let authenticated = authenticate(&app, &service, &headers, &peer, first_look(&service)).await?;
     let csr = UnverifiedCsr::from_der(&read(&app, &headers, body).await?).map_err(malformed)?.into_keyless();
     refuse_channel_binding(csr.challenge_password())?;
     // Before anything is issued: a certificate whose key cannot be handed over is no use.

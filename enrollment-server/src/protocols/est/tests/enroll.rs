@@ -214,6 +214,18 @@ async fn a_request_that_waits_for_approval_is_answered_202_until_somebody_approv
 }
 
 #[tokio::test]
+async fn a_revoked_credential_learns_nothing_more_of_a_request_that_waits_or_was_decided() {
+    let scene = Scene::with(|policy| policy.approval = Approval::Manual).await;
+    let body = STANDARD.encode(csr("device-1"));
+    assert_eq!(scene.enroll(body.clone()).await.status, StatusCode::ACCEPTED);
+    scene.put(CredentialRow { state: CredentialState::Revoked, ..scene.credential.clone() }).await;
+    assert_eq!(scene.enroll(body.clone()).await.status, StatusCode::UNAUTHORIZED);
+    let rows = scene.app.engine.store().requests(&RequestFilter::default(), &Page::first(10)).await.unwrap();
+    scene.app.engine.decide(&rows[0].1.id, Verdict::Approve, "ann", None).await.unwrap();
+    assert_eq!(scene.enroll(body).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
 async fn a_denied_request_is_told_why() {
     let scene = Scene::with(|policy| policy.approval = Approval::Manual).await;
     let body = STANDARD.encode(csr("device-1"));
