@@ -1,6 +1,10 @@
 //! Takes due jobs and runs them, until the process ends.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
@@ -53,7 +57,12 @@ pub struct Runner {
     renewal: Arc<dyn Renewal>,
     webhooks: Webhooks,
     owner: String,
+    /// Counted refusals of strangers that could not be written yet.
+    unrecorded: Mutex<Vec<AuditEvent>>,
 }
+
+/// Most events that wait for a store which does not take them.
+const MAX_UNRECORDED: usize = 4096;
 
 /// What is left to do with a job that ran.
 #[derive(Debug)]
@@ -75,7 +84,7 @@ impl Runner {
     /// [`Error::Internal`] where the random generator fails.
     pub fn new(app: Arc<App>, renewal: Arc<dyn Renewal>) -> Result<Self, Error> {
         let owner = JobId::from_random(random()?).to_string();
-        Ok(Self { app, renewal, webhooks: Webhooks::default(), owner })
+        Ok(Self { app, renewal, webhooks: Webhooks::default(), owner, unrecorded: Mutex::default() })
     }
 
     /// Makes sure that the jobs which always are exist.
@@ -239,14 +248,18 @@ impl Runner {
         }
     }
 
+    /// Writes what was counted of strangers; what cannot be written waits for the next time.
     async fn drain_anonymous(&self) {
-        let events = self.app.anonymous.drain(self.app.engine.clock().now());
+        let mut events = std::mem::take(&mut *self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner));
+        events.extend(self.app.anonymous.drain(self.app.engine.clock().now()));
         if events.is_empty() {
             return;
         }
-        let commit = Commit { audit: events, ..Commit::default() };
+        let commit = Commit { audit: events.clone(), ..Commit::default() };
         if let Err(error) = self.app.engine.store().commit(commit).await {
-            tracing::warn!(%error, "refusals of strangers could not be recorded");
+            tracing::warn!(%error, "refusals of strangers could not be recorded; trying again");
+            events.truncate(MAX_UNRECORDED);
+            *self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner) = events;
         }
     }
 }
