@@ -11,7 +11,7 @@ use chancery_tests::server::wait_until;
 use serde::Serialize;
 
 use super::Run;
-use super::chancery::{self, Chancery, METHOD, Status};
+use super::chancery::{self, Chancery, Fill, METHOD, Status};
 use super::load::{Case, Connection, Load, Measurement, Operation};
 use super::machine;
 
@@ -51,8 +51,8 @@ pub(super) struct Felt {
 }
 
 /// Fills the store up with as many revoked certificates as it has valid ones, and does all of this there.
-pub(super) fn measure(full: Chancery, run: &Run) -> Result<Vec<Disturbance>> {
-    let full = chancery::refill(full, run.stored, Status::Revoked)?;
+pub(super) fn measure(full: Chancery, fill: &Fill, run: &Run) -> Result<Vec<Disturbance>> {
+    let full = chancery::refill(full, fill, run.stored, Status::Revoked)?;
     let [one, other] = oldest_serials(&full.server)?;
     let revoked = format!("revocation list of {} entries", run.stored);
     let disturbances = vec![

@@ -53,6 +53,23 @@ pub(super) enum Status {
     Revoked,
 }
 
+/// The program that fills a store up: tests/bench/fill.
+#[derive(Debug)]
+pub(super) struct Fill(PathBuf);
+
+impl Fill {
+    /// Builds it.
+    pub(super) fn build() -> Result<Self> {
+        let mut build = cargo(&["build", "--release", "--package", "chancery-fill"]);
+        build.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+        let messages = shell::capture(&mut build)?;
+        let messages = serde_json::Deserializer::from_slice(&messages).into_iter::<serde_json::Value>();
+        let executable =
+            messages.filter_map(|message| message.ok()?.get("executable")?.as_str().map(PathBuf::from));
+        executable.last().map(Self).context("cargo named no executable")
+    }
+}
+
 /// On an empty SQLite file.
 pub(super) fn on_sqlite(directory: &Path, binary: &Path) -> Result<Chancery> {
     start(settings(directory, binary)?, None)
@@ -74,18 +91,18 @@ pub(super) fn on_postgres(directory: &Path, binary: &Path) -> Result<Option<(Pos
 }
 
 /// On a SQLite file with this many certificates.
-pub(super) fn full(directory: &Path, binary: &Path, stored: u32) -> Result<Chancery> {
+pub(super) fn full(directory: &Path, binary: &Path, fill: &Fill, stored: u32) -> Result<Chancery> {
     let chancery = start(settings(directory, binary)?, None)?;
     // One that was really issued, as the pattern of the others.
     let one = Case { operation: Operation::Enroll, connection: Connection::Keepalive, clients: 1 };
     load::measure(&chancery.target, one, 1)?;
-    refill(chancery, stored, Status::Valid)
+    refill(chancery, fill, stored, Status::Valid)
 }
 
 /// The same server again, with so many more certificates.
-pub(super) fn refill(chancery: Chancery, count: u32, status: Status) -> Result<Chancery> {
+pub(super) fn refill(chancery: Chancery, fill: &Fill, count: u32, status: Status) -> Result<Chancery> {
     let (settings, _) = chancery.server.stop()?;
-    let mut fill = Command::new(build_fill()?);
+    let mut fill = Command::new(&fill.0);
     fill.arg(settings.data().join("chancery.db")).arg(count.to_string());
     fill.arg(match status {
         Status::Valid => "valid",
@@ -113,14 +130,4 @@ fn start(settings: Settings, database: Option<u32>) -> Result<Chancery> {
         user: Some(format!("{DEVICE}:{}", endpoint.passphrase()?)),
     };
     Ok(Chancery { server, target })
-}
-
-fn build_fill() -> Result<PathBuf> {
-    let mut build = cargo(&["build", "--release", "--package", "chancery-fill"]);
-    build.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
-    let messages = shell::capture(&mut build)?;
-    let messages = serde_json::Deserializer::from_slice(&messages).into_iter::<serde_json::Value>();
-    let executable =
-        messages.filter_map(|message| message.ok()?.get("executable")?.as_str().map(PathBuf::from));
-    executable.last().context("cargo named no executable")
 }

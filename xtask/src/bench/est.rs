@@ -7,7 +7,7 @@ use anyhow::Result;
 use chancery_tests::{Workspace, server};
 
 use super::beside::{self, Disturbance};
-use super::chancery::Chancery;
+use super::chancery::{Chancery, Fill};
 use super::load::{self, Case, Target};
 use super::machine::{self, Machine};
 use super::peer;
@@ -29,11 +29,12 @@ pub(super) fn run(run: &Run) -> Result<()> {
     peers::build()?;
     load::build()?;
     let binary = server::release_binary()?;
+    let fill = Fill::build()?;
     let workspace = Workspace::new()?;
     let machine = Machine::look(workspace.path())?;
     let full = match run.stored {
         0 => None,
-        stored => Some(chancery::full(&directory(&workspace, "full")?, &binary, stored)?),
+        stored => Some(chancery::full(&directory(&workspace, "full")?, &binary, &fill, stored)?),
     };
     let sqlite = chancery::on_sqlite(&directory(&workspace, "sqlite")?, &binary)?;
     let postgres = chancery::on_postgres(&directory(&workspace, "postgres")?, &binary)?;
@@ -56,7 +57,7 @@ pub(super) fn run(run: &Run) -> Result<()> {
     if let Some((_database, chancery)) = postgres {
         stop(chancery)?;
     }
-    let disturbances = full.map(|full| beside::measure(full, run)).transpose()?;
+    let disturbances = full.map(|full| beside::measure(full, &fill, run)).transpose()?;
     report(run, &machine, &table, disturbances.as_deref().unwrap_or_default())
 }
 
