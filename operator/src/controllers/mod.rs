@@ -1,0 +1,1 @@
+//! One file per kind: a pure `decide` that computes the status, and a thin `apply`.

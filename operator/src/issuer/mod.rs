@@ -1,0 +1,1 @@
+//! The cert-manager face: CertificateRequests for our issuers, and CertificateSigningRequests of Kubernetes.

@@ -1,0 +1,24 @@
+//! The operator: makes what custom resources say so.
+//!
+//! ```text
+//! API server ─watch─► world ─► resolve ─► provision (keys, certificates, values) ─► publish (parts, manifest) ─► servers
+//!                       │         └─► controllers (one file per kind: decide a status, apply it)         │
+//!                       │                         ▲ loaded, usage ◄───── servers (internal mutual TLS) ◄─┘
+//!                       ├─► workload (StatefulSet or Deployment, Services … of each EnrollmentServer)
+//!                       ├─► bundles  (CA bundles for others to trust)
+//!                       ├─► issuer   (CertificateRequests of cert-manager, CertificateSigningRequests)
+//!                       └─► revocation (CertificateRevocations)
+//! ```
+//!
+//! docs/adr/0011 says how operator and servers work together.
+
+pub mod bundles;
+pub mod cli;
+pub mod controllers;
+pub mod issuer;
+pub mod provision;
+pub mod publish;
+pub mod revocation;
+pub mod servers;
+pub mod workload;
+pub mod world;

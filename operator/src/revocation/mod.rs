@@ -1,0 +1,1 @@
+//! CertificateRevocations: revoke what a resource names.

@@ -1,0 +1,1 @@
+//! What there is in the cluster, kept current by watches.
