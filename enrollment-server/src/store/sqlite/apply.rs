@@ -43,7 +43,8 @@ impl Session {
         self.trail.forget();
     }
 
-    /// Makes the change within the transaction that is open. After an error the caller undoes whatever was written.
+    /// Makes the change within the transaction that is open. After an error the caller undoes whatever was written;
+    /// after [`Conflict::Expectation`] that is nothing, because expectations are looked at first.
     pub(super) fn apply(&mut self, connection: &Connection, change: &Change) -> Result<Done, Failure> {
         match change {
             Change::Commit(commit) => {

@@ -8,9 +8,14 @@ use super::{
     failure::Failure,
 };
 
-/// In the order in which [`from_row`] reads.
-const SELECT: &str = "SELECT s.name, r.sequence, r.previous, r.hash, r.body FROM audit_streams s \
-    CROSS JOIN audit_records r ON r.stream = s.number";
+/// In the order in which [`from_row`] reads: the records of a stream (first parameter) after a sequence (second).
+pub(super) const SELECT: &str = "SELECT s.name, r.sequence, r.previous, r.hash, r.body FROM audit_streams s \
+    CROSS JOIN audit_records r ON r.number > (s.number << 40) + ?2 AND r.number < (s.number + 1) << 40 \
+    WHERE s.name = ?1";
+
+/// Bits of a record's key that hold its sequence; the stream's number is above. The schema repeats it.
+const SEQUENCE_BITS: u32 = 40;
+const MAX_SEQUENCE: i64 = (1 << SEQUENCE_BITS) - 1;
 
 /// The end of the stream that this process appends to. The head is read anew in each transaction, because a
 /// command-line program may append to the same stream.
@@ -53,13 +58,17 @@ impl Trail {
         let number = self.number(connection)?;
         let mut head = self.head(connection, number)?;
         let mut insert = connection.prepare_cached(
-            "INSERT INTO audit_records (stream, sequence, previous, hash, body) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO audit_records (number, previous, hash, body) VALUES (?, ?, ?, ?)",
         )?;
         for event in events {
             let record = audit::append(&self.stream, head, event)
                 .map_err(|error| Failure::corrupt("an audit event cannot be written", error))?;
-            let sequence = integer(record.sequence)?;
-            insert.execute(params![number, sequence, record.previous, record.hash, record.body])?;
+            insert.execute(params![
+                key(number, record.sequence)?,
+                record.previous,
+                record.hash,
+                record.body
+            ])?;
             head = Some((record.sequence, record.hash));
         }
         self.head = Head::Known(head);
@@ -89,9 +98,11 @@ impl Trail {
             Head::Known(head) => Ok(head),
             Head::Unknown => {
                 let mut statement = connection.prepare_cached(
-                    "SELECT sequence, hash FROM audit_records WHERE stream = ? ORDER BY sequence DESC LIMIT 1",
+                    "SELECT sequence, hash FROM audit_records WHERE number BETWEEN ? AND ? \
+                     ORDER BY number DESC LIMIT 1",
                 )?;
-                let mut rows = statement.query([number])?;
+                let first = key(number, 1)?;
+                let mut rows = statement.query([first, first | MAX_SEQUENCE])?;
                 let Some(row) = rows.next()? else { return Ok(None) };
                 let mut columns = Columns::new(row);
                 Ok(Some((columns.unsigned()?, columns.value()?)))
@@ -111,17 +122,17 @@ pub(super) fn records(
     after: u64,
     rows: usize,
 ) -> Result<Vec<AuditRecord>, Failure> {
-    // Where the number exceeds what SQLite counts, no record comes after it.
-    let after = i64::try_from(after).unwrap_or(i64::MAX);
-    let sql = format!("{SELECT} WHERE s.name = ? AND r.sequence > ? ORDER BY r.sequence LIMIT ?");
+    // Where the number exceeds what a key holds, no record comes after it.
+    let after = i64::try_from(after).map_or(MAX_SEQUENCE, |after| after.min(MAX_SEQUENCE));
+    let sql = format!("{SELECT} ORDER BY r.number LIMIT ?3");
     let mut statement = connection.prepare_cached(&sql)?;
     statement.query_and_then(params![stream, after, limit(rows)], from_row)?.collect()
 }
 
 pub(super) fn head(connection: &Connection, stream: &str) -> Result<Option<AuditRecord>, Failure> {
-    let sql = format!("{SELECT} WHERE s.name = ? ORDER BY r.sequence DESC LIMIT 1");
+    let sql = format!("{SELECT} ORDER BY r.number DESC LIMIT 1");
     let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query([stream])?;
+    let mut rows = statement.query((stream, 0))?;
     rows.next()?.map(from_row).transpose()
 }
 
@@ -135,6 +146,15 @@ pub(super) fn put_checkpoint(connection: &Connection, checkpoint: &Checkpoint) -
 pub(super) fn checkpoints(connection: &Connection) -> Result<Vec<Checkpoint>, Failure> {
     let mut statement = connection.prepare("SELECT checkpoint FROM checkpoints ORDER BY number")?;
     statement.query_and_then([], |row| Columns::new(row).json())?.collect()
+}
+
+/// Where a record lies.
+fn key(stream: i64, sequence: u64) -> Result<i64, Failure> {
+    let sequence = integer(sequence)?;
+    if sequence > MAX_SEQUENCE {
+        return Err(Failure::Corrupt("the audit stream is full".into()));
+    }
+    Ok((stream << SEQUENCE_BITS) | sequence)
 }
 
 fn from_row(row: &Row<'_>) -> Result<AuditRecord, Failure> {

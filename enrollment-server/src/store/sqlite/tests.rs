@@ -19,7 +19,10 @@ use issuance::{
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{CommitObserver, OpenError, SqliteStore, StoreOptions, certificates, credentials, migrate};
+use super::{
+    CommitObserver, OpenError, SqliteStore, StoreOptions, audit as audit_rows, certificates, credentials,
+    migrate,
+};
 
 async fn make() -> (TempDir, Arc<dyn Store>) {
     let directory = tempfile::tempdir().unwrap();
@@ -371,6 +374,7 @@ fn hot_statements_go_straight_to_their_rows() {
         (certificates::KEY_USED, "INDEX certificates_key (<expr>=?)"),
         (&certificates::find_sql(), "INDEX certificates_serial (serial=? AND issuer=?)"),
         (&credentials::find_for_sql(), "INDEX credentials_username (method=? AND username=?)"),
+        (audit_rows::SELECT, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
     ];
     for (sql, index) in expected {
         let plan = plan(sql);

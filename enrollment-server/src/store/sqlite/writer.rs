@@ -232,57 +232,81 @@ impl Committer {
 
 /// All of them in one transaction, which is on the disk when this returns. An error is of the transaction as a
 /// whole: none of them was made.
+///
+/// First without savepoints: each would have SQLite copy every page that the change touches, and hardly ever is one
+/// needed. Where a change fails half-way after all, everything is undone and made again, one by one.
 fn transaction(
     connection: &Connection,
     session: &mut Session,
     work: &[Work],
 ) -> rusqlite::Result<Vec<StoreResult<Outcome>>> {
     execute(connection, "BEGIN IMMEDIATE")?;
-    let alone = work.len() == 1;
-    let outcomes = work.iter().map(|one| attempt(connection, session, &one.change, alone));
-    let outcomes = outcomes.collect::<rusqlite::Result<Vec<_>>>()?;
-    if !connection.is_autocommit() {
-        execute(connection, "COMMIT")?;
-    }
+    let outcomes = match together(connection, session, work)? {
+        Some(outcomes) => outcomes,
+        None => {
+            execute(connection, "ROLLBACK")?;
+            session.undone();
+            execute(connection, "BEGIN IMMEDIATE")?;
+            let outcomes = work.iter().map(|one| one_by_one(connection, session, &one.change));
+            outcomes.collect::<rusqlite::Result<Vec<_>>>()?
+        }
+    };
+    execute(connection, "COMMIT")?;
     Ok(outcomes)
 }
 
-/// One of them, all or nothing. Alone it needs no savepoint: the transaction is its own.
-fn attempt(
+/// Makes all changes; none where one left something to undo. The transaction is then good for nothing but that.
+fn together(
+    connection: &Connection,
+    session: &mut Session,
+    work: &[Work],
+) -> rusqlite::Result<Option<Vec<StoreResult<Outcome>>>> {
+    let mut outcomes = Vec::with_capacity(work.len());
+    for one in work {
+        match session.apply(connection, &one.change) {
+            Ok(done) => outcomes.push(Ok(Ok(done))),
+            // What a change expects is looked at before it writes anything: nothing to undo.
+            Err(Failure::Conflict(conflict @ Conflict::Expectation(_))) => outcomes.push(Ok(Err(conflict))),
+            Err(failure) => {
+                // A full disk is not about this one alone.
+                outcome_of(failure)?;
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(outcomes))
+}
+
+/// One of them, all or nothing.
+fn one_by_one(
     connection: &Connection,
     session: &mut Session,
     change: &Change,
-    alone: bool,
 ) -> rusqlite::Result<StoreResult<Outcome>> {
-    if !alone {
-        execute(connection, "SAVEPOINT one")?;
-    }
-    let failure = match session.apply(connection, change) {
-        Ok(done) => {
-            if !alone {
-                execute(connection, "RELEASE one")?;
-            }
-            return Ok(Ok(Ok(done)));
+    execute(connection, "SAVEPOINT one")?;
+    let outcome = match session.apply(connection, change) {
+        Ok(done) => Ok(Ok(done)),
+        Err(failure) => {
+            session.undone();
+            let outcome = outcome_of(failure)?;
+            execute(connection, "ROLLBACK TO one")?;
+            outcome
         }
-        Err(failure) => failure,
     };
-    session.undone();
-    let outcome = match failure {
-        Failure::Conflict(conflict) => Ok(Err(conflict)),
-        Failure::Corrupt(reason) => Err(StoreError::Corrupt(reason)),
-        Failure::Sql(error) => match sql_error(&error) {
-            // The disk, or the file: whatever it is, it is not about this one alone.
-            StoreError::Unavailable(_) => return Err(error),
-            StoreError::Corrupt(reason) => Err(StoreError::Corrupt(reason)),
-        },
-    };
-    if alone {
-        execute(connection, "ROLLBACK")?;
-    } else {
-        execute(connection, "ROLLBACK TO one")?;
-        execute(connection, "RELEASE one")?;
-    }
+    execute(connection, "RELEASE one")?;
     Ok(outcome)
+}
+
+/// What the one who asked is told. An error where the disk or the file is at fault: that is about all of them.
+fn outcome_of(failure: Failure) -> rusqlite::Result<StoreResult<Outcome>> {
+    match failure {
+        Failure::Conflict(conflict) => Ok(Ok(Err(conflict))),
+        Failure::Corrupt(reason) => Ok(Err(StoreError::Corrupt(reason))),
+        Failure::Sql(error) => match sql_error(&error) {
+            StoreError::Unavailable(_) => Err(error),
+            StoreError::Corrupt(reason) => Ok(Err(StoreError::Corrupt(reason))),
+        },
+    }
 }
 
 fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
