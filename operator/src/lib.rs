@@ -14,8 +14,11 @@
 
 pub mod bundles;
 pub mod cli;
+pub mod context;
 pub mod controllers;
+pub mod events;
 pub mod issuer;
+pub mod metrics;
 pub mod provision;
 pub mod publish;
 pub mod revocation;

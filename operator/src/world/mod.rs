@@ -1,1 +1,13 @@
 //! What there is in the cluster, kept current by watches.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `snapshot.rs` | [`World`]: everything as it was at one moment |
+//! | `watches.rs` | the watches that keep it current, each of its own |
+//! | `decode.rs` | objects → resources, one by one: what cannot be read is kept as such |
+//! | `secrets.rs` | the Secrets that resources name, fetched by name |
+//! | `live.rs` | complete lists, straight from the API server, before anything is removed |
+
+mod snapshot;
+
+pub use self::snapshot::{Entry, Object, OwnedKind, Source, World};

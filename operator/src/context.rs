@@ -1,0 +1,120 @@
+//! What every part of the operator works with.
+//!
+//! One loop (`run.rs`) calls the parts in this order; only the leader runs it. All of them are given the [`Context`] and a
+//! [`World`] that does not change under them.
+//!
+//! ```text
+//! world ─► resolve ─► provision::authorities (observe, fulfil, resolve again) ─► provision::credentials (values)
+//!       ─► provision::identities (internal certificates, signer of manifests) ─► publish (parts, manifest)
+//!       ─► workload::apply ─► bundles::apply ─► controllers::apply_statuses ─► Outlook, for issuer and revocation
+//! ```
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+};
+
+use crds::Kind;
+use issuance::{identity::ResourceName, ports::Clock};
+use kube::Client;
+use resolve::{Resolution, ResourceStatus, Resources};
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    events::Events,
+    metrics::Metrics,
+    publish::Published,
+    servers::{ReplicaState, ServerApi},
+    world::World,
+};
+
+/// The field manager of objects.
+pub const FIELD_MANAGER: &str = "chancery-operator";
+
+/// The field manager of statuses.
+pub const STATUS_FIELD_MANAGER: &str = "chancery-operator/status";
+
+/// Where the process lives and what it was told at its start.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The operator's own namespace: keys of authorities, the Lease.
+    pub namespace: String,
+    /// Image of the pods of servers.
+    pub server_image: String,
+    pub image_pull_policy: Option<String>,
+    pub image_pull_secrets: Vec<String>,
+    pub scope: Scope,
+    pub metrics_listen: SocketAddr,
+    pub leader_election: bool,
+    /// Tells this process from the other replicas: the name of its pod.
+    pub identity: String,
+}
+
+/// Which namespaces are looked after.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Cluster,
+    /// Resources in other namespaces are not seen, nor are those without a namespace; labels of namespaces are not known.
+    Namespaces(BTreeSet<String>),
+}
+
+/// What every part of the operator works with.
+#[derive(Clone)]
+pub struct Context {
+    pub client: Client,
+    pub options: Arc<Options>,
+    pub servers: Arc<dyn ServerApi>,
+    pub metrics: Arc<Metrics>,
+    pub events: Events,
+    pub clock: Arc<dyn Clock>,
+    /// Asks the loop for another pass, soon.
+    pub wake: Arc<Notify>,
+    /// What the last pass came to; changes wake whoever waits for them.
+    pub outlook: watch::Receiver<Arc<Outlook>>,
+}
+
+impl Context {
+    /// The last pass, as it is now.
+    pub fn last(&self) -> Arc<Outlook> {
+        self.outlook.borrow().clone()
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+/// What one pass of the loop came to.
+#[derive(Clone, Debug, Default)]
+pub struct Outlook {
+    /// Counts passes; 0 before the first.
+    pub pass: u64,
+    pub world: World,
+    /// What was resolved: the world's resources and the Secrets that they name.
+    pub resources: Arc<Resources>,
+    /// What resolving says of every resource, those included that belong to no server.
+    pub statuses: Arc<Vec<ResourceStatus>>,
+    pub servers: BTreeMap<ResourceName, ServerOutlook>,
+}
+
+impl Outlook {
+    /// What resolving says of one resource.
+    pub fn status(&self, kind: Kind, name: &ResourceName) -> Option<&ResourceStatus> {
+        self.statuses.iter().find(|status| status.kind == kind && status.name == *name)
+    }
+}
+
+/// What one pass came to for one EnrollmentServer.
+#[derive(Clone, Debug)]
+pub struct ServerOutlook {
+    pub resolution: Arc<Resolution>,
+    /// What its replicas are to serve; none: nothing was ever published.
+    pub published: Option<Arc<Published>>,
+    pub replicas: Vec<ReplicaState>,
+    /// Why its configuration could not be made or written, where that failed.
+    pub failure: Option<String>,
+}
