@@ -23,5 +23,7 @@ pub mod provision;
 pub mod publish;
 pub mod revocation;
 pub mod servers;
+#[cfg(test)]
+mod testing;
 pub mod workload;
 pub mod world;
