@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    common::{DistinguishedName, KeyAlgorithm, LocalRef, Marker, ObjectRef},
+    authority_bundle::{AuthorityBundle, BundleStatus},
+    common::{Counters, DistinguishedName, KeyAlgorithm, LocalRef, Marker, ObjectRef},
     conditions::conditions_schema,
     duration::{Duration, Unit, longer_than_zero},
     grant::NamespaceGrant,
@@ -130,6 +131,11 @@ pub struct CertificateAuthoritySpec {
     /// it signs. It belongs to the same server; in another namespace it must list this one under `allowedNamespaces`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub successor_ref: Option<ObjectRef>,
+
+    /// Hands its trust anchor out within the cluster: the root above it, and during a change-over that of `successorRef` too.
+    /// Standalone leaves this alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<AuthorityBundle>,
 
     /// What happens to its key when this object is deleted.
     #[serde(default = "retain")]
@@ -319,7 +325,7 @@ pub struct CertificateAuthorityStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Conditions `Accepted`, `Issued`, `Programmed` and `Ready`.
+    /// Conditions `Accepted`, `ResolvedRefs`, `Issued`, `Programmed` and `Ready`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
@@ -359,6 +365,12 @@ pub struct CertificateAuthorityStatus {
     /// Where it publishes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub urls: Option<AuthorityUrls>,
+    /// How requests for its certificates ended, of all profiles together.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<Counters>,
+    /// Where its trust anchor was handed out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<BundleStatus>,
 }
 
 /// The current revocation list of an authority.

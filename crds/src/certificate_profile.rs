@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    common::{Marker, ObjectRef, Protocol},
+    common::{Counters, Marker, ObjectRef, Protocol},
     conditions::conditions_schema,
     grant::NamespaceGrant,
     oid::Oid,
@@ -50,6 +50,7 @@ use crate::{
     ),
     printcolumn(name = "Authority", type_ = "string", json_path = ".spec.authorityRef.name"),
     printcolumn(name = "Preset", type_ = "string", json_path = ".spec.preset"),
+    printcolumn(name = "Issued", type_ = "integer", json_path = ".status.counters.issued"),
     printcolumn(name = "Approval", type_ = "string", json_path = ".spec.approval", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
@@ -279,10 +280,13 @@ pub struct CertificateProfileStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Conditions `Accepted`, `Programmed` and `Ready`.
+    /// Conditions `Accepted`, `ResolvedRefs`, `Programmed` and `Ready`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
+    /// How the requests of all its methods and issuers ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<Counters>,
 }
 
 fn automatic() -> Approval {

@@ -37,6 +37,18 @@ impl ObjectRef {
     }
 }
 
+/// Names an object with its namespace, where the object that refers to it has none of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NamespacedRef {
+    /// Name of the object.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Namespace of the object.
+    #[schemars(length(min = 1, max = 63))]
+    pub namespace: String,
+}
+
 /// Names one key of a Secret in the same namespace.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -106,6 +118,18 @@ pub struct DistinguishedName {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64))]
     pub serial_number: Option<String>,
+}
+
+/// How requests ended, as the replicas that run now have counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Counters {
+    /// Certificates issued.
+    #[serde(default)]
+    pub issued: u64,
+    /// Requests refused.
+    #[serde(default)]
+    pub refused: u64,
 }
 
 string_enum! {

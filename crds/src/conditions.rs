@@ -1,6 +1,9 @@
 //! Conditions and their reasons: what a status says about a resource, and why.
 //!
 //! `Accepted` (the resource resolved) is not `Programmed` (it is being served), and `Ready` sums both up.
+//!
+//! `ResolvedRefs` is the part of `Accepted` that other objects can mend: whatever stands in its way stands in the way of `Accepted`
+//! too, with the same reason, and a resource that contradicts itself can still have all its references in order.
 
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
@@ -8,13 +11,15 @@ use k8s_openapi::{
 };
 use schemars::{Schema, SchemaGenerator};
 
-use crate::string_enum::string_enum;
+use crate::{resource::Kind, string_enum::string_enum};
 
 string_enum! {
     /// What a condition is about.
     pub enum ConditionType {
         /// The resource and everything it refers to resolved: it is valid as it stands.
         Accepted = "Accepted",
+        /// Every object that the resource names exists, is accepted itself, holds what it should, and may be named from here.
+        ResolvedRefs = "ResolvedRefs",
         /// An authority has its key and a certificate that is valid now.
         Issued = "Issued",
         /// Every ready replica of the server works with this generation of the resource.
@@ -29,6 +34,8 @@ string_enum! {
     pub enum Reason {
         /// The resource resolved.
         Accepted = "Accepted",
+        /// Every reference leads where it may.
+        ResolvedRefs = "ResolvedRefs",
         /// Members of the resource contradict each other, or one of them cannot be understood; the message names it.
         Invalid = "Invalid",
         /// The resource names an object that does not exist.
@@ -66,6 +73,10 @@ string_enum! {
         Expired = "Expired",
         /// It was revoked.
         Revoked = "Revoked",
+        /// The authority has issued no such certificate.
+        CertificateNotFound = "CertificateNotFound",
+        /// The server refused; the message says why.
+        Refused = "Refused",
         /// Every ready replica works with this generation.
         Programmed = "Programmed",
         /// No replica has reported this generation yet.
@@ -97,6 +108,11 @@ pub struct ConditionRow {
     pub positive: &'static [Reason],
     /// Reasons with status `False`, or `Unknown` for [`Reason::Unknown`] and [`Reason::Pending`].
     pub negative: &'static [Reason],
+}
+
+/// The rows of a kind that names objects.
+const fn resolved_refs(negative: &'static [Reason]) -> ConditionRow {
+    ConditionRow { condition: ConditionType::ResolvedRefs, positive: &[Reason::ResolvedRefs], negative }
 }
 
 const PROGRAMMED: ConditionRow = ConditionRow {
@@ -134,6 +150,14 @@ pub const CERTIFICATE_AUTHORITY: &[ConditionRow] = &[
             Reason::NotPermittedByParent,
         ],
     },
+    resolved_refs(&[
+        Reason::ReferenceNotFound,
+        Reason::ReferenceNotPermitted,
+        Reason::ReferenceNotAccepted,
+        Reason::ReferenceCycle,
+        Reason::SecretInvalid,
+        Reason::Unknown,
+    ]),
     ConditionRow {
         condition: ConditionType::Issued,
         positive: &[Reason::Issued],
@@ -167,6 +191,12 @@ pub const CERTIFICATE_PROFILE: &[ConditionRow] = &[
             Reason::NotPermittedByParent,
         ],
     },
+    resolved_refs(&[
+        Reason::ReferenceNotFound,
+        Reason::ReferenceNotPermitted,
+        Reason::ReferenceNotAccepted,
+        Reason::Unknown,
+    ]),
     PROGRAMMED,
     READY,
 ];
@@ -182,10 +212,18 @@ pub const ENROLLMENT_METHOD: &[ConditionRow] = &[
             Reason::ReferenceNotPermitted,
             Reason::ReferenceNotAccepted,
             Reason::ServerMismatch,
+            Reason::SecretInvalid,
             Reason::ProtocolNotAllowed,
             Reason::AuthenticationTooWeak,
         ],
     },
+    resolved_refs(&[
+        Reason::ReferenceNotFound,
+        Reason::ReferenceNotPermitted,
+        Reason::ReferenceNotAccepted,
+        Reason::SecretInvalid,
+        Reason::Unknown,
+    ]),
     PROGRAMMED,
     READY,
 ];
@@ -203,6 +241,12 @@ pub const ENROLLMENT_CREDENTIAL: &[ConditionRow] = &[
             Reason::LabelConflict,
         ],
     },
+    resolved_refs(&[
+        Reason::ReferenceNotFound,
+        Reason::ReferenceNotAccepted,
+        Reason::SecretInvalid,
+        Reason::Unknown,
+    ]),
     PROGRAMMED,
     ConditionRow {
         condition: ConditionType::Ready,
@@ -232,9 +276,81 @@ pub const ENROLLMENT_SERVER: &[ConditionRow] = &[
             Reason::LabelConflict,
         ],
     },
+    resolved_refs(&[
+        Reason::ReferenceNotFound,
+        Reason::ReferenceNotPermitted,
+        Reason::ReferenceNotAccepted,
+        Reason::SecretInvalid,
+        Reason::Unknown,
+    ]),
     PROGRAMMED,
     READY,
 ];
+
+/// The conditions of a ChanceryIssuer and of a ChanceryClusterIssuer.
+pub const ISSUER: &[ConditionRow] = &[
+    ConditionRow {
+        condition: ConditionType::Accepted,
+        positive: &[Reason::Accepted],
+        negative: &[
+            Reason::Invalid,
+            Reason::ReferenceNotFound,
+            Reason::ReferenceNotPermitted,
+            Reason::ReferenceNotAccepted,
+            Reason::ProtocolNotAllowed,
+        ],
+    },
+    resolved_refs(&[
+        Reason::ReferenceNotFound,
+        Reason::ReferenceNotPermitted,
+        Reason::ReferenceNotAccepted,
+        Reason::Unknown,
+    ]),
+    PROGRAMMED,
+    ConditionRow {
+        condition: ConditionType::Ready,
+        positive: &[Reason::Ready],
+        negative: &[Reason::NotAccepted, Reason::NotIssued, Reason::NotProgrammed],
+    },
+];
+
+/// The conditions of a CertificateRevocation.
+pub const CERTIFICATE_REVOCATION: &[ConditionRow] = &[
+    ConditionRow {
+        condition: ConditionType::Accepted,
+        positive: &[Reason::Accepted],
+        negative: &[
+            Reason::Invalid,
+            Reason::ReferenceNotFound,
+            Reason::ReferenceNotAccepted,
+            Reason::SecretInvalid,
+        ],
+    },
+    ConditionRow {
+        condition: ConditionType::Ready,
+        positive: &[Reason::Revoked],
+        negative: &[
+            Reason::NotAccepted,
+            Reason::CertificateNotFound,
+            Reason::Refused,
+            Reason::ServerNotReady,
+            Reason::Pending,
+        ],
+    },
+];
+
+/// The conditions of a kind, in the order in which a status lists them.
+pub const fn rows(kind: Kind) -> &'static [ConditionRow] {
+    match kind {
+        Kind::CertificateAuthority => CERTIFICATE_AUTHORITY,
+        Kind::CertificateProfile => CERTIFICATE_PROFILE,
+        Kind::EnrollmentMethod => ENROLLMENT_METHOD,
+        Kind::EnrollmentCredential => ENROLLMENT_CREDENTIAL,
+        Kind::EnrollmentServer => ENROLLMENT_SERVER,
+        Kind::ChanceryIssuer | Kind::ChanceryClusterIssuer => ISSUER,
+        Kind::CertificateRevocation => CERTIFICATE_REVOCATION,
+    }
+}
 
 /// The status of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -330,15 +446,21 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_in_the_way_of_references_stands_in_the_way_of_being_accepted() {
+        for kind in Kind::ALL {
+            let (accepted, rest) = rows(*kind).split_first().unwrap();
+            for row in rest.iter().filter(|row| row.condition == ConditionType::ResolvedRefs) {
+                let missing =
+                    |reason: &&Reason| **reason != Reason::Unknown && !accepted.negative.contains(*reason);
+                assert_eq!(row.negative.iter().find(missing), None, "{kind}");
+            }
+        }
+    }
+
+    #[test]
     fn every_kind_sums_up_in_ready_and_every_reason_has_a_use() {
-        let kinds = [
-            CERTIFICATE_AUTHORITY,
-            CERTIFICATE_PROFILE,
-            ENROLLMENT_METHOD,
-            ENROLLMENT_CREDENTIAL,
-            ENROLLMENT_SERVER,
-        ];
-        for rows in kinds {
+        let kinds: Vec<&[ConditionRow]> = Kind::ALL.iter().map(|kind| rows(*kind)).collect();
+        for rows in &kinds {
             assert_eq!(rows.last().map(|row| row.condition), Some(ConditionType::Ready));
             assert_eq!(rows.first().map(|row| row.condition), Some(ConditionType::Accepted));
         }

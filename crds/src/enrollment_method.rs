@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    common::{ObjectRef, Protocol},
+    common::{Counters, ObjectRef, Protocol},
     conditions::conditions_schema,
     est_method::EstMethod,
 };
@@ -89,7 +89,7 @@ pub struct EnrollmentMethodStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Conditions `Accepted`, `Programmed` and `Ready`.
+    /// Conditions `Accepted`, `ResolvedRefs`, `Programmed` and `Ready`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
@@ -108,8 +108,8 @@ pub struct EnrollmentMethodStatus {
     pub ca_fingerprint: Option<String>,
     /// How requests ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub counters: Option<MethodCounters>,
-    /// The last request that was refused or failed.
+    pub counters: Option<Counters>,
+    /// The last request of somebody authenticated that was refused or failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<MethodFailure>,
 }
@@ -125,21 +125,6 @@ pub struct MethodUrl {
     /// The URL.
     #[schemars(length(max = 2048))]
     pub url: String,
-}
-
-/// How the requests of a method ended, since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct MethodCounters {
-    /// Certificates issued.
-    #[serde(default)]
-    pub issued: u64,
-    /// Requests that wait now.
-    #[serde(default)]
-    pub pending: u64,
-    /// Requests refused.
-    #[serde(default)]
-    pub refused: u64,
 }
 
 /// A request that was refused or failed.

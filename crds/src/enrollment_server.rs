@@ -6,9 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    common::{LocalRef, Marker, ObjectRef, SecretKeyRef},
+    common::{LocalRef, ObjectRef},
     conditions::conditions_schema,
     duration::{Duration, Unit, longer_than_zero},
+    server_workload::{
+        PodResources, PodTemplate, ProxyProtocol, ServerDisruptionBudget, ServerNetworkPolicy, ServerService,
+    },
+    storage::{Storage, StorageKind},
     string_enum::string_enum,
 };
 
@@ -36,11 +40,17 @@ use crate::{
         type_ = "string",
         json_path = ".status.conditions[?(@.type=='Ready')].reason"
     ),
-    printcolumn(name = "URL", type_ = "string", json_path = ".spec.enrollmentBaseUrl"),
-    printcolumn(name = "Public-URL", type_ = "string", json_path = ".spec.publicBaseUrl", priority = 1),
+    printcolumn(name = "Replicas", type_ = "integer", json_path = ".status.readyReplicas"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.urls.enrollment"),
+    printcolumn(name = "Public-URL", type_ = "string", json_path = ".status.urls.public", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[x_kube(
+    validation = Rule::new("!has(self.replicas) || self.replicas <= 1 || has(self.storage.postgres)")
+        .message("more than one replica needs the storage postgres: one server alone can write a SQLite database")
+        .field_path(".replicas"),
+)]
 pub struct EnrollmentServerSpec {
     /// The `http` URL under which the whole world reaches the public listener, without a slash at the end: for example
     /// `http://pki.acme.com`. It is baked into every certificate, for the revocation list and the authority's certificate
@@ -54,7 +64,7 @@ pub struct EnrollmentServerSpec {
 
     /// The `https` URL under which devices reach the enrollment listener, without a slash at the end: for example
     /// `https://enroll.acme.com`. It is what the status of each EnrollmentMethod hands out. Absent: standalone uses its
-    /// own listen address.
+    /// own listen address, a cluster the Service.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         length(min = 9, max = 512),
@@ -86,6 +96,46 @@ pub struct EnrollmentServerSpec {
     /// Where rows are kept.
     #[serde(default)]
     pub storage: Storage,
+
+    /// How many pods serve. Absent: 1 with SQLite, 2 with PostgreSQL. None of this and the following has a meaning in
+    /// standalone mode, but for `proxyProtocol`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 50))]
+    pub replicas: Option<u32>,
+
+    /// The Service that devices and relying parties reach it by.
+    #[serde(default)]
+    pub service: ServerService,
+
+    /// What each pod takes of its node.
+    #[serde(default)]
+    pub resources: PodResources,
+
+    /// What the pods get besides what they need.
+    #[serde(default)]
+    pub pod_template: PodTemplate,
+
+    /// Who may connect to what.
+    #[serde(default)]
+    pub network_policy: ServerNetworkPolicy,
+
+    /// How many replicas may be taken away at one time on purpose.
+    #[serde(default)]
+    pub pod_disruption_budget: ServerDisruptionBudget,
+
+    /// The PROXY protocol, by which a load balancer tells the addresses of clients.
+    #[serde(default)]
+    pub proxy_protocol: ProxyProtocol,
+}
+
+impl EnrollmentServerSpec {
+    /// The number of pods, with the default of the storage filled in.
+    pub fn effective_replicas(&self) -> u32 {
+        self.replicas.unwrap_or_else(|| match self.storage.kind() {
+            Some(StorageKind::Postgres(_)) => 2,
+            Some(StorageKind::Sqlite(_)) | None => 1,
+        })
+    }
 }
 
 /// The TLS certificate of a server: issued by an authority here, or taken from a Secret.
@@ -100,10 +150,6 @@ pub struct EnrollmentServerSpec {
         .message("ipAddresses is refused with secretRef: the certificate in the Secret has its names").field_path(".ipAddresses"),
     validation = Rule::new("!has(self.secretRef) || !has(self.validity)")
         .message("validity is refused with secretRef: the certificate in the Secret has it").field_path(".validity"),
-    validation = Rule::new(
-        "!has(self.authorityRef) || (has(self.dnsNames) && size(self.dnsNames) > 0) \
-         || (has(self.ipAddresses) && size(self.ipAddresses) > 0)"
-    ).message("give at least one of dnsNames and ipAddresses: clients compare the name they called"),
 )]
 pub struct ServerTls {
     /// The CertificateAuthority that issues the server's certificate; the server makes the key and renews in time.
@@ -113,7 +159,8 @@ pub struct ServerTls {
     /// `tls.key` the key as PKCS#8 PEM. A new content is taken over at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalRef>,
-    /// DNS names in the certificate, for example `[enroll.acme.com]`.
+    /// DNS names in the certificate, for example `[enroll.acme.com]`. In a cluster those of the Service are added by themselves;
+    /// in standalone mode a name or an address is needed, because clients compare the name they called.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32), inner(length(min = 1, max = 253), regex(pattern = HOST_PATTERN)))]
     pub dns_names: Vec<String>,
@@ -266,58 +313,6 @@ impl Default for AuditSettings {
     }
 }
 
-/// Where rows are kept: exactly one of `sqlite` and `postgres`. In standalone mode the option `--database` of the server
-/// decides instead.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[x_kube(validation = Rule::new("has(self.sqlite) != has(self.postgres)").message("give exactly one storage: sqlite or postgres"))]
-pub struct Storage {
-    /// A SQLite database in the data folder of the server; for one replica.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sqlite: Option<Marker>,
-    /// A PostgreSQL database; for any number of replicas.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub postgres: Option<PostgresStorage>,
-}
-
-/// A PostgreSQL database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PostgresStorage {
-    /// A Secret in the same namespace with the URL of the database, which holds its password:
-    /// `postgres://user:password@host/database?sslmode=verify-full`. `key` is `url` if absent.
-    pub secret_ref: SecretKeyRef,
-}
-
-impl PostgresStorage {
-    /// The key of a Secret that holds the URL, where none is named.
-    pub const DEFAULT_KEY: &'static str = "url";
-}
-
-/// Where rows are kept, as one value.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StorageKind<'a> {
-    Sqlite,
-    Postgres(&'a PostgresStorage),
-}
-
-impl Storage {
-    /// The storage; `None` unless exactly one is given.
-    pub fn kind(&self) -> Option<StorageKind<'_>> {
-        match (&self.sqlite, &self.postgres) {
-            (Some(Marker {}), None) => Some(StorageKind::Sqlite),
-            (None, Some(postgres)) => Some(StorageKind::Postgres(postgres)),
-            (None, None) | (Some(_), Some(_)) => None,
-        }
-    }
-}
-
-impl Default for Storage {
-    fn default() -> Self {
-        Self { sqlite: Some(Marker {}), postgres: None }
-    }
-}
-
 /// What is known about a server.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -325,10 +320,41 @@ pub struct EnrollmentServerStatus {
     /// The generation of the spec that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Conditions `Accepted`, `Programmed` and `Ready`.
+    /// Conditions `Accepted`, `ResolvedRefs`, `Programmed` and `Ready`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
+    /// Pods that there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<u32>,
+    /// Pods that are ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready_replicas: Option<u32>,
+    /// Generation of the configuration that every ready replica works with; it counts what the operator wrote, and is none of
+    /// an object's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration_generation: Option<u64>,
+    /// Where it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub urls: Option<ServerUrls>,
+    /// Addresses and host names that the load balancer gave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 253)))]
+    pub addresses: Vec<String>,
+}
+
+/// Where a server is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerUrls {
+    /// The beginning of every URL for devices.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub enrollment: Option<String>,
+    /// The beginning of the URLs of revocation lists and authorities' certificates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 2048))]
+    pub public: Option<String>,
 }
 
 fn header_bytes() -> u32 {

@@ -11,8 +11,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::{
-    CertificateAuthority, CertificateProfile, EnrollmentCredential, EnrollmentMethod, EnrollmentServer, Kind,
-    string_enum::VALUES_MEMBER,
+    CertificateAuthority, CertificateProfile, CertificateRevocation, ChanceryClusterIssuer, ChanceryIssuer,
+    EnrollmentCredential, EnrollmentMethod, EnrollmentServer, Kind, string_enum::VALUES_MEMBER,
 };
 
 pub use crate::reference::reference_markdown;
@@ -41,6 +41,9 @@ pub fn crd(kind: Kind) -> Result<CustomResourceDefinition, GenerateError> {
         Kind::EnrollmentMethod => EnrollmentMethod::crd(),
         Kind::EnrollmentCredential => EnrollmentCredential::crd(),
         Kind::EnrollmentServer => EnrollmentServer::crd(),
+        Kind::ChanceryIssuer => ChanceryIssuer::crd(),
+        Kind::ChanceryClusterIssuer => ChanceryClusterIssuer::crd(),
+        Kind::CertificateRevocation => CertificateRevocation::crd(),
     };
     let schema: JSONSchemaProps =
         serde_json::from_value(schema(kind)).map_err(|source| GenerateError::Schema { kind, source })?;
@@ -60,6 +63,9 @@ pub fn schema(kind: Kind) -> Value {
         Kind::EnrollmentMethod => raw_schema::<EnrollmentMethod>(),
         Kind::EnrollmentCredential => raw_schema::<EnrollmentCredential>(),
         Kind::EnrollmentServer => raw_schema::<EnrollmentServer>(),
+        Kind::ChanceryIssuer => raw_schema::<ChanceryIssuer>(),
+        Kind::ChanceryClusterIssuer => raw_schema::<ChanceryClusterIssuer>(),
+        Kind::CertificateRevocation => raw_schema::<CertificateRevocation>(),
     };
     finish(&mut schema);
     schema

@@ -3,7 +3,8 @@
 //! ```text
 //! EnrollmentCredential ─► EnrollmentMethod ─► CertificateProfile ─► CertificateAuthority ─► (parent) CertificateAuthority
 //!                               └──────────────────────┬─────────────────────┘
-//!                                              EnrollmentServer
+//!   ChanceryIssuer, ChanceryClusterIssuer ─► CertificateProfile        EnrollmentServer
+//!   CertificateRevocation ─► one certificate
 //! ```
 //!
 //! One kind per file. What one object alone can say is checked by its schema and its CEL rules, which the API server applies in a
@@ -21,8 +22,11 @@
 
 #[cfg(feature = "admission")]
 pub mod admission;
+mod authority_bundle;
 mod certificate_authority;
 mod certificate_profile;
+mod certificate_revocation;
+mod chancery_issuer;
 mod common;
 pub mod conditions;
 mod duration;
@@ -32,17 +36,22 @@ mod enrollment_server;
 mod est_method;
 pub mod generate;
 mod grant;
+pub mod labels;
 mod oid;
 mod policy;
 mod reference;
 mod resource;
+mod server_workload;
+mod storage;
 mod string_enum;
 #[cfg(test)]
 mod tests;
 
 pub use self::{
-    certificate_authority::*, certificate_profile::*, common::*, duration::*, enrollment_credential::*,
-    enrollment_method::*, enrollment_server::*, est_method::*, grant::*, oid::*, policy::*, resource::*,
+    authority_bundle::*, certificate_authority::*, certificate_profile::*, certificate_revocation::*,
+    chancery_issuer::*, common::*, duration::*, enrollment_credential::*, enrollment_method::*,
+    enrollment_server::*, est_method::*, grant::*, oid::*, policy::*, resource::*, server_workload::*,
+    storage::*,
 };
 
 /// The API group of every kind.

@@ -6,10 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     Kind, Preset,
-    conditions::{
-        CERTIFICATE_AUTHORITY, CERTIFICATE_PROFILE, ConditionRow, ConditionType, ENROLLMENT_CREDENTIAL,
-        ENROLLMENT_METHOD, ENROLLMENT_SERVER, Reason,
-    },
+    conditions::{ConditionType, Reason, rows},
     generate,
 };
 
@@ -18,8 +15,8 @@ pub fn reference_markdown() -> String {
     let mut out = String::from(
         "<!-- Generated from crds/src by `cargo xtask generate`. Do not edit. -->\n\n\
          # Resource reference\n\n\
-         API group `chancery.dev`, version `v1alpha1`. Every kind is namespaced and in the category `chancery`:\n\
-         `kubectl get chancery` lists them all.\n\n",
+         API group `chancery.dev`, version `v1alpha1`. Every kind is in the category `chancery`:\n\
+         `kubectl get chancery` lists them all. All but ChanceryClusterIssuer are namespaced.\n\n",
     );
     for kind in Kind::ALL {
         let _ = writeln!(out, "- [{kind}](#{})", kind.as_str().to_lowercase());
@@ -196,7 +193,7 @@ fn write_conditions(out: &mut String) {
     }
     out.push_str("\n| Kind | Condition | True because | Otherwise because |\n| --- | --- | --- | --- |\n");
     for kind in Kind::ALL {
-        for row in condition_rows(*kind) {
+        for row in rows(*kind) {
             let _ = writeln!(
                 out,
                 "| {kind} | `{}` | {} | {} |",
@@ -209,16 +206,6 @@ fn write_conditions(out: &mut String) {
     out.push_str("\n## Reasons\n\n| Reason | Meaning |\n| --- | --- |\n");
     for reason in Reason::ALL {
         let _ = writeln!(out, "| `{reason}` | {} |", cell(reason.explanation()));
-    }
-}
-
-fn condition_rows(kind: Kind) -> &'static [ConditionRow] {
-    match kind {
-        Kind::CertificateAuthority => CERTIFICATE_AUTHORITY,
-        Kind::CertificateProfile => CERTIFICATE_PROFILE,
-        Kind::EnrollmentMethod => ENROLLMENT_METHOD,
-        Kind::EnrollmentCredential => ENROLLMENT_CREDENTIAL,
-        Kind::EnrollmentServer => ENROLLMENT_SERVER,
     }
 }
 

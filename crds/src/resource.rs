@@ -3,7 +3,8 @@
 use kube::{Resource as _, core::ObjectMeta};
 
 use crate::{
-    CertificateAuthority, CertificateProfile, EnrollmentCredential, EnrollmentMethod, EnrollmentServer,
+    CertificateAuthority, CertificateProfile, CertificateRevocation, ChanceryClusterIssuer, ChanceryIssuer,
+    EnrollmentCredential, EnrollmentMethod, EnrollmentServer,
 };
 
 /// Declares [`Kind`] and [`Resource`] from one list of the kinds.
@@ -65,7 +66,44 @@ macro_rules! kinds {
     };
 }
 
-kinds!(CertificateAuthority, CertificateProfile, EnrollmentMethod, EnrollmentCredential, EnrollmentServer);
+kinds!(
+    CertificateAuthority,
+    CertificateProfile,
+    EnrollmentMethod,
+    EnrollmentCredential,
+    EnrollmentServer,
+    ChanceryIssuer,
+    ChanceryClusterIssuer,
+    CertificateRevocation,
+);
+
+impl Kind {
+    /// Whether its objects lie in namespaces.
+    pub const fn is_namespaced(self) -> bool {
+        match self {
+            Self::CertificateAuthority
+            | Self::CertificateProfile
+            | Self::EnrollmentMethod
+            | Self::EnrollmentCredential
+            | Self::EnrollmentServer
+            | Self::ChanceryIssuer
+            | Self::CertificateRevocation => true,
+            Self::ChanceryClusterIssuer => false,
+        }
+    }
+
+    /// Whether it means something only where there is an API server.
+    pub const fn needs_cluster(self) -> bool {
+        match self {
+            Self::ChanceryIssuer | Self::ChanceryClusterIssuer | Self::CertificateRevocation => true,
+            Self::CertificateAuthority
+            | Self::CertificateProfile
+            | Self::EnrollmentMethod
+            | Self::EnrollmentCredential
+            | Self::EnrollmentServer => false,
+        }
+    }
+}
 
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

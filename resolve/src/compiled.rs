@@ -6,13 +6,18 @@
 //! Shapes change additively within a [`FORMAT`]. A program reads its own format and the one before, so that a server and an
 //! operator of neighbouring releases work together; it writes its own.
 
-use std::{collections::BTreeMap, net::IpAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    time::Duration,
+};
 
 use crds::DeletionPolicy;
+use ipnet::IpNet;
 use issuance::{
     credential::CredentialState,
     identity::{Owner, Protocol, ResourceName},
-    policy::{Profile, Strength},
+    policy::{IssuerChoice, Profile, Strength},
     secret::Secret,
 };
 use pki::time::Time;
@@ -85,6 +90,19 @@ impl Compiled {
     pub fn to_json(&self) -> Result<Vec<u8>, CompiledError> {
         serde_json::to_vec(self).map_err(CompiledError::Write)
     }
+
+    /// The authorities whose keys the server needs: those that a profile, or its TLS certificate, is issued by.
+    pub fn issuing(&self) -> BTreeSet<ResourceName> {
+        let of_profiles = self.profiles.iter().filter_map(|profile| match &profile.issuer {
+            IssuerChoice::Authority(authority) => Some(authority.clone()),
+            IssuerChoice::SelfSigned => None,
+        });
+        let of_tls = match &self.server.tls {
+            Some(CompiledTls::Authority { authority, .. }) => Some(authority.clone()),
+            Some(CompiledTls::Secret { .. }) | None => None,
+        };
+        of_profiles.chain(of_tls).collect()
+    }
 }
 
 /// The server itself.
@@ -105,6 +123,35 @@ pub struct CompiledServer {
     pub limits: CompiledLimits,
     #[serde(with = "seconds")]
     pub checkpoint_interval: Duration,
+    /// None: no connection begins with a header of the PROXY protocol.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol: Option<CompiledProxyProtocol>,
+    /// The listener for the operator. Resolving leaves it out; the operator puts it in. None: there is no such listener.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub internal: Option<CompiledInternal>,
+}
+
+/// Connections to the listeners for devices and for the public begin with a header of the PROXY protocol.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledProxyProtocol {
+    /// Where they may come from, at least one; others are closed.
+    pub trusted: Vec<IpNet>,
+}
+
+/// What the listener for the operator identifies itself by, and whom it takes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledInternal {
+    /// DER: the listener's certificate first, then those between it and `authority`.
+    #[serde(with = "base64_list")]
+    pub chain: Vec<Vec<u8>>,
+    /// PKCS#8 DER.
+    #[serde(with = "base64_secret")]
+    pub key: Secret,
+    /// DER: the authority that both sides trust, and that issues for nothing else.
+    #[serde(with = "base64_bytes")]
+    pub authority: Vec<u8>,
 }
 
 /// The TLS certificate of the enrollment listener.
@@ -209,6 +256,39 @@ pub struct CompiledMethod {
 #[serde(rename_all = "camelCase")]
 pub enum MethodSettings {
     Est(CompiledEst),
+    Issuer(CompiledIssuer),
+}
+
+/// Settings of an issuer: requests of a cluster's API, which come through the operator. The method of a ChanceryIssuer is named
+/// [`issuer_method_name`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledIssuer {
+    pub namespaces: Granted,
+}
+
+/// The namespaces whose requests are granted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Granted {
+    All,
+    Listed(BTreeSet<String>),
+}
+
+impl Granted {
+    /// Whether a request may come from this namespace. One that belongs to no namespace (none) needs a grant for all.
+    pub fn permits(&self, namespace: Option<&str>) -> bool {
+        match (self, namespace) {
+            (Self::All, _) => true,
+            (Self::Listed(listed), Some(namespace)) => listed.contains(namespace),
+            (Self::Listed(_), None) => false,
+        }
+    }
+}
+
+/// The name of the method that an issuer compiles to. No resource can have it: a name holds no colon.
+pub fn issuer_method_name(issuer: &ResourceName) -> ResourceName {
+    ResourceName::new(issuer.namespace(), format!("issuer:{}", issuer.name()))
 }
 
 /// A credential that a resource declares.
@@ -238,4 +318,7 @@ pub enum CredentialValue {
     Generate { write_to: ResourceName },
     /// Taken from a Secret; a value that changed there replaces the old one.
     Given(#[serde(with = "base64_secret")] Secret),
+    /// Made by the operator, for the `regeneration` of the credential: long and random, so hashed fast. Resolving says
+    /// [`Generate`](Self::Generate); whoever has made the value replaces it.
+    Generated(#[serde(with = "base64_secret")] Secret),
 }

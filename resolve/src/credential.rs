@@ -23,6 +23,9 @@ use crate::{
 const METHOD_REF: &str = "spec.methodRef";
 const SECRET_KEY_REF: &str = "spec.valueFrom.secretKeyRef";
 
+/// Shortest time between two values, in seconds.
+const SHORTEST_ROTATION: u64 = 60;
+
 /// The key of a Secret that holds a password, as in `kubernetes.io/basic-auth`.
 const PASSWORD: &str = "password";
 
@@ -31,7 +34,7 @@ pub(crate) fn judge_all(index: &Index<'_>, methods: &Judged<Method>) -> Judged<C
     for (name, found) in &index.credentials {
         let outcome = match &found.resource {
             Ok(resource) => judge(index, methods, name, resource),
-            Err(problem) => Err(problem.clone().into()),
+            Err(problem) => Err(Problems::unread(problem.clone())),
         };
         judged.insert(name.clone(), outcome);
     }
@@ -58,6 +61,7 @@ fn judge(
     }
     let owner = problems.note(owner(spec));
     let value = problems.note(value(index, name, resource));
+    check_rotation(index, spec, &mut problems);
     if spec.maximum_uses == Some(0) {
         problems.invalid("spec.maximumUses", "must be at least 1");
     }
@@ -89,7 +93,8 @@ fn check_method(method: &Method, protocol: Protocol, username: Option<&str>, pro
             METHOD_REF,
             format!("the method {} takes certificates only, no passwords", method.compiled.name),
         ),
-        MethodSettings::Est(_) => {}
+        // A credential's reference names an EnrollmentMethod, and those speak a protocol of devices.
+        MethodSettings::Est(_) | MethodSettings::Issuer(_) => {}
     }
     // A certificate and a secret are together as strong as they are, whoever knows the secret.
     if username.is_none() && method.compiled.minimum == Strength::PersonalSecret {
@@ -109,6 +114,22 @@ fn check_username(username: Option<&str>, problems: &mut Problems) {
     if username.is_empty() || username.chars().any(|character| character == ':' || character.is_control()) {
         problems
             .invalid("spec.est.username", "is empty, or holds a colon or a control character (RFC 7617 §2)");
+    }
+}
+
+/// Standalone has nobody who would make a new value while nothing changes.
+fn check_rotation(index: &Index<'_>, spec: &EnrollmentCredentialSpec, problems: &mut Problems) {
+    let Some(rotation) = &spec.rotation else { return };
+    if index.cluster.is_none() {
+        problems
+            .invalid("spec.rotation", "needs a cluster: raise spec.regeneration to have a new value made");
+    }
+    if spec.value_from.is_some() {
+        problems
+            .invalid("spec.rotation", "is refused with valueFrom: whoever writes that Secret decides when");
+    }
+    if rotation.every.seconds() < SHORTEST_ROTATION {
+        problems.invalid("spec.rotation.every", format!("{} is shorter than 1m", rotation.every));
     }
 }
 

@@ -21,15 +21,19 @@
 //! | `method.rs` | grants, protocols, strength of authentication |
 //! | `est/` | trust, renewal, notices and the rest of EST's settings |
 //! | `credential.rs` | owners, values |
+//! | `issuer.rs` | grants of cert-manager's issuers |
 //! | `server.rs` | which server, default method, labels, TLS certificate |
+//! | `cluster.rs` | what only a server in a cluster has |
 
 mod authority;
 mod bundle;
+mod cluster;
 mod compiled;
 mod compiled_est;
 mod credential;
 mod encoding;
 mod est;
+mod issuer;
 mod method;
 mod observed;
 mod profile;
@@ -58,7 +62,7 @@ pub use crate::{
     compiled::*,
     compiled_est::*,
     observed::{Observed, ObservedAuthority},
-    resources::{DEFAULT_NAMESPACE, Resources, resource_name},
+    resources::{CLUSTER_SCOPE, Cluster, DEFAULT_NAMESPACE, Resources, cluster_resource_name, resource_name},
     server::implied_server_name,
     status::{ResourceStatus, StatusCondition},
     want::*,
@@ -73,6 +77,9 @@ pub struct Resolution {
     pub statuses: Vec<ResourceStatus>,
     /// For the authorities of this server.
     pub wants: Vec<Want>,
+    /// Of the authorities in `compiled`, those whose keys the server needs; the others it only publishes for, with revocation
+    /// lists made elsewhere.
+    pub issuing: BTreeSet<ResourceName>,
 }
 
 impl Resolution {
@@ -90,6 +97,8 @@ pub fn resolve(resources: &Resources, observed: &Observed, server: Option<&Resou
     let profiles = profile::judge_all(&index, &authorities);
     let methods = method::judge_all(&index, &authorities, &profiles);
     let credentials = credential::judge_all(&index, &methods);
+    let issuers = issuer::judge_all(&index, &authorities, &profiles);
+    let cluster_issuers = issuer::judge_all_of_cluster(&index, &authorities, &profiles);
     let mut servers = server::judge_all(&index, &authorities, &methods);
 
     let chosen = server::choose(&index, server);
@@ -102,7 +111,7 @@ pub fn resolve(resources: &Resources, observed: &Observed, server: Option<&Resou
             ));
         }
     }
-    let world = World { authorities, profiles, methods, credentials };
+    let world = World { authorities, profiles, methods, credentials, issuers, cluster_issuers };
     let compiled = chosen
         .as_ref()
         .and_then(|chosen| servers.get(chosen))
@@ -111,7 +120,14 @@ pub fn resolve(resources: &Resources, observed: &Observed, server: Option<&Resou
     let wants =
         chosen.as_ref().map(|chosen| authority::wants(&world.authorities, chosen)).unwrap_or_default();
     let statuses = world.statuses(&index, &servers);
-    Resolution { compiled, statuses, wants }
+    let issuing = compiled.as_ref().map(|compiled| issuing(compiled, observed)).unwrap_or_default();
+    Resolution { compiled, statuses, wants, issuing }
+}
+
+fn issuing(compiled: &Compiled, observed: &Observed) -> BTreeSet<ResourceName> {
+    let compiled_there = compiled.authorities.iter().map(|authority| &authority.name);
+    let delegated = compiled_there.filter(|name| observed.delegated.contains(*name)).cloned();
+    compiled.issuing().into_iter().chain(delegated).collect()
 }
 
 /// Everything that was judged, but for servers.
@@ -120,14 +136,19 @@ struct World<'a> {
     profiles: Judged<ResolvedProfile<'a>>,
     methods: Judged<Method>,
     credentials: Judged<CompiledCredential>,
+    issuers: Judged<Method>,
+    cluster_issuers: Judged<Method>,
 }
 
 impl World<'_> {
     fn compile(&self, server: &Server) -> Compiled {
-        let methods: Vec<CompiledMethod> = accepted(&self.methods)
+        let all =
+            accepted(&self.methods).chain(accepted(&self.issuers)).chain(accepted(&self.cluster_issuers));
+        let mut methods: Vec<CompiledMethod> = all
             .filter(|method| method.is_served_by(&server.compiled.name))
             .map(|method| method.compiled.clone())
             .collect();
+        methods.sort_by(|one, other| one.name.cmp(&other.name));
         let is_served = |name: &ResourceName| methods.iter().any(|method| method.name == *name);
         let mut compiled = server.compiled.clone();
         compiled.default_method = compiled.default_method.filter(is_served);
@@ -158,6 +179,14 @@ impl World<'_> {
         say(&mut statuses, Kind::CertificateProfile, &index.profiles, &self.profiles, |_| None);
         say(&mut statuses, Kind::EnrollmentMethod, &index.methods, &self.methods, |_| None);
         say(&mut statuses, Kind::EnrollmentCredential, &index.credentials, &self.credentials, |_| None);
+        say(&mut statuses, Kind::ChanceryIssuer, &index.issuers, &self.issuers, |_| None);
+        say(
+            &mut statuses,
+            Kind::ChanceryClusterIssuer,
+            &index.cluster_issuers,
+            &self.cluster_issuers,
+            |_| None,
+        );
         for (name, judged) in servers {
             let kind = Kind::EnrollmentServer;
             let generation = index.servers.get(name).and_then(|found| found.generation);

@@ -24,7 +24,7 @@ pub(crate) struct Method {
     /// The authority of its profile; none: self-signed.
     pub(crate) authority: Option<ResourceName>,
     /// Whether its profile can be issued by, and what it trusts is there.
-    can_be_served: bool,
+    pub(crate) can_be_served: bool,
 }
 
 impl Method {
@@ -42,7 +42,7 @@ pub(crate) fn judge_all<'a>(
     for (name, found) in &index.methods {
         let outcome = match &found.resource {
             Ok(resource) => judge(index, authorities, profiles, name, &resource.spec),
-            Err(problem) => Err(problem.clone().into()),
+            Err(problem) => Err(Problems::unread(problem.clone())),
         };
         judged.insert(name.clone(), outcome);
     }

@@ -6,17 +6,24 @@ use std::{
 };
 
 use crds::{
-    CertificateAuthority, CertificateProfile, EnrollmentCredential, EnrollmentMethod, EnrollmentServer, Kind,
-    NamespaceGrant, Resource, conditions::Reason,
+    CertificateAuthority, CertificateProfile, CertificateRevocation, ChanceryClusterIssuer, ChanceryIssuer,
+    EnrollmentCredential, EnrollmentMethod, EnrollmentServer, Kind, NamespaceGrant, Resource,
+    conditions::Reason,
 };
 use issuance::identity::ResourceName;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::ObjectMeta;
 
-use crate::status::{Problem, Problems};
+use crate::{
+    compiled::Granted,
+    status::{Problem, Problems},
+};
 
 /// The namespace of a resource that names none, as `kubectl` has it.
 pub const DEFAULT_NAMESPACE: &str = "default";
+
+/// Stands for the namespace of a resource that has none because its kind is cluster-scoped. No namespace can have this name.
+pub const CLUSTER_SCOPE: &str = "-";
 
 /// Everything that is resolved together. Order does not matter. What could not be decoded is not here; whoever read it
 /// reports it.
@@ -27,10 +34,29 @@ pub struct Resources {
     pub profiles: Vec<CertificateProfile>,
     pub methods: Vec<EnrollmentMethod>,
     pub credentials: Vec<EnrollmentCredential>,
+    pub issuers: Vec<ChanceryIssuer>,
+    pub cluster_issuers: Vec<ChanceryClusterIssuer>,
+    /// Not judged here: what became of them only a server can say.
+    pub revocations: Vec<CertificateRevocation>,
     pub secrets: Vec<Secret>,
     /// The labels of each namespace, for grants that select by label. Every namespace has `kubernetes.io/metadata.name`,
     /// whether or not it is listed; standalone lists none.
     pub namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    /// The cluster that all of this is in; none: standalone.
+    pub cluster: Option<Cluster>,
+}
+
+/// What resolving asks about a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    /// The domain of its Services.
+    pub domain: String,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self { domain: "cluster.local".to_owned() }
+    }
 }
 
 impl Resources {
@@ -42,6 +68,9 @@ impl Resources {
             Resource::EnrollmentMethod(method) => self.methods.push(*method),
             Resource::EnrollmentCredential(credential) => self.credentials.push(*credential),
             Resource::EnrollmentServer(server) => self.servers.push(*server),
+            Resource::ChanceryIssuer(issuer) => self.issuers.push(*issuer),
+            Resource::ChanceryClusterIssuer(issuer) => self.cluster_issuers.push(*issuer),
+            Resource::CertificateRevocation(revocation) => self.revocations.push(*revocation),
         }
     }
 }
@@ -68,6 +97,11 @@ pub fn resource_name(meta: &ObjectMeta) -> ResourceName {
     )
 }
 
+/// The name of a resource of a cluster-scoped kind, in [`CLUSTER_SCOPE`].
+pub fn cluster_resource_name(meta: &ObjectMeta) -> ResourceName {
+    ResourceName::new(CLUSTER_SCOPE, meta.name.as_deref().unwrap_or_default())
+}
+
 /// One resource by its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Indexed<'a, T> {
@@ -89,6 +123,9 @@ pub(crate) struct Index<'a> {
     pub(crate) profiles: ByName<'a, CertificateProfile>,
     pub(crate) methods: ByName<'a, EnrollmentMethod>,
     pub(crate) credentials: ByName<'a, EnrollmentCredential>,
+    pub(crate) issuers: ByName<'a, ChanceryIssuer>,
+    pub(crate) cluster_issuers: ByName<'a, ChanceryClusterIssuer>,
+    pub(crate) cluster: Option<&'a Cluster>,
     secrets: ByName<'a, Secret>,
     namespaces: &'a BTreeMap<String, BTreeMap<String, String>>,
 }
@@ -96,21 +133,44 @@ pub(crate) struct Index<'a> {
 impl<'a> Index<'a> {
     pub(crate) fn new(resources: &'a Resources) -> Self {
         Self {
-            servers: by_name(&resources.servers),
-            authorities: by_name(&resources.authorities),
-            profiles: by_name(&resources.profiles),
-            methods: by_name(&resources.methods),
-            credentials: by_name(&resources.credentials),
-            secrets: by_name(&resources.secrets),
+            servers: by_name(&resources.servers, resource_name),
+            authorities: by_name(&resources.authorities, resource_name),
+            profiles: by_name(&resources.profiles, resource_name),
+            methods: by_name(&resources.methods, resource_name),
+            credentials: by_name(&resources.credentials, resource_name),
+            issuers: by_name(&resources.issuers, resource_name),
+            cluster_issuers: by_name(&resources.cluster_issuers, cluster_resource_name),
+            cluster: resources.cluster.as_ref(),
+            secrets: by_name(&resources.secrets, resource_name),
             namespaces: &resources.namespaces,
         }
     }
 
     /// Whether what is in `own` may be used from `from`; without a grant, only from `own`.
     pub(crate) fn permits(&self, grant: Option<&NamespaceGrant>, own: &str, from: &str) -> bool {
-        let mut labels = self.namespaces.get(from).cloned().unwrap_or_default();
-        labels.insert("kubernetes.io/metadata.name".to_owned(), from.to_owned());
+        let labels = self.labels_of(from);
         own == from || grant.is_some_and(|grant| grant.permits(own, from, &labels))
+    }
+
+    /// The labels of a namespace.
+    fn labels_of(&self, namespace: &str) -> BTreeMap<String, String> {
+        let mut labels = self.namespaces.get(namespace).cloned().unwrap_or_default();
+        labels.insert("kubernetes.io/metadata.name".to_owned(), namespace.to_owned());
+        labels
+    }
+
+    /// Every namespace that may use what is in `own`: that one, those a grant lists, and those its selector picks now.
+    pub(crate) fn permitted(&self, grant: Option<&NamespaceGrant>, own: &str) -> Granted {
+        let listed = grant.map(|grant| grant.namespaces.as_slice()).unwrap_or_default();
+        if listed.iter().any(|name| name == "*") {
+            return Granted::All;
+        }
+        let selector = grant.and_then(|grant| grant.selector.as_ref());
+        let is_picked = |namespace: &&String| {
+            selector.is_some_and(|selector| selector.matches(&self.labels_of(namespace)))
+        };
+        let picked = self.namespaces.keys().filter(is_picked);
+        Granted::Listed(listed.iter().chain(picked).cloned().chain([own.to_owned()]).collect())
     }
 
     /// The bytes under `key` of a Secret; `path` is the member that names it.
@@ -152,10 +212,10 @@ pub(crate) fn follow<'n, N>(
     }
 }
 
-fn by_name<T: kube::ResourceExt>(resources: &[T]) -> ByName<'_, T> {
+fn by_name<T: kube::ResourceExt>(resources: &[T], name_of: fn(&ObjectMeta) -> ResourceName) -> ByName<'_, T> {
     let mut found: ByName<'_, T> = BTreeMap::new();
     for resource in resources {
-        let name = resource_name(resource.meta());
+        let name = name_of(resource.meta());
         match found.entry(name) {
             Entry::Vacant(vacant) => {
                 let resource_or = check_name(vacant.key()).map(|()| resource);
@@ -186,7 +246,8 @@ fn check_name(name: &ResourceName) -> Result<(), Problem> {
             "is not a name: small letters, digits, hyphens and dots, at most 253",
         ));
     }
-    if name.namespace().len() > 63 || !label(name.namespace()) {
+    let in_namespace = name.namespace() != CLUSTER_SCOPE;
+    if in_namespace && (name.namespace().len() > 63 || !label(name.namespace())) {
         return Err(Problem::invalid(
             "metadata.namespace",
             "is not a name: small letters, digits and hyphens, at most 63",

@@ -4,13 +4,14 @@ use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use crds::{
     AuditSettings, EnrollmentServerSpec, Kind, LimitState, ObjectRef, ServerLimits, ServerTls,
-    ServerTlsSource, conditions::Reason,
+    ServerTlsSource, conditions::Reason, labels,
 };
 use issuance::identity::ResourceName;
 use pki::general_name::{GeneralName, is_valid_dns_name};
 
 use crate::{
     authority::{self, Authority},
+    cluster,
     compiled::{CompiledFailureLimit, CompiledLimits, CompiledServer, CompiledTls},
     method::Method,
     resources::{DEFAULT_NAMESPACE, Index, Judged, follow},
@@ -95,7 +96,7 @@ pub(crate) fn judge_all<'a>(
         |(name, found): (&ResourceName, &crate::resources::Indexed<'a, crds::EnrollmentServer>)| {
             let judged = match &found.resource {
                 Ok(resource) => Ok(context.judge(name, &resource.spec)),
-                Err(problem) => Err(problem.clone().into()),
+                Err(problem) => Err(Problems::unread(problem.clone())),
             };
             (name.clone(), judged)
         };
@@ -117,6 +118,13 @@ fn implied_spec() -> EnrollmentServerSpec {
         limits: ServerLimits::default(),
         audit: AuditSettings::default(),
         storage: crds::Storage::default(),
+        replicas: None,
+        service: crds::ServerService::default(),
+        resources: crds::PodResources::default(),
+        pod_template: crds::PodTemplate::default(),
+        network_policy: crds::ServerNetworkPolicy::default(),
+        pod_disruption_budget: crds::ServerDisruptionBudget::default(),
+        proxy_protocol: crds::ProxyProtocol::default(),
     }
 }
 
@@ -154,7 +162,12 @@ impl Context<'_, '_> {
             tls,
             limits: limits(&spec.limits, &mut problems),
             checkpoint_interval: spec.audit.checkpoint_interval.as_std(),
+            proxy_protocol: cluster::proxy_protocol(&spec.proxy_protocol, &mut problems),
+            internal: None,
         };
+        if self.index.cluster.is_some() {
+            cluster::check(name, spec, &mut problems);
+        }
         if spec.audit.checkpoint_interval.seconds() == 0 {
             problems.invalid("spec.audit.checkpointInterval", "must be longer than zero");
         }
@@ -243,7 +256,11 @@ impl Context<'_, '_> {
             }
             None => problems.note(self.default_tls_authority(name, default_method)).flatten(),
         };
-        let (dns_names, ip_addresses) = tls_names(tls, problems)?;
+        let service = self
+            .index
+            .cluster
+            .map(|cluster| labels::service_dns_names(name.namespace(), name.name(), &cluster.domain));
+        let (dns_names, ip_addresses) = tls_names(tls, service.unwrap_or_default(), problems)?;
         let issuer = issuer?;
         let dns = dns_names.iter().cloned().map(GeneralName::Dns);
         let mut names = dns.chain(ip_addresses.iter().copied().map(GeneralName::Ip));
@@ -315,7 +332,12 @@ impl Context<'_, '_> {
     }
 }
 
-fn tls_names(tls: &ServerTls, problems: &mut Problems) -> Option<(Vec<String>, Vec<IpAddr>)> {
+/// The names of a resource, and after them those that the server has by itself.
+fn tls_names(
+    tls: &ServerTls,
+    service: Vec<String>,
+    problems: &mut Problems,
+) -> Option<(Vec<String>, Vec<IpAddr>)> {
     let mut dns_names = Vec::with_capacity(tls.dns_names.len());
     for (index, name) in tls.dns_names.iter().enumerate() {
         if is_valid_dns_name(name, false) {
@@ -332,6 +354,11 @@ fn tls_names(tls: &ServerTls, problems: &mut Problems) -> Option<(Vec<String>, V
                 format!("spec.tls.ipAddresses[{index}]"),
                 format!("{address:?} is not an IP address"),
             ),
+        }
+    }
+    for name in service {
+        if !dns_names.contains(&name) {
+            dns_names.push(name);
         }
     }
     if dns_names.is_empty() && ip_addresses.is_empty() {

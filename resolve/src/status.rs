@@ -81,17 +81,38 @@ impl Problem {
     pub(crate) fn invalid(path: impl fmt::Display, what: impl fmt::Display) -> Self {
         Self::new(Reason::Invalid, path, what)
     }
+
+    /// Whether another object can mend it.
+    fn is_about_a_reference(&self) -> bool {
+        matches!(
+            self.reason,
+            Reason::ReferenceNotFound
+                | Reason::ReferenceNotPermitted
+                | Reason::ReferenceNotAccepted
+                | Reason::ReferenceCycle
+                | Reason::SecretInvalid
+        )
+    }
 }
 
 /// Everything that is wrong with a resource, in the order found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Problems(Vec<Problem>);
+pub(crate) struct Problems {
+    found: Vec<Problem>,
+    /// Whether the resource was not looked into, so that nothing can be said about its references.
+    unread: bool,
+}
 
 impl Problems {
     pub(crate) fn push(&mut self, problem: Problem) {
-        if !self.0.contains(&problem) {
-            self.0.push(problem);
+        if !self.found.contains(&problem) {
+            self.found.push(problem);
         }
+    }
+
+    /// What is wrong with a resource that was not looked into.
+    pub(crate) fn unread(problem: Problem) -> Self {
+        Self { found: vec![problem], unread: true }
     }
 
     pub(crate) fn invalid(&mut self, path: impl fmt::Display, what: impl fmt::Display) {
@@ -104,7 +125,7 @@ impl Problems {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 
     /// The value where nothing is wrong.
@@ -117,14 +138,31 @@ impl Problems {
 
     /// The reason of the first, and all messages.
     fn summary(&self) -> (Reason, String) {
-        let messages: Vec<&str> = self.0.iter().map(|problem| problem.message.as_str()).collect();
-        (self.0.first().map_or(Reason::Invalid, |first| first.reason), messages.join("; "))
+        summary(self.found.iter()).unwrap_or((Reason::Invalid, String::new()))
     }
+
+    /// What can be said about the references of the resource.
+    fn resolved_refs(&self) -> StatusCondition {
+        let of_references = self.found.iter().filter(|problem| problem.is_about_a_reference());
+        let (status, (reason, message)) = match (summary(of_references), self.unread) {
+            (Some(found), _) => (ConditionStatus::False, found),
+            (None, true) => (ConditionStatus::Unknown, (Reason::Unknown, String::new())),
+            (None, false) => (ConditionStatus::True, (Reason::ResolvedRefs, String::new())),
+        };
+        StatusCondition { condition: ConditionType::ResolvedRefs, status, reason, message }
+    }
+}
+
+fn summary<'p>(problems: impl Iterator<Item = &'p Problem>) -> Option<(Reason, String)> {
+    let mut problems = problems.peekable();
+    let reason = problems.peek()?.reason;
+    let messages: Vec<&str> = problems.map(|problem| problem.message.as_str()).collect();
+    Some((reason, messages.join("; ")))
 }
 
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Self {
-        Self(vec![problem])
+        Self { found: vec![problem], unread: false }
     }
 }
 
@@ -149,8 +187,10 @@ pub(crate) fn accepted(
         reason,
         message: message.to_owned(),
     };
-    let mut conditions =
-        vec![condition(ConditionType::Accepted, ConditionStatus::True, Reason::Accepted, "")];
+    let mut conditions = vec![
+        condition(ConditionType::Accepted, ConditionStatus::True, Reason::Accepted, ""),
+        condition(ConditionType::ResolvedRefs, ConditionStatus::True, Reason::ResolvedRefs, ""),
+    ];
     let mut not_ready = Reason::NotProgrammed;
     if let Some(IssuedState { status, reason, message }) = issued {
         if status != ConditionStatus::True {
@@ -177,7 +217,7 @@ pub(crate) fn refused(
         reason,
         message: message.to_owned(),
     };
-    let mut conditions = vec![refused(ConditionType::Accepted, reason, &message)];
+    let mut conditions = vec![refused(ConditionType::Accepted, reason, &message), problems.resolved_refs()];
     if kind == Kind::CertificateAuthority {
         conditions.push(refused(ConditionType::Issued, Reason::NotAccepted, ""));
     }

@@ -122,7 +122,7 @@ pub(crate) fn judge_all<'a>(index: &Index<'a>, observed: &Observed) -> Judged<Au
             if let Some(found) = index.authorities.get(&current).filter(|_| !judged.contains_key(&current)) {
                 let outcome = match &found.resource {
                     Ok(resource) => judge(index, observed, &judged, &current, &resource.spec),
-                    Err(problem) => Err(problem.clone().into()),
+                    Err(problem) => Err(Problems::unread(problem.clone())),
                 };
                 judged.insert(current, outcome);
             }

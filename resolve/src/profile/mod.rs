@@ -50,7 +50,7 @@ pub(crate) fn judge_all<'a>(
         |(name, found): (&ResourceName, &crate::resources::Indexed<'a, crds::CertificateProfile>)| {
             let judged = match &found.resource {
                 Ok(resource) => judge(index, authorities, name, &resource.spec),
-                Err(problem) => Err(problem.clone().into()),
+                Err(problem) => Err(Problems::unread(problem.clone())),
             };
             (name.clone(), judged)
         };
