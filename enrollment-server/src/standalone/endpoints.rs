@@ -74,7 +74,7 @@ fn credentials(compiled: &Compiled, folder: &DataFolder, method: &CompiledMethod
                 CredentialValue::Generate { .. } => {
                     Some(folder.credential(&credential.name).join("password"))
                 }
-                CredentialValue::Given(_) => None,
+                CredentialValue::Given(_) | CredentialValue::Generated(_) => None,
             },
         })
         .collect()

@@ -42,6 +42,9 @@ pub(super) enum FolderError {
     Twice { path: PathBuf, object: String, first: PathBuf },
     #[error("{0}: an object without metadata.name")]
     Nameless(PathBuf),
+    /// Left alone it would seem to have revoked something.
+    #[error("{path}: {object}: needs a cluster; here, say chancery-server certificates revoke")]
+    Revocation { path: PathBuf, object: String },
 }
 
 /// Which object, for people and as a key.
@@ -106,6 +109,12 @@ impl Reader {
             |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let (version, kind, name) = (text("/apiVersion"), text("/kind"), text("/metadata/name"));
         let ours = version.starts_with("chancery.dev/");
+        // Requests of a cluster's API do not come here, so there is nothing that an issuer could be right or wrong about.
+        let known: Option<Kind> = kind.parse().ok().filter(|_| ours);
+        if matches!(known, Some(Kind::ChanceryIssuer | Kind::ChanceryClusterIssuer)) {
+            folder.ignored.push(format!("{version} {kind} {name}"));
+            return Ok(());
+        }
         let core = version == "v1" && matches!(kind.as_str(), "Secret" | "Namespace");
         if version == "v1" && kind == "List" {
             let items = document.get_mut("items").and_then(Value::as_array_mut).map(std::mem::take);
@@ -131,6 +140,9 @@ impl Reader {
             metadata.insert("namespace".into(), Value::String(namespace.clone()));
         }
         let object = format!("{kind} {namespace}/{name}");
+        if known == Some(Kind::CertificateRevocation) {
+            return Err(FolderError::Revocation { path: path.into(), object });
+        }
         let key = (kind.clone(), namespace.clone(), name.clone());
         if let Some(first) = seen.insert(key, path.into()) {
             return Err(FolderError::Twice { path: path.into(), object, first });
@@ -235,6 +247,20 @@ mod tests {
         refuses(&[("a.yaml", &METHOD.replace("est: {}", "est: {}, oops: 1"))], "oops");
         refuses(&[("a.yaml", &METHOD.replace("EnrollmentMethod", "EnrolmentMethod"))], "EnrolmentMethod");
         refuses(&[("a.yaml", &METHOD.replace("{name: m}", "{}"))], "without metadata.name");
+    }
+
+    #[test]
+    fn issuers_are_left_alone_and_revocations_refused() {
+        let of = |kind: &str, spec: &str| {
+            format!("apiVersion: chancery.dev/v1alpha1\nkind: {kind}\nmetadata: {{name: x}}\nspec: {spec}\n")
+        };
+        let issuer = of("ChanceryIssuer", "{profileRef: {name: p}}");
+        let cluster = of("ChanceryClusterIssuer", "{profileRef: {name: p, namespace: n}}");
+        let folder = read(&[("a.yaml", METHOD), ("b.yaml", &issuer), ("c.yaml", &cluster)]).unwrap();
+        assert_eq!((folder.resources.len(), folder.documents.len()), (1, 1));
+        assert_eq!(folder.ignored.len(), 2);
+        let revocation = of("CertificateRevocation", "{secretRef: {name: s}}");
+        refuses(&[("a.yaml", &revocation)], "say chancery-server certificates revoke");
     }
 
     #[test]
