@@ -30,11 +30,7 @@ use crate::{
     world::World,
 };
 
-/// The field manager of objects.
-pub const FIELD_MANAGER: &str = "chancery-operator";
-
-/// The field manager of statuses.
-pub const STATUS_FIELD_MANAGER: &str = "chancery-operator/status";
+pub use crds::labels::{FIELD_MANAGER, STATUS_FIELD_MANAGER};
 
 /// Where the process lives and what it was told at its start.
 #[derive(Clone, Debug)]

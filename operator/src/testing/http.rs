@@ -212,15 +212,7 @@ impl Asked {
             selector.split(',').filter(|one| !one.is_empty()).all(|one| matches_label(one, value))
         });
         let fields = self.query.get("fieldSelector").is_none_or(|selector| {
-            selector.split(',').filter(|one| !one.is_empty()).all(|one| match one.split_once('=') {
-                Some(("metadata.name", name)) => key.name == name.trim_start_matches('='),
-                Some(("metadata.namespace", name)) => key.namespace.as_deref() == Some(name.trim_start_matches('=')),
-                Some((path, wanted)) => {
-                    let found = path.split('.').try_fold(value, |value, member| value.get(member));
-                    found.and_then(Value::as_str) == Some(wanted)
-                }
-                None => false,
-            })
+            selector.split(',').filter(|one| !one.is_empty()).all(|one| matches_field(one, key, value))
         });
         namespace && labels && fields
     }
@@ -230,6 +222,25 @@ impl Asked {
             if self.metadata_only { metadata_of(&happening.object) } else { happening.object.clone() };
         self.selects(&happening.key, &happening.object)
             .then(|| json!({ "type": happening.kind, "object": object }))
+    }
+}
+
+/// `path=value`, `path!=value`.
+fn matches_field(selector: &str, key: &Key, value: &Value) -> bool {
+    let field = |path: &str| match path {
+        "metadata.name" => Some(key.name.clone()),
+        "metadata.namespace" => key.namespace.clone(),
+        path => {
+            let found = path.split('.').try_fold(value, |value, member| value.get(member));
+            found.and_then(Value::as_str).map(str::to_owned)
+        }
+    };
+    if let Some((path, unwanted)) = selector.split_once("!=") {
+        field(path).as_deref() != Some(unwanted)
+    } else if let Some((path, wanted)) = selector.split_once('=') {
+        field(path).as_deref() == Some(wanted.trim_start_matches('='))
+    } else {
+        false
     }
 }
 

@@ -8,6 +8,16 @@
 //! | `secrets.rs` | the Secrets that resources name, fetched by name |
 //! | `live.rs` | complete lists, straight from the API server, before anything is removed |
 
+mod decode;
+pub mod live;
+mod secrets;
 mod snapshot;
+#[cfg(test)]
+mod tests;
+mod watches;
 
-pub use self::snapshot::{Entry, Object, OwnedKind, Source, World};
+pub use self::{
+    secrets::ReferencedSecrets,
+    snapshot::{Entry, Object, OwnedKind, Source, World},
+    watches::Watches,
+};

@@ -40,6 +40,40 @@ pub enum OwnedKind {
     ClusterTrustBundle,
 }
 
+impl OwnedKind {
+    /// Every kind.
+    pub const ALL: &'static [Self] = &[
+        Self::ConfigMap,
+        Self::Service,
+        Self::ServiceAccount,
+        Self::Role,
+        Self::RoleBinding,
+        Self::StatefulSet,
+        Self::Deployment,
+        Self::PodDisruptionBudget,
+        Self::NetworkPolicy,
+        Self::PersistentVolumeClaim,
+        Self::ClusterTrustBundle,
+    ];
+
+    /// Whether its objects lie in namespaces.
+    pub const fn is_namespaced(self) -> bool {
+        match self {
+            Self::ConfigMap
+            | Self::Service
+            | Self::ServiceAccount
+            | Self::Role
+            | Self::RoleBinding
+            | Self::StatefulSet
+            | Self::Deployment
+            | Self::PodDisruptionBudget
+            | Self::NetworkPolicy
+            | Self::PersistentVolumeClaim => true,
+            Self::ClusterTrustBundle => false,
+        }
+    }
+}
+
 /// A resource, or what cannot be read as one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry {
@@ -71,7 +105,7 @@ pub struct Object {
 impl Object {
     /// Whether the operator made it.
     pub fn is_ours(&self) -> bool {
-        self.labels.get(crds::labels::MANAGED_BY).map(String::as_str) == Some(crds::labels::OPERATOR)
+        self.labels.get(crds::labels::MANAGED_BY).map(String::as_str) == Some(crds::labels::MANAGER)
     }
 
     pub fn label(&self, key: &str) -> Option<&str> {

@@ -1,0 +1,89 @@
+//! The Secrets that resources name, fetched by name: nobody here ever lists the content of Secrets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use issuance::identity::ResourceName;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use serde_json::Value;
+
+use super::{snapshot::Entry, snapshot::World, watches::Watches};
+
+/// The Secrets that were fetched, until they change.
+#[derive(Default)]
+pub struct ReferencedSecrets {
+    known: BTreeMap<ResourceName, Known>,
+}
+
+struct Known {
+    version: Option<String>,
+    secret: Option<Secret>,
+}
+
+impl std::fmt::Debug for ReferencedSecrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.known.keys()).finish()
+    }
+}
+
+impl ReferencedSecrets {
+    /// The Secrets that the resources of `world` name, as they are now; those that do not exist are left out.
+    ///
+    /// # Errors
+    /// Where one cannot be read: it is not known then whether it exists.
+    pub async fn fetch(
+        &mut self,
+        client: &Client,
+        watches: &Watches,
+        world: &World,
+    ) -> Result<Vec<Secret>, kube::Error> {
+        let names = referenced(world);
+        watches.refer_to_secrets(names.clone());
+        self.known.retain(|name, _| names.contains(name));
+        for name in &names {
+            // Asked after `refer_to_secrets`, so that a change after this look wakes the loop.
+            let version = watches.secret_version(name);
+            if self.known.get(name).is_some_and(|known| known.version == version) {
+                continue;
+            }
+            let secret = match version {
+                Some(_) => Api::<Secret>::namespaced(client.clone(), name.namespace()).get_opt(name.name()).await?,
+                None => None,
+            };
+            let version = secret.as_ref().and_then(|secret| secret.metadata.resource_version.clone());
+            self.known.insert(name.clone(), Known { version, secret });
+        }
+        Ok(self.known.values().filter_map(|known| known.secret.clone()).collect())
+    }
+}
+
+/// Every Secret that a resource names: always in its own namespace, and always in a member `secretRef` or `secretKeyRef`.
+fn referenced(world: &World) -> BTreeSet<ResourceName> {
+    let mut found = BTreeSet::new();
+    for (_, name, entry) in world.iter() {
+        let Entry::Read(resource) = entry else { continue };
+        let Ok(document) = resource.to_value() else { continue };
+        if let Some(spec) = document.get("spec") {
+            collect(spec, name.namespace(), &mut found);
+        }
+    }
+    found
+}
+
+fn collect(value: &Value, namespace: &str, found: &mut BTreeSet<ResourceName>) {
+    match value {
+        Value::Object(members) => {
+            for (member, value) in members {
+                let target = value.get("name").and_then(Value::as_str);
+                match (member.as_str(), target) {
+                    ("secretRef" | "secretKeyRef", Some(target)) => {
+                        found.insert(ResourceName::new(namespace, target));
+                    }
+                    _ => collect(value, namespace, found),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect(value, namespace, found)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
