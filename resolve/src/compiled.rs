@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use crds::DeletionPolicy;
+use crds::{DeletionPolicy, Kind};
 use ipnet::IpNet;
 use issuance::{
     credential::CredentialState,
@@ -26,6 +26,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     compiled_est::CompiledEst,
     encoding::{base64_bytes, base64_list, base64_secret, seconds},
+    resources::CLUSTER_SCOPE,
 };
 
 /// The format that this program writes.
@@ -33,6 +34,11 @@ pub const FORMAT: u32 = 1;
 
 /// The oldest format that this program reads.
 const OLDEST_FORMAT: u32 = if FORMAT > 1 { FORMAT - 1 } else { 1 };
+
+/// Whether this program reads a format.
+pub(crate) fn reads_format(format: u64) -> bool {
+    (u64::from(OLDEST_FORMAT)..=u64::from(FORMAT)).contains(&format)
+}
 
 /// The configuration of one server. Lists are sorted by name: the same resources compile to the same bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,7 +83,7 @@ impl Compiled {
             column: error.column(),
         };
         let Envelope { format } = serde_json::from_slice(json).map_err(malformed)?;
-        if !(u64::from(OLDEST_FORMAT)..=u64::from(FORMAT)).contains(&format) {
+        if !reads_format(format) {
             return Err(CompiledError::Format { found: format });
         }
         serde_json::from_slice(json).map_err(malformed)
@@ -251,6 +257,23 @@ pub struct CompiledMethod {
     pub settings: MethodSettings,
 }
 
+impl CompiledMethod {
+    /// The resource that it was compiled from.
+    pub fn resource(&self) -> (Kind, ResourceName) {
+        let of_issuer = self.name.name().strip_prefix(ISSUER_PREFIX);
+        match (&self.settings, of_issuer) {
+            (MethodSettings::Issuer(_), Some(issuer)) => {
+                let is_of_cluster = self.name.namespace() == CLUSTER_SCOPE;
+                let kind = if is_of_cluster { Kind::ChanceryClusterIssuer } else { Kind::ChanceryIssuer };
+                (kind, ResourceName::new(self.name.namespace(), issuer))
+            }
+            (MethodSettings::Issuer(_), None) | (MethodSettings::Est(_), _) => {
+                (Kind::EnrollmentMethod, self.name.clone())
+            }
+        }
+    }
+}
+
 /// What only one protocol has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -288,8 +311,10 @@ impl Granted {
 
 /// The name of the method that an issuer compiles to. No resource can have it: a name holds no colon.
 pub fn issuer_method_name(issuer: &ResourceName) -> ResourceName {
-    ResourceName::new(issuer.namespace(), format!("issuer:{}", issuer.name()))
+    ResourceName::new(issuer.namespace(), format!("{ISSUER_PREFIX}{}", issuer.name()))
 }
+
+const ISSUER_PREFIX: &str = "issuer:";
 
 /// A credential that a resource declares.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -77,3 +77,52 @@ pub(crate) mod base64_secret {
         base64_bytes::deserialize(deserializer).map(Secret::new)
     }
 }
+
+/// Bytes as Base64, or nothing.
+pub(crate) mod base64_bytes_option {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::base64_bytes;
+
+    pub(crate) fn serialize<S: Serializer>(
+        bytes: &Option<Vec<u8>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match bytes {
+            Some(bytes) => base64_bytes::serialize(bytes, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Vec<u8>>, D::Error> {
+        #[derive(Deserialize)]
+        struct Bytes(#[serde(with = "base64_bytes")] Vec<u8>);
+        Ok(Option::<Bytes>::deserialize(deserializer)?.map(|Bytes(bytes)| bytes))
+    }
+}
+
+/// A secret as Base64, or nothing.
+pub(crate) mod base64_secret_option {
+    use issuance::secret::Secret;
+    use serde::{Deserializer, Serializer};
+
+    use super::{base64_bytes_option, base64_secret};
+
+    pub(crate) fn serialize<S: Serializer>(
+        secret: &Option<Secret>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match secret {
+            Some(secret) => base64_secret::serialize(secret, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Secret>, D::Error> {
+        Ok(base64_bytes_option::deserialize(deserializer)?.map(Secret::new))
+    }
+}

@@ -7,6 +7,8 @@
 //! Observed  ┘            └─► wants       keys and certificates that are still to be made, parents first
 //! ```
 //!
+//! Before it travels to a server, a compiled configuration is split into [`parts`], and there put together again.
+//!
 //! A caller resolves, fulfils the wants, and resolves again until there are none. Only what exists is compiled: a profile
 //! appears once its authority has a certificate, its methods with it.
 //!
@@ -36,6 +38,7 @@ mod est;
 mod issuer;
 mod method;
 mod observed;
+pub mod parts;
 mod profile;
 mod resources;
 mod server;
@@ -62,7 +65,9 @@ pub use crate::{
     compiled::*,
     compiled_est::*,
     observed::{Observed, ObservedAuthority},
-    resources::{CLUSTER_SCOPE, Cluster, DEFAULT_NAMESPACE, Resources, cluster_resource_name, resource_name},
+    resources::{
+        CLUSTER_SCOPE, Cluster, DEFAULT_NAMESPACE, Resources, cluster_resource_name, name_of, resource_name,
+    },
     server::implied_server_name,
     status::{ResourceStatus, StatusCondition},
     want::*,

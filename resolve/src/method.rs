@@ -77,7 +77,7 @@ fn judge(
             (est.pending_retry_after.as_std(), MethodSettings::Est(settings.compiled), settings.waits)
         }
     };
-    let method = minimum.zip(server).map(|(minimum, server)| Method {
+    let method: Option<Method> = minimum.zip(server).map(|(minimum, server)| Method {
         compiled: CompiledMethod {
             name: name.clone(),
             profile: target.clone(),
@@ -91,6 +91,9 @@ fn judge(
         authority: authority.map(|authority| authority.name.clone()),
         can_be_served: !waits && authority.is_none_or(Authority::has_certificate),
     });
+    if let Some(method) = &method {
+        problems.extend(index.check_size("spec", &method.compiled));
+    }
     problems.or(method)
 }
 

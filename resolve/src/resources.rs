@@ -13,9 +13,11 @@ use crds::{
 use issuance::identity::ResourceName;
 use k8s_openapi::api::core::v1::Secret;
 use kube::core::ObjectMeta;
+use serde::Serialize;
 
 use crate::{
     compiled::Granted,
+    parts::MAX_PART_BYTES,
     status::{Problem, Problems},
 };
 
@@ -24,6 +26,9 @@ pub const DEFAULT_NAMESPACE: &str = "default";
 
 /// Stands for the namespace of a resource that has none because its kind is cluster-scoped. No namespace can have this name.
 pub const CLUSTER_SCOPE: &str = "-";
+
+/// What a part has beside its content.
+const ENVELOPE_BYTES: usize = 1_000;
 
 /// Everything that is resolved together. Order does not matter. What could not be decoded is not here; whoever read it
 /// reports it.
@@ -102,6 +107,11 @@ pub fn cluster_resource_name(meta: &ObjectMeta) -> ResourceName {
     ResourceName::new(CLUSTER_SCOPE, meta.name.as_deref().unwrap_or_default())
 }
 
+/// The name of a resource of this kind, as [`ResourceStatus`](crate::ResourceStatus) has it.
+pub fn name_of(kind: Kind, meta: &ObjectMeta) -> ResourceName {
+    if kind.is_namespaced() { resource_name(meta) } else { cluster_resource_name(meta) }
+}
+
 /// One resource by its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Indexed<'a, T> {
@@ -171,6 +181,16 @@ impl<'a> Index<'a> {
         };
         let picked = self.namespaces.keys().filter(is_picked);
         Granted::Listed(listed.iter().chain(picked).cloned().chain([own.to_owned()]).collect())
+    }
+
+    /// In a cluster what was compiled travels in a Secret, with a little besides.
+    pub(crate) fn check_size(&self, path: &str, compiled: &impl Serialize) -> Option<Problem> {
+        self.cluster?;
+        let size = serde_json::to_vec(compiled).map_or(0, |json| json.len());
+        let most = MAX_PART_BYTES.saturating_sub(ENVELOPE_BYTES);
+        (size > most).then(|| {
+            Problem::invalid(path, format!("has {size} bytes with what it refers to; {most} are the most"))
+        })
     }
 
     /// The bytes under `key` of a Secret; `path` is the member that names it.

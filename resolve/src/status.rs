@@ -124,6 +124,10 @@ impl Problems {
         result.map_err(|problem| self.push(problem)).ok()
     }
 
+    pub(crate) fn extend(&mut self, problem: Option<Problem>) {
+        problem.into_iter().for_each(|problem| self.push(problem));
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }

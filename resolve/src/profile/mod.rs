@@ -90,6 +90,7 @@ fn judge<'a>(
     if let Some(authority) = authority {
         check_within(&policy, spec, effective.basic_constraints, authority, &mut problems);
     }
+    problems.extend(index.check_size("spec", &policy));
     let authority = authority.map(|authority| authority.name.clone());
     problems.or(Some(ResolvedProfile { spec, policy, authority }))
 }
