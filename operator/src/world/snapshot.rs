@@ -125,7 +125,7 @@ pub struct World {
 }
 
 impl World {
-    /// One resource; cluster-scoped ones have the namespace that [`resource_name`](resolve::resource_name) gives them.
+    /// One resource; cluster-scoped ones have the namespace [`CLUSTER_SCOPE`](resolve::CLUSTER_SCOPE).
     pub fn get(&self, kind: Kind, name: &ResourceName) -> Option<&Entry> {
         self.resources.get(&(kind, name.clone())).map(Arc::as_ref)
     }
