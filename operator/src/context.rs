@@ -42,6 +42,8 @@ pub struct Options {
     pub image_pull_policy: Option<String>,
     pub image_pull_secrets: Vec<String>,
     pub scope: Scope,
+    /// The domain of Services, most often `cluster.local`.
+    pub cluster_domain: String,
     pub metrics_listen: SocketAddr,
     pub leader_election: bool,
     /// Tells this process from the other replicas: the name of its pod.

@@ -12,13 +12,16 @@
 //!
 //! docs/adr/0011 says how operator and servers work together.
 
+pub mod api;
 pub mod bundles;
 pub mod cli;
 pub mod context;
 pub mod controllers;
 pub mod events;
 pub mod issuer;
+pub mod leadership;
 pub mod metrics;
+pub mod owned;
 pub mod provision;
 pub mod publish;
 pub mod revocation;

@@ -2,10 +2,25 @@
 //!
 //! Parts first, only those that changed; then the manifest that lists them, signed, with a generation that only grows; then the
 //! parts that no manifest lists any more are removed. A Secret that the operator did not make is never written to.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `publisher.rs` | in which order, and what may be left as it is |
+//! | `shelf.rs` | what is known of the Secrets of one server without reading them again |
+//! | `secrets.rs` | what is written |
+
+mod publisher;
+mod secrets;
+mod shelf;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, fmt};
 
-use resolve::parts::{Manifest, PartEntry};
+use issuance::identity::ResourceName;
+use resolve::parts::{Manifest, ManifestError, PartEntry};
+
+pub use self::publisher::{Order, Publisher};
 
 /// Signs manifests. The key never leaves the operator's namespace.
 pub trait ManifestSigner: fmt::Debug + Send + Sync {
@@ -23,6 +38,8 @@ pub trait ManifestSigner: fmt::Debug + Send + Sync {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Published {
     pub manifest: Manifest,
+    /// Parts that cannot be written, by the name of their Secret, and why.
+    pub left_out: BTreeMap<String, String>,
 }
 
 impl Published {
@@ -34,4 +51,29 @@ impl Published {
     pub fn parts(&self) -> &BTreeMap<String, PartEntry> {
         &self.manifest.parts
     }
+}
+
+/// Why a configuration could not be published. What was published before stays in force.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// It is left alone.
+    #[error("the Secret {0} is in the way: the operator did not make it")]
+    Foreign(ResourceName),
+    #[error("the Secret {secret} cannot be {what}")]
+    Api {
+        secret: ResourceName,
+        what: &'static str,
+        #[source]
+        source: Box<kube::Error>,
+    },
+    #[error("the Secrets of {server} cannot be listed")]
+    List {
+        server: ResourceName,
+        #[source]
+        source: Box<kube::Error>,
+    },
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error("the manifest cannot be signed: {0}")]
+    Sign(String),
 }

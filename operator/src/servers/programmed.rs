@@ -21,8 +21,11 @@ pub enum Programmed {
 
 /// How far the part in `secret` is.
 pub fn programmed(published: Option<&Published>, replicas: &[ReplicaState], secret: &str) -> Programmed {
-    let wanted = published.and_then(|published| published.parts().get(secret));
-    let Some(wanted) = wanted else { return Programmed::NotPublished };
+    let Some(published) = published else { return Programmed::NotPublished };
+    if let Some(why) = published.left_out.get(secret) {
+        return Programmed::Failed(why.clone());
+    }
+    let Some(wanted) = published.parts().get(secret) else { return Programmed::NotPublished };
     let mut pending = None;
     let mut ready = 0_usize;
     for state in replicas.iter().filter(|state| state.ready) {

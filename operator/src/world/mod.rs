@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `snapshot.rs` | [`World`]: everything as it was at one moment |
 //! | `watches.rs` | the watches that keep it current, each of its own |
+//! | `sinks.rs` | where the objects of each watch go |
 //! | `decode.rs` | objects → resources, one by one: what cannot be read is kept as such |
 //! | `secrets.rs` | the Secrets that resources name, fetched by name |
 //! | `live.rs` | complete lists, straight from the API server, before anything is removed |
@@ -11,6 +12,7 @@
 mod decode;
 pub mod live;
 mod secrets;
+mod sinks;
 mod snapshot;
 #[cfg(test)]
 mod tests;

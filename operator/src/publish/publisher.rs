@@ -1,0 +1,232 @@
+//! In which order a configuration is published, and what may be left as it is.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crds::labels::{self, FIELD_MANAGER};
+use futures::{StreamExt as _, stream};
+use issuance::identity::ResourceName;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use resolve::parts::{Manifest, Part, PartKind};
+
+use super::{
+    ManifestSigner, PublishError, Published, secrets,
+    shelf::{Shelf, digest, is_free_or_ours},
+};
+use crate::world::{Object, Source, World};
+
+/// How many Secrets are written at one time.
+const CONCURRENCY: usize = 16;
+
+/// After this everything is read again, whatever the watches said.
+const FORGET: Duration = Duration::from_secs(1800);
+
+/// What is to be published.
+#[derive(Debug)]
+pub struct Order<'a> {
+    pub server: &'a ResourceName,
+    /// Of the EnrollmentServer.
+    pub uid: &'a str,
+    pub parts: Vec<Part>,
+    /// Of the resources that parts are for.
+    pub uids: BTreeMap<(PartKind, ResourceName), String>,
+    /// The highest generation that a replica has in force, 0 where none is known: nothing below is taken by it.
+    pub in_force: u64,
+    /// Seconds since 1970. Generations are not below, so that one that was lost is not given again.
+    pub now: u64,
+}
+
+/// Publishes, and remembers what it has written.
+#[derive(Debug, Default)]
+pub struct Publisher {
+    shelves: BTreeMap<ResourceName, (Shelf, Option<Instant>)>,
+}
+
+impl Publisher {
+    /// Makes the Secrets of a server what they are to be. What is so already is not written again.
+    ///
+    /// # Errors
+    /// [`PublishError`]; parts may have been written then, but no manifest: replicas keep what they serve.
+    pub async fn publish(
+        &mut self,
+        client: &Client,
+        world: &World,
+        signer: &dyn ManifestSigner,
+        order: Order<'_>,
+    ) -> Result<Arc<Published>, PublishError> {
+        let server = order.server;
+        let list = |source| PublishError::List { server: server.clone(), source: Box::new(source) };
+        let remembered = self.shelves.remove(server).filter(|(_, read)| read.is_some_and(|read| read.elapsed() < FORGET));
+        let (mut shelf, read) = match remembered {
+            Some(remembered) => remembered,
+            None => (Shelf::read(client, server, signer).await.map_err(list)?, Some(Instant::now())),
+        };
+        let published = Pass { client, world, signer, order: &order, shelf: &mut shelf }.run().await;
+        // What failed halfway is read again.
+        let read = read.filter(|_| published.is_ok());
+        self.shelves.insert(server.clone(), (shelf, read));
+        published
+    }
+
+    /// Removes parts that the manifest does not list. Says how many.
+    ///
+    /// # Errors
+    /// Where one cannot be removed.
+    pub async fn sweep(
+        &mut self,
+        client: &Client,
+        world: &World,
+        published: &Published,
+    ) -> Result<usize, PublishError> {
+        // Absence in an incomplete list means nothing; nor does a list from before the manifest. What is removed is named by its
+        // UID, and was not listed by what is in force now.
+        if !world.is_complete(Source::Secrets) {
+            return Ok(0);
+        }
+        let server = &published.manifest.server;
+        let stale = |(name, secret): &(&ResourceName, &Object)| {
+            name.namespace() == server.namespace()
+                && secret.is_ours()
+                && !secret.deleting
+                && secret.label(labels::PART).is_some()
+                && secret.label(labels::SERVER) == Some(server.name())
+                && !published.parts().contains_key(name.name())
+        };
+        let api: Api<Secret> = Api::namespaced(client.clone(), server.namespace());
+        let mut removed = 0;
+        for (name, secret) in world.secrets().filter(stale) {
+            let preconditions = Preconditions { uid: Some(secret.uid.clone()), resource_version: None };
+            let parameters = DeleteParams::default().preconditions(preconditions);
+            match api.delete(name.name(), &parameters).await {
+                Ok(_) => removed += 1,
+                Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => {}
+                Err(source) => {
+                    return Err(PublishError::Api {
+                        secret: name.clone(),
+                        what: "removed",
+                        source: Box::new(source),
+                    });
+                }
+            }
+            if let Some((shelf, _)) = self.shelves.get_mut(server) {
+                shelf.remove(name.name());
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Forgets servers that are gone.
+    pub fn retain(&mut self, kept: impl Fn(&ResourceName) -> bool) {
+        self.shelves.retain(|server, _| kept(server));
+    }
+}
+
+/// One server, once.
+struct Pass<'a> {
+    client: &'a Client,
+    world: &'a World,
+    signer: &'a dyn ManifestSigner,
+    order: &'a Order<'a>,
+    shelf: &'a mut Shelf,
+}
+
+impl Pass<'_> {
+    async fn run(self) -> Result<Arc<Published>, PublishError> {
+        let Self { client, world, signer, order, shelf } = self;
+        let (parts, left_out) = writable(&order.parts);
+        let (mut manifest, mut jsons) = Manifest::of(order.server.clone(), 0, &parts)?;
+        let mut writes = Vec::new();
+        for (name, entry) in &manifest.parts {
+            let secret = secrets::part(order, name, entry, jsons.remove(name).unwrap_or_default());
+            if !shelf.holds(world, &self::name(order.server, name), &digest(&secret)) {
+                writes.push(secret);
+            }
+        }
+        let count = writes.len();
+        write_all(client, world, order.server, shelf, writes).await?;
+
+        let last = shelf.manifest.as_ref().map_or(0, |last| last.generation);
+        let same = shelf.manifest.as_ref().filter(|last| last.lists_the_same(&manifest));
+        manifest.generation = match same {
+            Some(same) if same.generation >= order.in_force => same.generation,
+            Some(_) | None => (last + 1).max(order.in_force + 1).max(order.now),
+        };
+        let json = manifest.to_json()?;
+        let name = self::name(order.server, &labels::manifest_secret_name(order.server.name()));
+        let unchanged = last == manifest.generation && shelf.holds_manifest(world, &name);
+        if !unchanged {
+            let signature = signer.sign(&json).map_err(PublishError::Sign)?;
+            let secret = secrets::manifest(order, json, signature);
+            write_all(client, world, order.server, shelf, vec![secret]).await?;
+            tracing::info!(server = %order.server, generation = manifest.generation, parts = count, "published");
+        }
+        shelf.manifest = Some(manifest.clone());
+        Ok(Arc::new(Published { manifest, left_out }))
+    }
+}
+
+/// A part that no Secret could hold takes out itself alone; the server tells what refers to it.
+fn writable(parts: &[Part]) -> (Vec<Part>, BTreeMap<String, String>) {
+    let (mut kept, mut left_out) = (Vec::with_capacity(parts.len()), BTreeMap::new());
+    for part in parts {
+        match part.to_json() {
+            Ok(_) => kept.push(part.clone()),
+            Err(error) => {
+                tracing::warn!(kind = %part.kind(), name = %part.name(), %error, "a part is left out");
+                left_out.insert(part.secret_name(), error.to_string());
+            }
+        }
+    }
+    (kept, left_out)
+}
+
+async fn write_all(
+    client: &Client,
+    world: &World,
+    server: &ResourceName,
+    shelf: &mut Shelf,
+    secrets: Vec<Secret>,
+) -> Result<(), PublishError> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), server.namespace());
+    let write = |secret: Secret| {
+        let api = api.clone();
+        async move {
+            let name = secret.metadata.name.clone().unwrap_or_default();
+            let full = self::name(server, &name);
+            let failed = |what| {
+                let secret = full.clone();
+                move |source| PublishError::Api { secret, what, source: Box::new(source) }
+            };
+            if !is_free_or_ours(&api, &name, server).await.map_err(failed("read"))? {
+                return Err(PublishError::Foreign(full));
+            }
+            let parameters = PatchParams::apply(FIELD_MANAGER).force();
+            let written = api.patch_metadata(&name, &parameters, &Patch::Apply(&secret)).await;
+            let written = written.map_err(failed("written"))?;
+            Ok((name, digest(&secret), written.metadata))
+        }
+    };
+    let mut results = stream::iter(secrets.into_iter().map(write)).buffer_unordered(CONCURRENCY);
+    let mut outcome = Ok(());
+    while let Some(result) = results.next().await {
+        match result {
+            Ok((secret, sha256, meta)) => {
+                let before = world.secret(&name(server, &secret)).map(|seen| seen.resource_version.clone());
+                shelf.put(&secret, sha256, &meta, Some(before));
+            }
+            Err(error) => outcome = Err(error),
+        }
+    }
+    outcome
+}
+
+fn name(server: &ResourceName, secret: &str) -> ResourceName {
+    ResourceName::new(server.namespace(), secret)
+}
