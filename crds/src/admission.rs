@@ -100,7 +100,7 @@ impl Admission {
         };
 
         let mut found = Vec::new();
-        check_envelope(document, &mut found);
+        check_envelope(kind, document, &mut found);
         let body = apply_defaults(&known.schema, &body(document));
         let checker = Checker { patterns: &self.patterns };
         checker.check(&known.schema, &body, "", &mut found);
@@ -140,7 +140,7 @@ fn body(document: &Value) -> Value {
 }
 
 /// Checks what every Kubernetes object has around its spec.
-fn check_envelope(document: &Value, found: &mut Vec<Violation>) {
+fn check_envelope(kind: Kind, document: &Value, found: &mut Vec<Violation>) {
     let Value::Object(members) = document else {
         found.push(Violation::new("", "is not an object"));
         return;
@@ -160,7 +160,9 @@ fn check_envelope(document: &Value, found: &mut Vec<Violation>) {
     }
     if let Some(namespace) = metadata.and_then(|metadata| metadata.get("namespace")) {
         let namespace = namespace.as_str().unwrap_or_default();
-        if !is_dns_name(namespace, 63, false) {
+        if !kind.is_namespaced() {
+            found.push(Violation::new("metadata.namespace", format!("a {kind} is in no namespace")));
+        } else if !is_dns_name(namespace, 63, false) {
             found.push(Violation::new(
                 "metadata.namespace",
                 format!("{namespace:?} is not the name of a namespace: small letters, digits and hyphens, at most 63"),

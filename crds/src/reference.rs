@@ -10,6 +10,10 @@ use crate::{
     generate,
 };
 
+/// Members whose own members are Kubernetes' and are explained there.
+const OF_KUBERNETES: &[&str] =
+    &["conditions", "affinity", "tolerations", "topologySpreadConstraints", "clients", "metrics"];
+
 /// The reference of all kinds: a table for each object, its rules, and the conditions with their reasons.
 pub fn reference_markdown() -> String {
     let mut out = String::from(
@@ -84,8 +88,7 @@ fn write_object<'a>(
             cell(&text(schema, "description")),
         );
     }
-    // The members of a condition are Kubernetes' own.
-    for (name, schema) in properties.iter().filter(|(name, _)| name.as_str() != "conditions") {
+    for (name, schema) in properties.iter().filter(|(name, _)| !OF_KUBERNETES.contains(&name.as_str())) {
         if schema.get("properties").is_some() {
             found.push((format!("{path}.{name}"), schema));
         } else if let Some(items) = schema.get("items").filter(|items| items.get("properties").is_some()) {
@@ -239,6 +242,9 @@ mod tests {
             "### EnrollmentMethod `spec.est`",
             "### EnrollmentCredential `spec.valueFrom.secretKeyRef`",
             "### EnrollmentServer `spec.limits.failedAuthentications`",
+            "### EnrollmentServer `spec.service.ports`",
+            "### ChanceryClusterIssuer `spec.profileRef`",
+            "### CertificateRevocation `status`",
         ] {
             assert!(reference.contains(heading), "no table {heading}");
         }

@@ -6,6 +6,36 @@ use crate::{AuthorityKeyAlgorithm, Kind, Resource};
 const KIND: Kind = Kind::CertificateAuthority;
 
 pub(super) const REJECTS: &[Reject] = &[
+    (
+        "{selfSigned: {}, subject: {commonName: R}, bundle: {}}",
+        "spec.bundle",
+        "give configMap, clusterTrustBundle or both",
+    ),
+    (
+        "{selfSigned: {}, subject: {commonName: R}, bundle: {configMap: {name: kube-root-ca.crt}}}",
+        "spec.bundle.configMap.name",
+        "names that begin with kube- belong to Kubernetes",
+    ),
+    (
+        "{selfSigned: {}, subject: {commonName: R}, bundle: {configMap: {name: Trust}}}",
+        "spec.bundle.configMap.name",
+        "\"Trust\" does not fit",
+    ),
+    (
+        "{selfSigned: {}, subject: {commonName: R}, bundle: {configMap: {name: a, namespaces: [a*]}}}",
+        "spec.bundle.configMap.namespaces[0]",
+        "\"a*\" does not fit",
+    ),
+    (
+        "{selfSigned: {}, subject: {commonName: R}, bundle: {configMap: {name: a, selector: {}}}}",
+        "spec.bundle.configMap.selector",
+        "a selector needs at least one requirement",
+    ),
+    (
+        "{selfSigned: {}, subject: {commonName: R}, bundle: {configMap: {name: a, selector: {matchExpressions: [{key: k, operator: In}]}}}}",
+        "spec.bundle.configMap.selector.matchExpressions[0].values",
+        "values are needed with In and NotIn",
+    ),
     ("{selfSigned: {}, subject: {commonName: R}, successorRef: {}}", "spec.successorRef.name", "is missing"),
     ("{subject: {commonName: R}}", "spec", "give exactly one of selfSigned, intermediate and imported"),
     (
@@ -217,6 +247,8 @@ fn certificate_authority_accepts() {
         "{intermediate: {parentRef: {name: p, namespace: other}}, subject: {commonName: I}, pathLength: 0, validity: 5y}",
         "{imported: {secretRef: {name: s}}, crl: {validity: 1d, renewBefore: 12h}, deletionPolicy: Delete}",
         "{selfSigned: {}, subject: {commonName: R}, key: {algorithm: Ed25519}, pathLength: 10}",
+        "{selfSigned: {}, subject: {commonName: R}, bundle: {clusterTrustBundle: {}}}",
+        "{selfSigned: {}, subject: {commonName: R}, bundle: {configMap: {name: acme-root.crt, namespaces: ['*', a], selector: {matchLabels: {a: b}}}, clusterTrustBundle: {}}}",
         "{imported: {secretRef: {name: s}}, successorRef: {name: next, namespace: other}}",
         "{selfSigned: {}, subject: {commonName: R}, nameConstraints: {permitted: {dns: [acme.com], ip: [10.0.0.0/8, '2001:db8::/32']}, excluded: {email: [.acme.com, a@acme.com], uri: [acme.com]}}}",
         "{selfSigned: {}, subject: {commonName: R}, allowedNamespaces: {namespaces: ['*'], selector: {matchLabels: {tier: pki}, matchExpressions: [{key: a, operator: In, values: [b]}, {key: c, operator: Exists}]}}}",

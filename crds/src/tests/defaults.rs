@@ -23,7 +23,12 @@ const BARE: &[(Kind, &str)] = &[
         "{profileRef: {name: p}, est: {clientCertificates: {authorities: [{}]}, reenroll: {}, serverKeyGeneration: {delivery: Plain}}}",
     ),
     (Kind::EnrollmentCredential, "{methodRef: {name: m}, est: {}, owner: {user: u}}"),
-    (Kind::EnrollmentServer, "{tls: {}, limits: {failedAuthentications: {}}, audit: {}}"),
+    (
+        Kind::EnrollmentServer,
+        "{tls: {}, limits: {failedAuthentications: {}}, audit: {}, storage: {sqlite: {}}, service: {ports: {}}, \
+         networkPolicy: {}, podDisruptionBudget: {}, proxyProtocol: {}}",
+    ),
+    (Kind::CertificateRevocation, "{}"),
 ];
 
 /// For each kind the least there can be, so that whole objects are filled in.
@@ -33,6 +38,9 @@ const LEAST: &[(Kind, &str)] = &[
     (Kind::EnrollmentMethod, "{profileRef: {name: p}}"),
     (Kind::EnrollmentCredential, "{methodRef: {name: m}, owner: {}}"),
     (Kind::EnrollmentServer, "{tls: {}}"),
+    (Kind::ChanceryIssuer, "{profileRef: {name: p}}"),
+    (Kind::ChanceryClusterIssuer, "{profileRef: {name: p, namespace: n}}"),
+    (Kind::CertificateRevocation, "{}"),
 ];
 
 #[test]

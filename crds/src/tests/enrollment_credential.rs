@@ -6,6 +6,17 @@ use crate::Kind;
 const KIND: Kind = Kind::EnrollmentCredential;
 
 pub(super) const REJECTS: &[Reject] = &[
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, valueFrom: {secretKeyRef: {name: s}}, rotation: {every: 1d}}",
+        "spec.rotation",
+        "rotation is refused with valueFrom",
+    ),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, rotation: {every: 0d}}",
+        "spec.rotation.every",
+        "must be longer than zero",
+    ),
+    ("{methodRef: {name: m}, est: {}, owner: {user: u}, rotation: {}}", "spec.rotation.every", "is missing"),
     ("{methodRef: {name: m}, owner: {user: u}}", "spec", "give exactly one protocol: est"),
     ("{methodRef: {name: m}, est: {}}", "spec.owner", "is missing"),
     ("{methodRef: {name: m}, est: {}, owner: {}}", "spec.owner", "give exactly one of user and group"),
@@ -123,6 +134,7 @@ fn enrollment_credential_accepts() {
         "{methodRef: {name: m}, est: {username: a}, owner: {user: u}, expiresAt: '2027-01-31T12:00:00+02:00'}",
         "{methodRef: {name: m}, est: {}, owner: {user: u}, valueFrom: {secretKeyRef: {name: s, key: passphrase}}}",
         "{methodRef: {name: m}, est: {}, owner: {user: u}, writeTo: {secretName: s}, revoked: true, regeneration: 4}",
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, rotation: {every: 30d}}",
     ] {
         accepts(KIND, spec);
     }

@@ -1,7 +1,7 @@
 //! Cases of EnrollmentServer.
 
-use super::{Reject, accepts, rejects};
-use crate::Kind;
+use super::{Reject, RejectChange, accepts, accepts_change, document, rejects, rejects_change};
+use crate::{ExternalTrafficPolicy, Kind, Resource, ServerService};
 
 const KIND: Kind = Kind::EnrollmentServer;
 
@@ -14,12 +14,6 @@ pub(super) const REJECTS: &[Reject] = &[
         "{tls: {authorityRef: {name: a}, secretRef: {name: s}, dnsNames: [a.com]}}",
         "spec.tls",
         "give exactly one of authorityRef and secretRef",
-    ),
-    ("{tls: {authorityRef: {name: a}}}", "spec.tls", "give at least one of dnsNames and ipAddresses"),
-    (
-        "{tls: {authorityRef: {name: a}, dnsNames: []}}",
-        "spec.tls",
-        "give at least one of dnsNames and ipAddresses",
     ),
     (
         "{tls: {secretRef: {name: s}, dnsNames: [a.com]}}",
@@ -102,6 +96,107 @@ pub(super) const REJECTS: &[Reject] = &[
         "\"On\" is not one of Enforced, Off",
     ),
     ("{tls: {secretRef: {name: s}}, audit: {checkpointInterval: 0h}}", "spec.audit.checkpointInterval", ZERO),
+    (
+        "{tls: {secretRef: {name: s}}, replicas: 2}",
+        "spec.replicas",
+        "more than one replica needs the storage postgres",
+    ),
+    ("{tls: {secretRef: {name: s}}, replicas: -1}", "spec.replicas", "-1 is less than 0"),
+    (
+        "{tls: {secretRef: {name: s}}, replicas: 51, storage: {postgres: {secretRef: {name: d}}}}",
+        "spec.replicas",
+        "51 is more than 50",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, storage: {sqlite: {size: 1}}}",
+        "spec.storage.sqlite.size",
+        "must be a string",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, storage: {sqlite: {size: 0Gi}}}",
+        "spec.storage.sqlite.size",
+        "\"0Gi\" does not fit",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, storage: {sqlite: {accessMode: ReadWriteMany}}}",
+        "spec.storage.sqlite.accessMode",
+        "\"ReadWriteMany\" is not one of ReadWriteOncePod, ReadWriteOnce",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, service: {type: NodePort}}",
+        "spec.service.type",
+        "\"NodePort\" is not one of ClusterIP, LoadBalancer",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, service: {externalTrafficPolicy: Local}}",
+        "spec.service.externalTrafficPolicy",
+        "externalTrafficPolicy needs the type LoadBalancer",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, service: {loadBalancerClass: c}}",
+        "spec.service.loadBalancerClass",
+        "loadBalancerClass needs the type LoadBalancer",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, service: {loadBalancerSourceRanges: [10.0.0.0/8]}}",
+        "spec.service.loadBalancerSourceRanges",
+        "loadBalancerSourceRanges needs the type LoadBalancer",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, service: {type: LoadBalancer, loadBalancerSourceRanges: [all]}}",
+        "spec.service.loadBalancerSourceRanges[0]",
+        "\"all\" does not fit",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, service: {ports: {device: 80}}}",
+        "spec.service.ports",
+        "device and public need two different ports",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, service: {ports: {public: 65536}}}",
+        "spec.service.ports.public",
+        "65536 is more than 65535",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, resources: {limits: {memory: 1}}}",
+        "spec.resources.limits.memory",
+        "must be a string",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, resources: {limits: {memory: much}}}",
+        "spec.resources.limits.memory",
+        "\"much\" does not fit",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, podTemplate: {hostNetwork: true}}",
+        "spec.podTemplate.hostNetwork",
+        "is not known here",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, podTemplate: {affinity: {nodeAfinity: {}}}}",
+        "spec.podTemplate.affinity.nodeAfinity",
+        "is not known here",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, networkPolicy: {state: 'On'}}",
+        "spec.networkPolicy.state",
+        "\"On\" is not one of Enabled, Disabled",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, podDisruptionBudget: {maxUnavailable: 0}}",
+        "spec.podDisruptionBudget.maxUnavailable",
+        "0 is less than 1",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, proxyProtocol: {mode: Required}}",
+        "spec.proxyProtocol.trusted",
+        "trusted is needed with the mode Required",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, proxyProtocol: {trusted: [10.0.0.0/8]}}",
+        "spec.proxyProtocol.trusted",
+        "trusted is refused with the mode Off",
+    ),
     ("{tls: {secretRef: {name: s}}, storage: {}}", "spec.storage", "give exactly one storage: sqlite"),
     (
         "{tls: {secretRef: {name: s}}, storage: {sqlite: {}, postgres: {secretRef: {name: d}}}}",
@@ -121,6 +216,77 @@ pub(super) const REJECTS: &[Reject] = &[
     ("{tls: {secretRef: {name: s}}, storage: {mysql: {}}}", "spec.storage.mysql", "is not known here"),
 ];
 
+pub(super) const REJECTED_CHANGES: &[RejectChange] = &[
+    (
+        "{tls: {secretRef: {name: s}}}",
+        "{tls: {secretRef: {name: s}}, storage: {postgres: {secretRef: {name: d}}}}",
+        "spec.storage",
+        "the storage of a server cannot change",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}}",
+        "{tls: {secretRef: {name: s}}, storage: {sqlite: {storageClassName: fast}}}",
+        "spec.storage.sqlite.storageClassName",
+        "storageClassName cannot change",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, storage: {sqlite: {storageClassName: fast}}}",
+        "{tls: {secretRef: {name: s}}, storage: {sqlite: {storageClassName: slow}}}",
+        "spec.storage.sqlite.storageClassName",
+        "storageClassName cannot change",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}}",
+        "{tls: {secretRef: {name: s}}, storage: {sqlite: {accessMode: ReadWriteOnce}}}",
+        "spec.storage.sqlite.accessMode",
+        "accessMode cannot change",
+    ),
+];
+
+#[test]
+fn enrollment_server_rejects_changes() {
+    REJECTED_CHANGES.iter().for_each(|case| rejects_change(KIND, *case));
+}
+
+#[test]
+fn enrollment_server_accepts_changes() {
+    let lasting = "{tls: {secretRef: {name: s}}, storage: {sqlite: {storageClassName: fast, accessMode: ReadWriteOnce}}}";
+    for change in [
+        ("{tls: {secretRef: {name: s}}}", "{tls: {secretRef: {name: s}}, storage: {sqlite: {size: 5Gi}}}"),
+        (lasting, lasting),
+    ] {
+        accepts_change(KIND, change);
+    }
+}
+
+#[test]
+fn the_number_of_replicas_depends_on_the_storage() {
+    for (spec, replicas) in [
+        ("{tls: {}}", 1),
+        ("{tls: {}, storage: {postgres: {secretRef: {name: d}}}}", 2),
+        ("{tls: {}, storage: {postgres: {secretRef: {name: d}}}, replicas: 5}", 5),
+        ("{tls: {}, replicas: 0}", 0),
+    ] {
+        let document = document(KIND, spec);
+        let Resource::EnrollmentServer(server) = Resource::from_value(KIND, document).unwrap() else {
+            panic!()
+        };
+        assert_eq!(server.spec.effective_replicas(), replicas, "{spec}");
+    }
+}
+
+#[test]
+fn clients_keep_their_addresses_unless_something_else_is_said() {
+    for (spec, policy) in [
+        ("{}", None),
+        ("{type: LoadBalancer}", Some(ExternalTrafficPolicy::Local)),
+        ("{type: LoadBalancer, externalTrafficPolicy: Cluster}", Some(ExternalTrafficPolicy::Cluster)),
+    ] {
+        let service: ServerService = serde_yaml_ng::from_str(spec).unwrap();
+        assert_eq!(service.effective_external_traffic_policy(), policy, "{spec}");
+    }
+}
+
 #[test]
 fn enrollment_server_rejects() {
     REJECTS.iter().for_each(|case| rejects(KIND, *case));
@@ -135,6 +301,14 @@ fn enrollment_server_accepts() {
         "{tls: {secretRef: {name: s}}, defaultMethodRef: {name: m, namespace: n}, labels: [{label: a-1, methodRef: {name: m}}, {label: b, methodRef: {name: m}}]}",
         "{tls: {secretRef: {name: s}}, limits: {connections: 10, failedAuthentications: {state: 'Off'}}, audit: {checkpointInterval: 10m}, storage: {sqlite: {}}}",
         "{tls: {secretRef: {name: s}}, storage: {postgres: {secretRef: {name: d, key: dsn}}}}",
+        "{tls: {authorityRef: {name: a}}}",
+        "{tls: {secretRef: {name: s}}, replicas: 3, storage: {postgres: {secretRef: {name: d}}}}",
+        "{tls: {secretRef: {name: s}}, replicas: 0, storage: {sqlite: {size: 500Mi, storageClassName: fast, accessMode: ReadWriteOnce}}}",
+        "{tls: {secretRef: {name: s}}, service: {type: LoadBalancer, externalTrafficPolicy: Cluster, loadBalancerClass: a.b/c, loadBalancerSourceRanges: [10.0.0.0/8], annotations: {a.b/c: d}, ports: {device: 8443, public: 8080}}}",
+        "{tls: {secretRef: {name: s}}, resources: {requests: {cpu: 100m, memory: 64Mi}, limits: {memory: 1.5Gi}}}",
+        "{tls: {secretRef: {name: s}}, podTemplate: {labels: {a: b}, annotations: {c: d}, nodeSelector: {e: f}, priorityClassName: high, tolerations: [{key: k, operator: Exists, effect: NoSchedule}], affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: k, operator: In, values: [v]}]}]}}}, topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}]}}",
+        "{tls: {secretRef: {name: s}}, networkPolicy: {state: Enabled, clients: [{ipBlock: {cidr: 10.0.0.0/8}}], metrics: [{namespaceSelector: {matchLabels: {a: b}}}]}, podDisruptionBudget: {state: Disabled, maxUnavailable: 2}}",
+        "{tls: {secretRef: {name: s}}, proxyProtocol: {mode: Required, trusted: [10.0.0.0/8, '2001:db8::/32']}}",
     ] {
         accepts(KIND, spec);
     }

@@ -45,6 +45,14 @@ fn names_must_be_names() {
 }
 
 #[test]
+fn what_belongs_to_the_cluster_is_in_no_namespace() {
+    let mut issuer = document(Kind::ChanceryClusterIssuer, "{profileRef: {name: p, namespace: n}}");
+    assert!(ADMISSION.admit(&issuer, None).is_ok());
+    issuer["metadata"]["namespace"] = json!("test");
+    assert_eq!(refused_at(&issuer), ["metadata.namespace"]);
+}
+
+#[test]
 fn members_beside_the_spec_are_refused() {
     assert_eq!(refused_at(&changed("sepc", json!({}))), ["sepc"]);
     assert_eq!(refused_at(&changed("spec", Value::Null)), ["spec"]);
