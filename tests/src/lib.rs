@@ -7,9 +7,12 @@
 //! ```
 //!
 //! Everything that runs is owned: a [`Server`] that goes out of scope is dead, and prints its log if the test failed.
+//! The tests that run on a Kubernetes cluster have a harness of their own in [`cluster`], which uses the same programs.
 //! Programs that are missing say how to get them ([`program`]). The tests themselves are in `tests/tests`; what their
 //! prefixes mean is in `tests/README.md`.
 
+#[cfg(feature = "cluster")]
+pub mod cluster;
 pub mod curl;
 pub mod endpoints;
 #[cfg(feature = "est-client")]

@@ -17,13 +17,22 @@ pub fn cache_directory() -> Result<PathBuf> {
     Ok(home.join(".cache/chancery"))
 }
 
-/// Finds a program in the cache of `cargo xtask`, then on the PATH.
+/// Where `tests/testbed` keeps what it built and what runs: `TESTBED_HOME`, or `testbed` in the cache.
+pub fn testbed_directory() -> Result<PathBuf> {
+    match std::env::var_os("TESTBED_HOME").filter(|value| !value.is_empty()) {
+        Some(home) => Ok(PathBuf::from(home)),
+        None => Ok(cache_directory()?.join("testbed")),
+    }
+}
+
+/// Finds a program in the caches of `cargo xtask`, then on the PATH.
 ///
 /// The error says how to get it. There is no silent way round a missing program: `cargo xtask test` names the ones it
 /// could not provide in `CHANCERY_WITHOUT`, see [`declared_absent`].
 pub fn find(name: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let directories = std::iter::once(cache_directory()?.join("bin")).chain(std::env::split_paths(&path));
+    let caches = [cache_directory()?.join("bin"), testbed_directory()?.join("bin")];
+    let directories = caches.into_iter().chain(std::env::split_paths(&path));
     for directory in directories {
         let candidate = directory.join(name);
         if candidate.is_file() {
@@ -31,7 +40,9 @@ pub fn find(name: &str) -> Result<PathBuf> {
         }
     }
     let remedy = match name {
-        "estclient" | "estclient-tls12" | "estserver" | "zlint" => "`cargo xtask peers` builds it (needs Go)",
+        "estclient" | "estclient-tls12" | "estserver" | "zlint" | "helm" | "kubeconform" => {
+            "`cargo xtask peers` builds it (needs Go)"
+        }
         "pki" => "on Debian: apt-get install strongswan-pki libstrongswan-extra-plugins",
         "openssl" | "curl" => "on Debian: apt-get install openssl curl",
         _ => "install it and put it on the PATH",

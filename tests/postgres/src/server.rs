@@ -1,8 +1,8 @@
 //! A running server.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Stdio};
@@ -34,6 +34,8 @@ pub struct Settings {
     pub tls: Option<Tls>,
     /// `name=value` of postgresql.conf.
     pub options: Vec<String>,
+    /// Not only on loopback but here as well, for whoever speaks TLS and knows the password.
+    pub address: Option<IpAddr>,
 }
 
 /// A server's certificate chain and key, PEM.
@@ -45,7 +47,7 @@ pub struct Tls {
     pub client_authority: Option<String>,
 }
 
-/// A server on a free port of loopback and on a socket, with `fsync` on, as it would run in earnest. Dropping it stops
+/// A server on a free port of loopback and on a socket, and on another address if one is given, with `fsync` on, as it would run in earnest. Dropping it stops
 /// it and removes its data.
 #[derive(Debug)]
 pub struct Postgres {
@@ -53,6 +55,7 @@ pub struct Postgres {
     user: Option<User>,
     port: u16,
     options: Vec<String>,
+    address: Option<IpAddr>,
     process: Mutex<Option<Child>>,
     log: Arc<Mutex<Vec<String>>>,
     databases: AtomicU32,
@@ -83,6 +86,12 @@ impl Postgres {
         initdb.args(["--no-sync", "--encoding=UTF8", "--locale=C", "--auth=scram-sha-256"]);
         initdb.arg(format!("--username={USER}")).arg("--pwfile").arg(password).arg("--pgdata=data");
         succeed(&mut initdb)?;
+        if settings.address.is_some() {
+            let rules = directory.path().join("data/pg_hba.conf");
+            let mut rules =
+                fs::File::options().append(true).open(rules).context("cannot open pg_hba.conf")?;
+            writeln!(rules, "hostssl all all all scram-sha-256")?;
+        }
         let mut options = settings.options.clone();
         if let Some(tls) = &settings.tls {
             let chain = write(directory.path(), user, "server.pem", &tls.chain)?;
@@ -100,6 +109,7 @@ impl Postgres {
             directory,
             user,
             options,
+            address: settings.address,
             process: Mutex::new(None),
             log: Arc::default(),
             databases: AtomicU32::new(0),
@@ -117,7 +127,16 @@ impl Postgres {
 
     /// By TCP, with the password.
     pub fn url(&self, database: &str) -> String {
-        format!("postgres://{USER}:{PASSWORD_IN_URL}@127.0.0.1:{}/{database}", self.port)
+        self.url_at(IpAddr::V4(Ipv4Addr::LOCALHOST), database)
+    }
+
+    /// By TCP to one of its addresses, with the password.
+    pub fn url_at(&self, address: IpAddr, database: &str) -> String {
+        let host = match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        };
+        format!("postgres://{USER}:{PASSWORD_IN_URL}@{host}:{}/{database}", self.port)
     }
 
     /// By the socket, with the password.
@@ -157,7 +176,12 @@ impl Postgres {
     /// Runs it again, on the same data and port.
     pub fn run(&self) -> Result<()> {
         let mut postgres = command("postgres", self.user, self.directory.path())?;
-        postgres.args(["-D", "data", "-c", "listen_addresses=127.0.0.1", "-c", "max_connections=300"]);
+        let addresses: Vec<String> = std::iter::once(IpAddr::V4(Ipv4Addr::LOCALHOST))
+            .chain(self.address)
+            .map(|address| address.to_string())
+            .collect();
+        postgres.args(["-D", "data", "-c", "max_connections=300"]);
+        postgres.arg("-c").arg(format!("listen_addresses={}", addresses.join(",")));
         postgres.arg("-c").arg(format!("port={}", self.port));
         postgres.arg("-c").arg(format!("unix_socket_directories={}", self.directory.path().display()));
         for option in &self.options {

@@ -39,7 +39,7 @@ impl Authority {
     fn serve(&self, name: &str) -> Postgres {
         let (chain, key) = self.issue(name, ExtendedKeyUsagePurpose::ServerAuth);
         let tls = Tls { chain, key, client_authority: Some(self.issuer.pem()) };
-        Postgres::start(&Settings { tls: Some(tls), options: Vec::new() }).unwrap()
+        Postgres::start(&Settings { tls: Some(tls), ..Settings::default() }).unwrap()
     }
 
     fn file(&self, name: &str) -> PathBuf {
