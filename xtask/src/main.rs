@@ -5,6 +5,8 @@
 //! | `quickstart` | builds the server, starts it, enrols a device, shows the certificate, stops |
 //! | `test` | every check and test there is; installs or builds what they need |
 //! | `generate` | writes the files that are generated from code (`--check`: only compares) |
+//! | `cluster` | a Kubernetes to try things and run tests on: yours, kind or the testbed |
+//! | `image` | the two container images, with a container engine or without |
 //! | `bench` | measures the server beside a peer and the machine's floor |
 //! | `fuzz` | runs each fuzz target for a while |
 //! | `peers` | builds the programs that tests enrol with |
@@ -12,8 +14,10 @@
 
 mod bench;
 mod cargo;
+mod cluster;
 mod fuzz;
 mod generate;
+mod image;
 mod packages;
 mod peers;
 mod quickstart;
@@ -43,11 +47,15 @@ enum Command {
     Test(test::Options),
     /// Write the files that are generated from code
     Generate(generate::Options),
+    /// Start a cluster, load our images into it, run commands or the tests that need one, stop it
+    Cluster(cluster::Options),
+    /// Build the two container images
+    Image(image::Options),
     /// Measure the server beside a peer and the machine's floor
     Bench(bench::Options),
     /// Run each fuzz target for a while, from its seeds
     Fuzz(fuzz::Options),
-    /// Build the programs that the tests enrol with (needs Go)
+    /// Build the programs that the tests enrol and check with (needs Go)
     Peers,
 }
 
@@ -66,6 +74,8 @@ fn run() -> anyhow::Result<()> {
         Command::Quickstart(options) => quickstart::run(&options),
         Command::Test(options) => test::run(&options),
         Command::Generate(options) => generate::run(&options),
+        Command::Cluster(options) => cluster::run(&options),
+        Command::Image(options) => image::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
         Command::Peers => peers::build(),

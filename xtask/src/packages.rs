@@ -35,6 +35,9 @@ pub(crate) const RUSTUP: Package = Package { program: "rustup", debian: "rustup"
 /// What the tests of the PostgreSQL store run a server with.
 pub(crate) const POSTGRESQL: Package = Package { program: "postgres", debian: "postgresql" };
 
+/// What image archives are written with, and the testbed uses.
+pub(crate) const PYTHON: Package = Package { program: "python3", debian: "python3-minimal" };
+
 /// Pinned, so that a new release cannot change what this commit is judged by.
 const CARGO_DENY_VERSION: &str = "0.20.2";
 
@@ -79,7 +82,8 @@ pub(crate) fn cargo_deny() -> Result<PathBuf> {
     Ok(binary)
 }
 
-fn is_root() -> Result<bool> {
+/// Whether this runs as root.
+pub(crate) fn is_root() -> Result<bool> {
     let id = shell::capture(shell::command("id").arg("-u"))?;
     Ok(String::from_utf8_lossy(&id).trim() == "0")
 }

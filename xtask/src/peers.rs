@@ -1,11 +1,11 @@
 //! The programs that tests and benchmarks run beside Chancery, built from pinned Go modules.
 //!
-//! `tests/peers/go.mod` and `go.sum` pin them. The module is ours, so nothing is looked up as "latest".
+//! `tests/peers/go.mod` and `go.sum` pin them; helm and kubeconform are pinned and built by `tests/testbed`. The module is ours, so nothing is looked up as "latest".
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use chancery_tests::program::cache_directory;
+use chancery_tests::program::{cache_directory, find};
 
 use crate::shell;
 
@@ -24,7 +24,8 @@ pub(crate) fn directory() -> Result<PathBuf> {
 pub(crate) fn build() -> Result<()> {
     let module = shell::repository().join("tests/peers");
     shell::run(go(&module).args(["build", "-o"]).arg(directory()?.join("")).args(COMMANDS))?;
-    build_estclient_tls12(&module)
+    build_estclient_tls12(&module)?;
+    shell::run(shell::command(shell::repository().join("tests/testbed/testbed")).arg("tools"))
 }
 
 /// `go build` of commands in a module below the repository, into [`directory`].
@@ -86,6 +87,9 @@ pub(crate) fn check() -> Result<()> {
         if !directory()?.join(name).is_file() {
             bail!("{name} was not built");
         }
+    }
+    for name in ["helm", "kubeconform"] {
+        find(name).with_context(|| format!("{name} was not built"))?;
     }
     Ok(())
 }

@@ -9,6 +9,8 @@ mod steps;
 use anyhow::{Result, bail};
 
 use self::report::Report;
+pub(crate) use self::steps::files;
+use crate::cluster::Provider;
 use crate::packages::{CC, CXX, GO, POSTGRESQL, RUSTUP, STRONGSWAN};
 use crate::shell;
 
@@ -34,6 +36,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "peer programs",
             "tests of the server",
             "tests of two servers on one database",
+            "tests on a cluster",
             "fuzz targets",
         ];
         for name in others {
@@ -48,6 +51,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         report.step("tests of the server", |tally| steps::server(&absent, tally));
         let replicas = "tests of two servers on one database";
         report.step_with(replicas, &[POSTGRESQL], |tally| steps::replicas(&absent, tally));
+        let provider = Provider::choose_for_tests()?;
+        let cluster = |tally: &mut report::Tally| steps::cluster(&provider, tally);
+        report.step_when("tests on a cluster", || provider.check(), cluster);
         report.step_with("fuzz targets", &[RUSTUP, CXX], steps::fuzz);
     }
     report.print();

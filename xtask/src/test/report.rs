@@ -62,7 +62,17 @@ impl Report {
         prerequisites: &[Package],
         work: impl FnOnce(&mut Tally) -> Result<()>,
     ) -> bool {
-        match packages::install(prerequisites) {
+        self.step_when(name, || packages::install(prerequisites), work)
+    }
+
+    /// As [`Report::step_with`], with a prerequisite that is no package.
+    pub(super) fn step_when(
+        &mut self,
+        name: &'static str,
+        prerequisite: impl FnOnce() -> Result<()>,
+        work: impl FnOnce(&mut Tally) -> Result<()>,
+    ) -> bool {
+        match prerequisite() {
             Err(error) if !shell::in_ci() => {
                 self.skip(name, &format!("{error:#}"));
                 false

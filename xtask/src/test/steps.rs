@@ -5,6 +5,7 @@ use chancery_tests::server;
 
 use super::report::Tally;
 use crate::cargo::cargo;
+use crate::cluster::{self, Provider};
 use crate::packages::{self, CURL, OPENSSL};
 use crate::{fuzz, generate, peers, shell};
 
@@ -54,7 +55,11 @@ pub(super) fn peers(_: &mut Tally) -> Result<()> {
 pub(super) fn server(absent: &[&str], tally: &mut Tally) -> Result<()> {
     packages::install(&[OPENSSL, CURL])?;
     let binary = server::build(&[]).context("the server does not build")?;
-    let mut tests = cargo(&["test", "--package", "chancery-tests", "--no-fail-fast"]);
+    let mut tests = cargo(&["test", "--package", "chancery-tests", "--no-fail-fast", "--lib"]);
+    // Those of a cluster are another step's.
+    for name in files(|name| !name.starts_with("cluster_"))? {
+        tests.args(["--test", &name]);
+    }
     tests.env("CHANCERY_SERVER_BIN", binary).env("CHANCERY_WITHOUT", absent.join(","));
     tally.cargo_test(&mut tests)
 }
@@ -63,7 +68,8 @@ pub(super) fn server(absent: &[&str], tally: &mut Tally) -> Result<()> {
 pub(super) fn replicas(absent: &[&str], tally: &mut Tally) -> Result<()> {
     let binary = server::build(&[]).context("the server does not build")?;
     let mut tests = cargo(&["test", "--package", "chancery-tests", "--no-fail-fast"]);
-    for name in protocol_tests()? {
+    // What clients see.
+    for name in files(|name| name.starts_with("interop_") || name.starts_with("refusals_"))? {
         tests.args(["--test", &name]);
     }
     tests.env("CHANCERY_REPLICAS", "2").env("CHANCERY_SERVER_BIN", binary);
@@ -71,19 +77,33 @@ pub(super) fn replicas(absent: &[&str], tally: &mut Tally) -> Result<()> {
     tally.cargo_test(&mut tests)
 }
 
-/// Those of what clients see: `interop_*` and `refusals_*`.
-fn protocol_tests() -> Result<Vec<String>> {
+/// Everything that runs on a Kubernetes, which is there for the time of this step.
+pub(super) fn cluster(provider: &Provider, tally: &mut Tally) -> Result<()> {
+    packages::install(&[OPENSSL, CURL])?;
+    println!("cluster: {provider}");
+    let files = files(|name| name.starts_with("cluster_"))?;
+    let tested = provider.up().and_then(|()| {
+        provider.load()?;
+        cluster::run_tests(provider, &files, None, |command| tally.cargo_test(command))
+    });
+    // Whatever happened, nothing is left behind; what happened first is what is told.
+    let removed = provider.down();
+    tested.and(removed)
+}
+
+/// The names of the files in `tests/tests` that are wanted; there has to be one.
+pub(crate) fn files(wanted: impl Fn(&str) -> bool) -> Result<Vec<String>> {
     let folder = shell::repository().join("tests/tests");
     let mut names = Vec::new();
     for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
         let path = entry?.path();
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with("interop_") || name.starts_with("refusals_") {
+        if path.is_file() && wanted(&name) {
             names.push(name);
         }
     }
     names.sort();
-    anyhow::ensure!(!names.is_empty(), "no test of a protocol in {}", folder.display());
+    anyhow::ensure!(!names.is_empty(), "no such test in {}", folder.display());
     Ok(names)
 }
 
