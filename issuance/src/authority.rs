@@ -51,6 +51,26 @@ pub struct PublicationUrls {
     pub certificate: Option<String>,
 }
 
+impl PublicationUrls {
+    /// Where an authority publishes below the public base URL of its server; nowhere without one.
+    pub fn below(base: Option<&str>, key_id: KeyId) -> Self {
+        Self {
+            crl: base.map(|base| format!("{base}{}", crl_path(key_id))),
+            certificate: base.map(|base| format!("{base}{}", certificate_path(key_id))),
+        }
+    }
+}
+
+/// Where an authority's CRL is, below the public base URL.
+pub fn crl_path(key_id: KeyId) -> String {
+    format!("/pki/{key_id}/crl")
+}
+
+/// Where an authority's certificate is, below the public base URL.
+pub fn certificate_path(key_id: KeyId) -> String {
+    format!("/pki/{key_id}/certificate")
+}
+
 impl Authority {
     /// # Errors
     /// [`Error::Internal`] where key and certificate do not belong together or the certificate is not an

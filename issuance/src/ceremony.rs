@@ -1,5 +1,5 @@
 //! Certificates of authorities: a root signs itself, an intermediate is signed by another authority. Made by whoever
-//! provisions (the operator, or a standalone server), never by a request.
+//! provisions (the operator, which has no store, or a standalone server, which records them), never by a request.
 
 #[cfg(test)]
 mod tests;
@@ -7,7 +7,7 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use pki::{
-    certificate::{TbsCertificate, assemble},
+    certificate::{Certificate, TbsCertificate, assemble},
     extension::{
         BasicConstraints, Extension, KeyUsage, KeyUsageBit, NameConstraints, SubjectKeyIdentifier,
         TypedExtension as _,
@@ -41,6 +41,37 @@ pub struct AuthorityTemplate {
     pub name_constraints: Option<NameConstraints>,
 }
 
+/// Signs the certificate of a root, DER, and records it nowhere.
+///
+/// # Errors
+/// [`Error::Unavailable`] where the key does not answer.
+pub async fn sign_root(template: &AuthorityTemplate, signer: &Arc<dyn Signer>, now: Time) -> Result<Vec<u8>> {
+    let extensions = extensions(template, signer.public_key());
+    let until = end(now, template.validity);
+    let parts = Parts { template, signer, issuer: &template.subject, extensions, until, now };
+    parts.sign(signer.public_key()).await
+}
+
+/// Signs the certificate of an intermediate, DER, and records it nowhere. It never outlives its parent.
+///
+/// # Errors
+/// As [`sign_root`].
+pub async fn sign_intermediate(
+    template: &AuthorityTemplate,
+    public_key: &PublicKey,
+    parent: &Authority,
+    now: Time,
+) -> Result<Vec<u8>> {
+    let mut extensions = extensions(template, public_key);
+    extensions.push(parent.authority_key_identifier().clone());
+    extensions.extend(parent.crl_distribution_points().cloned());
+    extensions.extend(parent.authority_info_access().cloned());
+    let until = end(now, template.validity).min(parent.certificate.not_after());
+    let issuer = parent.certificate.subject();
+    let parts = Parts { template, signer: &parent.signer, issuer, extensions, until, now };
+    parts.sign(public_key).await
+}
+
 impl Engine {
     /// Makes and records the certificate of a root, DER.
     ///
@@ -51,12 +82,8 @@ impl Engine {
         template: &AuthorityTemplate,
         signer: &Arc<dyn Signer>,
     ) -> Result<Vec<u8>> {
-        let now = self.clock().now();
-        let key_id = KeyId(signer.public_key().key_identifier());
-        let extensions = extensions(template, signer.public_key());
-        let until = end(now, template.validity);
-        let parts = Parts { template, signer, issuer: &template.subject, extensions, until, now };
-        self.record(&parts, signer.public_key(), key_id, None).await
+        let der = sign_root(template, signer, self.clock().now()).await?;
+        self.record_new(&template.name, None, KeyId(signer.public_key().key_identifier()), der).await
     }
 
     /// Makes and records the certificate of an intermediate, DER. It never outlives its parent.
@@ -69,37 +96,68 @@ impl Engine {
         public_key: &PublicKey,
         parent: &Authority,
     ) -> Result<Vec<u8>> {
-        let now = self.clock().now();
-        let mut extensions = extensions(template, public_key);
-        extensions.push(parent.authority_key_identifier().clone());
-        extensions.extend(parent.crl_distribution_points().cloned());
-        extensions.extend(parent.authority_info_access().cloned());
-        let until = end(now, template.validity).min(parent.certificate.not_after());
-        let issuer = parent.certificate.subject();
-        let parts = Parts { template, signer: &parent.signer, issuer, extensions, until, now };
-        self.record(&parts, public_key, parent.key_id(), Some(&parent.name)).await
+        let der = sign_intermediate(template, public_key, parent, self.clock().now()).await?;
+        self.record_new(&template.name, Some(&parent.name), parent.key_id(), der).await
+    }
+
+    /// Records the certificate of an authority that was made elsewhere, unless its row is there: the inventory has it then, and it
+    /// can be revoked. `issuer` is the key of who signed it, `parent` its name; a root signed itself and has none.
+    /// Whether a row was made.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the store does not answer.
+    pub async fn adopt_authority(
+        &self,
+        name: &ResourceName,
+        certificate: &Certificate,
+        issuer: KeyId,
+        parent: Option<&ResourceName>,
+    ) -> Result<bool> {
+        if self.store().certificate(issuer, certificate.serial()).await?.is_some() {
+            return Ok(false);
+        }
+        match self.record(name, parent, issuer, certificate).await? {
+            Ok(()) => Ok(true),
+            // Another replica was faster.
+            Err(Conflict::SerialTaken { .. }) => Ok(false),
+            Err(other) => Err(Error::Conflict(other.to_string())),
+        }
+    }
+
+    async fn record_new(
+        &self,
+        name: &ResourceName,
+        parent: Option<&ResourceName>,
+        issuer: KeyId,
+        der: Vec<u8>,
+    ) -> Result<Vec<u8>> {
+        let certificate = Certificate::from_der(&der)
+            .map_err(|error| Error::Internal(format!("what was signed cannot be read: {error}")))?;
+        match self.record(name, parent, issuer, &certificate).await? {
+            Ok(()) => Ok(der),
+            Err(Conflict::SerialTaken { .. }) => Err(Error::Internal("random serial numbers repeat".into())),
+            Err(other) => Err(Error::Conflict(other.to_string())),
+        }
     }
 
     async fn record(
         &self,
-        parts: &Parts<'_>,
-        public_key: &PublicKey,
-        issuer: KeyId,
+        name: &ResourceName,
         parent: Option<&ResourceName>,
-    ) -> Result<Vec<u8>> {
-        let (der, serial) = parts.sign(public_key).await?;
-        let name = &parts.template.name;
-        let subject = parts.template.subject.to_string();
-        let mut event =
-            AuditEvent::new(parts.now, Action::AuthorityCreated, AuditOutcome::Done, Actor::Server);
+        issuer: KeyId,
+        certificate: &Certificate,
+    ) -> Result<std::result::Result<(), Conflict>> {
+        let now = self.clock().now();
+        let subject = certificate.subject().to_string();
+        let mut event = AuditEvent::new(now, Action::AuthorityCreated, AuditOutcome::Done, Actor::Server);
         event.authority = Some(name.clone());
         event.issuer = Some(issuer);
-        event.serial = Some(serial);
+        event.serial = Some(*certificate.serial());
         event.subject = Some(subject.clone());
         let row = CertificateRow {
             issuer,
-            serial,
-            authority: parent.cloned().or_else(|| Some(name.clone())),
+            serial: *certificate.serial(),
+            authority: Some(parent.unwrap_or(name).clone()),
             profile: name.clone(),
             method: name.clone(),
             protocol: Protocol::Internal,
@@ -108,24 +166,20 @@ impl Engine {
             requester: format!("authority {name}"),
             subject,
             subject_alt_names: Vec::new(),
-            not_before: parts.not_before(),
-            not_after: parts.until,
-            issued_at: parts.now,
+            not_before: certificate.not_before(),
+            not_after: certificate.not_after(),
+            issued_at: now,
             status: CertificateStatus::Valid,
-            public_key_sha256: hex::encode(public_key.spki_sha256()),
+            public_key_sha256: hex::encode(certificate.public_key().spki_sha256()),
             request: None,
-            der: der.clone(),
+            der: certificate.der().to_vec(),
         };
         let commit = Commit {
             expect: Vec::new(),
             writes: vec![Write::InsertCertificate(Box::new(row))],
             audit: vec![event],
         };
-        match self.store().commit(commit).await? {
-            Ok(_) => Ok(der),
-            Err(Conflict::SerialTaken { .. }) => Err(Error::Internal("random serial numbers repeat".into())),
-            Err(other) => Err(Error::Conflict(other.to_string())),
-        }
+        Ok(self.store().commit(commit).await?.map(|_| ()))
     }
 }
 
@@ -139,18 +193,14 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn not_before(&self) -> Time {
-        self.now.plus_seconds(-BACKDATE_SECONDS)
-    }
-
-    async fn sign(&self, public_key: &PublicKey) -> Result<(Vec<u8>, SerialNumber)> {
+    async fn sign(&self, public_key: &PublicKey) -> Result<Vec<u8>> {
         let serial = SerialNumber::from_random(random()?);
         let algorithm = self.signer.signature_algorithm();
         let tbs = TbsCertificate {
             serial: &serial,
             signature_algorithm: algorithm,
             issuer: self.issuer,
-            not_before: self.not_before(),
+            not_before: self.now.plus_seconds(-BACKDATE_SECONDS),
             not_after: self.until,
             subject: &self.template.subject,
             public_key,
@@ -158,7 +208,7 @@ impl Parts<'_> {
         }
         .to_der();
         let signature = self.signer.sign(&tbs).await?;
-        Ok((assemble(&tbs, algorithm, &signature), serial))
+        Ok(assemble(&tbs, algorithm, &signature))
     }
 }
 

@@ -47,6 +47,46 @@ pub fn crl_job(issuer: KeyId, at: Time) -> Result<Job> {
     })
 }
 
+/// The number of the next list. Never back, even after a restored backup: it follows the clock.
+pub fn next_number(last: Option<u64>, now: Time) -> u64 {
+    let clock = u64::try_from(now.unix()).unwrap_or(0);
+    last.map_or(clock, |last| clock.max(last.saturating_add(1)))
+}
+
+/// Signs a list, and records it nowhere.
+///
+/// # Errors
+/// [`Error::Unavailable`] where the key does not answer.
+pub async fn sign_crl(
+    authority: &Authority,
+    number: u64,
+    entries: Vec<RevokedEntry>,
+    now: Time,
+) -> Result<CrlRow> {
+    let issuer = authority.key_id();
+    let next_update = next_update(authority, now);
+    let algorithm = authority.signer.signature_algorithm();
+    let subject = authority.certificate.subject().clone();
+    // A million entries take a second of one core: not on a thread that serves.
+    let encode = move || {
+        TbsCertList {
+            signature_algorithm: algorithm,
+            issuer: &subject,
+            this_update: now,
+            next_update,
+            number,
+            authority_key_identifier: issuer.0,
+        }
+        .to_der(entries)
+    };
+    let tbs = tokio::task::spawn_blocking(encode)
+        .await
+        .map_err(|_| Error::Internal("encoding a revocation list was interrupted".into()))?;
+    let signature = authority.signer.sign(&tbs).await?;
+    let der = assemble(&tbs, algorithm, &signature);
+    Ok(CrlRow { issuer, number, this_update: now, next_update, der })
+}
+
 impl Engine {
     /// Makes, signs and records the next CRL of an authority, and schedules the one after.
     /// `lease` is the job this is done for, with its owner: a worker that lost its lease records nothing.
@@ -57,38 +97,11 @@ impl Engine {
         let now = self.clock().now();
         let issuer = authority.key_id();
         let last = self.store().latest_crl(issuer).await?;
-        // Never back, even after a restored backup: the number follows the clock.
-        let clock = u64::try_from(now.unix()).unwrap_or(0);
-        let number = last.as_ref().map_or(clock, |last| clock.max(last.number + 1));
-        let next_update = next_update(authority, now);
+        let number = next_number(last.as_ref().map(|last| last.number), now);
         // RFC 5280 §3.3: an entry stays until it was on one list made after the certificate's end.
         let expired_before = last.map_or(Time::from_unix(0), |last| last.this_update);
         let entries = self.revoked_entries(issuer, expired_before).await?;
-        let algorithm = authority.signer.signature_algorithm();
-        let subject = authority.certificate.subject().clone();
-        // A million entries take a second of one core: not on a thread that serves.
-        let encode = move || {
-            TbsCertList {
-                signature_algorithm: algorithm,
-                issuer: &subject,
-                this_update: now,
-                next_update,
-                number,
-                authority_key_identifier: issuer.0,
-            }
-            .to_der(entries)
-        };
-        let tbs = tokio::task::spawn_blocking(encode)
-            .await
-            .map_err(|_| Error::Internal("encoding a revocation list was interrupted".into()))?;
-        let signature = authority.signer.sign(&tbs).await?;
-        let row = CrlRow {
-            issuer,
-            number,
-            this_update: now,
-            next_update,
-            der: assemble(&tbs, algorithm, &signature),
-        };
+        let row = sign_crl(authority, number, entries, now).await?;
         let mut event = AuditEvent::new(now, Action::CrlPublished, AuditOutcome::Done, Actor::Server);
         event.authority = Some(authority.name.clone());
         event.issuer = Some(issuer);

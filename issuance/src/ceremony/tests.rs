@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use pki::{
     algorithm::KeyAlgorithm,
     certificate::Certificate,
-    extension::{GeneralSubtree, NameConstraints},
+    extension::{GeneralSubtree, NameConstraints, ReasonCode},
     name::{Attribute, AttributeType, Name},
 };
 
@@ -17,7 +17,8 @@ use crate::{
     identity::ResourceName,
     policy::{DnsRule, NameRule, Permission, Presence},
     ports::Signer,
-    store::memory::MemoryStore,
+    revocation::Revocation,
+    store::{CertificateStatus, memory::MemoryStore},
     testing::{
         Before, DAY, HookedStore, NOW, Scene, TestKey,
         openssl::{Folder, openssl},
@@ -148,4 +149,29 @@ async fn an_authority_that_cannot_be_recorded_is_not_made() {
     let outcome = scene.engine.create_root(&template("root", 10), &new_key()).await;
     assert!(matches!(outcome, Err(Error::Unavailable(_))), "{outcome:?}");
     assert!(scene.certificates().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_authority_made_elsewhere_is_recorded_once_and_can_be_revoked() {
+    let scene = Scene::new(&policy()).await;
+    let (root_key, key) = (new_key(), new_key());
+    let root = super::sign_root(&template("root", 3650), &root_key, NOW).await.unwrap();
+    let parent = authority(&template("root", 3650), &root, root_key, &scene);
+    let der =
+        super::sign_intermediate(&template("issuing", 365), key.public_key(), &parent, NOW).await.unwrap();
+    assert!(scene.certificates().await.is_empty(), "signing alone records nothing");
+
+    let (certificate, name) = (Certificate::from_der(&der).unwrap(), ResourceName::new("acme", "issuing"));
+    let issuer = parent.key_id();
+    let adopt = || scene.engine.adopt_authority(&name, &certificate, issuer, Some(&parent.name));
+    assert!(adopt().await.unwrap());
+    assert!(!adopt().await.unwrap());
+    let rows = scene.certificates().await;
+    assert_eq!(rows.iter().map(|row| row.der.clone()).collect::<Vec<_>>(), [der]);
+    assert_eq!(rows[0].authority, Some(parent.name.clone()));
+
+    let revoke = Revocation::Revoke { reason: ReasonCode::CessationOfOperation, invalidity_date: None };
+    scene.engine.revoke(issuer, certificate.serial(), revoke, Actor::Server).await.unwrap();
+    assert!(!adopt().await.unwrap());
+    assert!(matches!(scene.certificates().await[0].status, CertificateStatus::Revoked { .. }));
 }
