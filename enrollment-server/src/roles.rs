@@ -13,7 +13,7 @@ use issuance::{
         Unlisted, UsageMode, ValidityPolicy,
     },
     ports::Signer as _,
-    request::{Asked, AskedKey, AskedValidity},
+    request::{Asked, AskedKey, AskedValidity, Exactness},
     sealing::SealingKeys,
     secret::Secret,
     store::{Commit, Expect, SealedRow, Write},
@@ -201,6 +201,7 @@ async fn issue(engine: &Engine, authority: &Arc<Authority>, role: &Role) -> Resu
         basic_constraints: None,
         other_extensions: Vec::new(),
         validity: AskedValidity::default(),
+        exactness: Exactness::default(),
     };
     let issued = engine.issue_role(method, role.kind.as_str(), asked).await?;
     let leaf =

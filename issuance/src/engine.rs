@@ -126,6 +126,20 @@ impl Engine {
         }
     }
 
+    /// As [`Engine::refuse`], for a requester who is known and may not use the method at all.
+    pub async fn refuse_requester(
+        &self,
+        method: &Method,
+        requester: &Requester,
+        subject: &Name,
+        refusal: Refusal,
+    ) -> Error {
+        match self.record_refusal(method, requester, subject, &refusal).await {
+            Ok(()) => refusal.into(),
+            Err(error) => error,
+        }
+    }
+
     /// Issues a certificate to the server itself, for one of its roles (TLS, and later RA and responder keys).
     ///
     /// # Errors

@@ -83,6 +83,11 @@ macro_rules! random_id {
 
         impl $name {
             pub fn from_random(bytes: [u8; 16]) -> Self {
+                Self::from_octets(bytes)
+            }
+
+            /// For an identifier that must come out the same wherever it is made.
+            pub fn from_octets(bytes: [u8; 16]) -> Self {
                 Self(hex::encode(bytes))
             }
 

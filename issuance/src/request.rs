@@ -28,6 +28,7 @@ pub struct Asked {
     /// What none of the above holds.
     pub other_extensions: Vec<Extension>,
     pub validity: AskedValidity,
+    pub exactness: Exactness,
     /// The request as received, DER; kept with a pending request so that it is judged again when approved.
     pub encoded: Vec<u8>,
 }
@@ -57,6 +58,16 @@ impl AskedKey {
             Self::Server(signer) => signer.public_key(),
         }
     }
+}
+
+/// Whether the profile may give something else than what is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Exactness {
+    /// It may: what a profile fixes stands in place of what was asked, and what it drops is left out.
+    #[default]
+    Loose,
+    /// Whatever is asked for is given as it is, or the request is refused. What is not spoken of is the profile's.
+    Exact,
 }
 
 /// What the request wishes; the profile decides whether that counts.
@@ -101,6 +112,7 @@ impl Asked {
             basic_constraints: None,
             other_extensions: Vec::new(),
             validity: AskedValidity::default(),
+            exactness: Exactness::default(),
             encoded: der.to_vec(),
         };
         for extension in extensions {

@@ -4,6 +4,7 @@
 mod cache;
 mod certificate;
 mod evidence;
+mod operator;
 mod password;
 #[cfg(test)]
 mod tests;
@@ -11,4 +12,5 @@ mod tests;
 pub use cache::{CredentialCache, Freshness};
 pub use certificate::{ClientTrust, CurrentCertificate, RevocationCheck, TrustError, TrustMaterial};
 pub use evidence::{Authenticated, Evidence, Requester};
+pub use operator::{CLUSTER_SCOPE, GrantedNamespaces, Operator, OperatorTrust, namespace_owner};
 pub use password::PasswordVerifier;

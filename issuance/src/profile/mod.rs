@@ -7,10 +7,12 @@
 //! | `names.rs` | subjectAltName: DNS, IP, URI, e-mail, otherName |
 //! | `usages.rs` | keyUsage, extendedKeyUsage, basicConstraints, what is copied from the request |
 //! | `validity.rs` | notBefore and notAfter; never beyond the authority |
+//! | `exact.rs` | that nothing asked for was changed, where that is asked for |
 //!
 //! Every refusal is one sentence that begins with the field of the CertificateProfile that says no.
 
 mod constraints;
+mod exact;
 mod names;
 mod subject;
 #[cfg(test)]
@@ -33,7 +35,7 @@ use crate::{
     authority::IssuingProfile,
     error::{Error, Refusal, Rule},
     policy::{Inclusion, IssuerChoice, Permission, Profile},
-    request::{Asked, AskedKey},
+    request::{Asked, AskedKey, Exactness},
 };
 
 /// What a certificate will say, but for serial number and signature.
@@ -116,7 +118,12 @@ fn judge(profile: &IssuingProfile, asked: &Asked, now: Time) -> Result<Template,
             extensions.extend(authority.authority_info_access().cloned());
         }
     }
-    Ok(Template { subject, subject_alt_names, public_key, not_before, not_after, extensions })
+    let template = Template { subject, subject_alt_names, public_key, not_before, not_after, extensions };
+    match asked.exactness {
+        Exactness::Loose => {}
+        Exactness::Exact => exact::check(policy, asked, &template)?,
+    }
+    Ok(template)
 }
 
 fn check_issuer(policy: &Profile, key: &AskedKey) -> Result<(), Refusal> {

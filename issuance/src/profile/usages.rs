@@ -110,7 +110,7 @@ fn key_usage(policy: &Profile, asked: Option<KeyUsage>, key: KeyType) -> Result<
 
 /// Usages that a key of this type cannot have are left out, whoever named them: RFC 8813 §3 (EC), RFC 9295 §3
 /// (Ed25519), RFC 8017 (RSA does not agree on keys).
-fn fits(usage: KeyUsageBit, key: KeyType) -> bool {
+pub(super) fn fits(usage: KeyUsageBit, key: KeyType) -> bool {
     match usage {
         KeyUsageBit::DigitalSignature
         | KeyUsageBit::NonRepudiation
@@ -190,6 +190,6 @@ fn is_governed(oid: &ObjectIdentifier) -> bool {
     .contains(oid)
 }
 
-fn spoken(oid: &ObjectIdentifier) -> String {
+pub(super) fn spoken(oid: &ObjectIdentifier) -> String {
     eku_name(oid).map_or_else(|| oid.to_string(), str::to_owned)
 }

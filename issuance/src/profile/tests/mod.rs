@@ -3,6 +3,7 @@
 //! A refusal names its rule, begins with the field of the profile that says no, and repeats what was asked.
 
 mod arbitrary;
+mod exact;
 mod issuing;
 mod names;
 mod second_opinion;
