@@ -33,7 +33,7 @@ use crate::{
 pub const FORMAT: u32 = 1;
 
 /// The oldest format that this program reads.
-const OLDEST_FORMAT: u32 = if FORMAT > 1 { FORMAT - 1 } else { 1 };
+pub const OLDEST_FORMAT: u32 = if FORMAT > 1 { FORMAT - 1 } else { 1 };
 
 /// Whether this program reads a format.
 pub(crate) fn reads_format(format: u64) -> bool {
