@@ -4,13 +4,17 @@
 //! ```text
 //! listeners ──► protocols/{est, ...} ──► issuance::Engine ──► store
 //!          └──► publish (CRL, AIA)            ▲
-//! standalone: folder ─► resolve ─► provision ─┘ serving      jobs: CRLs, checkpoints, sweeps, renewal
+//! standalone: folder ─► resolve ─► provision ─┤ configuration  jobs: CRLs, checkpoints, sweeps, renewal
+//! cluster:    Secrets ─► verify ──────────────┘
 //! ```
 
 pub mod cli;
+pub mod cluster;
+mod configuration;
 pub mod jobs;
 pub mod listeners;
 pub mod metrics;
+mod process;
 pub mod protocols;
 pub mod publish;
 pub mod roles;
@@ -18,3 +22,4 @@ pub mod serving;
 pub mod standalone;
 pub mod store;
 pub mod telemetry;
+pub mod usage;

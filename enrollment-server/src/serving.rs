@@ -11,20 +11,21 @@ use arc_swap::ArcSwap;
 use issuance::{
     Engine, Error,
     audit::AnonymousRefusals,
-    authn::PasswordVerifier,
+    authn::{GrantedNamespaces, PasswordVerifier},
     authority::{Method, Office},
     error::AuthenticationFailure,
-    identity::{Protocol, ResourceName},
+    identity::{KeyId, Protocol, ResourceName},
     sealing::SealingKeys,
     store::News,
 };
-use resolve::CompiledNotice;
+use resolve::{CompiledNotice, Granted};
 
 use crate::{
     listeners::{AuthenticationThrottle, Limits},
     metrics::{self, Metrics},
     protocols::est::EstService,
-    publish::CrlCache,
+    publish::{CrlCache, Published},
+    usage::MethodCounters,
 };
 
 /// Shared by all handlers, for as long as the process lives.
@@ -38,16 +39,21 @@ pub struct App {
     pub limits: Arc<ArcSwap<Limits>>,
     pub sealing: Arc<SealingKeys>,
     pub crls: CrlCache,
+    pub usage: MethodCounters,
     serving: ArcSwap<Serving>,
 }
 
 /// One generation of the configuration, ready to serve. A request keeps the generation it began with.
 #[derive(Debug, Default)]
 pub struct Serving {
-    /// Counts loaded configurations, from 1; 0 before the first.
+    /// 0 before the first. Standalone counts its configurations from 1; in a cluster it is the manifest's.
     pub generation: u64,
     pub office: Office,
     pub est: Labelled<EstService>,
+    /// What cert-manager's requests and the cluster's are served by, by the name of the method.
+    pub issuers: HashMap<ResourceName, Arc<IssuerService>>,
+    /// Authorities that sign elsewhere.
+    pub published: HashMap<KeyId, Published>,
     /// Who is told before certificates of a method end; methods that tell nobody are not here.
     pub notices: HashMap<ResourceName, Vec<CompiledNotice>>,
     /// Time between signed checkpoints of the audit trail.
@@ -73,6 +79,7 @@ impl App {
             limits,
             sealing,
             crls: CrlCache::default(),
+            usage: MethodCounters::default(),
         })
     }
 
@@ -137,6 +144,23 @@ impl App {
     }
 }
 
+/// A method that the operator may ask by for others.
+#[derive(Debug)]
+pub struct IssuerService {
+    pub method: Arc<Method>,
+    /// Namespaces whose requests it serves now.
+    pub granted: Granted,
+}
+
+impl IssuerService {
+    pub fn granted(&self) -> GrantedNamespaces<'_> {
+        match &self.granted {
+            Granted::All => GrantedNamespaces::All,
+            Granted::Listed(namespaces) => GrantedNamespaces::Listed(namespaces),
+        }
+    }
+}
+
 /// What one protocol answers under which label.
 #[derive(Debug)]
 pub struct Labelled<T> {
@@ -170,7 +194,7 @@ fn label(protocol: Protocol) -> metrics::Protocol {
         Protocol::Cmp => metrics::Protocol::Cmp,
         Protocol::Rest => metrics::Protocol::Rest,
         Protocol::Waep => metrics::Protocol::Waep,
-        Protocol::Issuer => metrics::Protocol::CertManager,
-        Protocol::Internal => metrics::Protocol::None,
+        Protocol::Issuer => metrics::Protocol::Issuer,
+        Protocol::Internal => metrics::Protocol::Internal,
     }
 }

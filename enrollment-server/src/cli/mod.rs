@@ -6,6 +6,7 @@ mod offline;
 pub(crate) mod output;
 mod requests;
 mod sealing;
+mod serve;
 mod standalone;
 mod status;
 
@@ -13,7 +14,7 @@ use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::store::DatabaseUrl;
+use crate::{store::DatabaseUrl, telemetry};
 
 /// Chancery's enrollment server: certificates for devices and workloads.
 #[derive(Debug, Parser)]
@@ -27,6 +28,8 @@ pub struct Cli {
 enum Command {
     /// Serves what a folder of YAML says, without a cluster.
     Standalone(standalone::StandaloneArgs),
+    /// Serves what the operator of a cluster says; the operator starts it.
+    Serve(serve::ServeArgs),
     /// Says how a standalone server on this machine is doing.
     Status(status::StatusArgs),
     /// Pending requests: lists them, and decides on them.
@@ -105,6 +108,24 @@ enum Format {
     Json,
 }
 
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum LogFormat {
+    #[default]
+    Text,
+    Json,
+}
+
+impl LogFormat {
+    /// Starts logging.
+    fn init(self) -> Result<(), telemetry::TelemetryError> {
+        telemetry::init(match self {
+            Self::Text => telemetry::LogFormat::Text,
+            Self::Json => telemetry::LogFormat::Json,
+        })
+    }
+}
+
 impl Cli {
     /// Runs the subcommand to its end.
     ///
@@ -113,6 +134,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Standalone(args) => args.run(),
+            Command::Serve(args) => args.run(),
             Command::Status(args) => args.run(),
             Command::Requests(command) => command.run(),
             Command::Certificates(command) => command.run(),

@@ -2,9 +2,10 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
-use crate::{standalone, telemetry};
+use super::LogFormat;
+use crate::standalone;
 
 #[derive(Debug, Args)]
 pub(super) struct StandaloneArgs {
@@ -33,20 +34,9 @@ pub(super) struct StandaloneArgs {
     log_format: LogFormat,
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-enum LogFormat {
-    #[default]
-    Text,
-    Json,
-}
-
 impl StandaloneArgs {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        telemetry::init(match self.log_format {
-            LogFormat::Text => telemetry::LogFormat::Text,
-            LogFormat::Json => telemetry::LogFormat::Json,
-        })?;
+        self.log_format.init()?;
         let options = standalone::Options {
             resources: self.resources,
             data: self.data,

@@ -4,6 +4,7 @@
 //! | --- | --- | --- | --- | --- |
 //! | device | 8443 | TLS 1.2, 1.3; h2, http/1.1; client certificate optional | the enrollment protocols | what each protocol gives to anyone: EST `cacerts`, ACME `directory`; everything else asks for authentication |
 //! | public | 8080 | plain http/1.1 | CRL and authority certificates under `/pki/{key id}/…` | all of it: each answer is signed and public |
+//! | internal | 8444, in a cluster only | TLS 1.3; a client certificate of the operator | `/internal/v1/…` | no handshake |
 //! | private | 8081 | plain http/1.1 | `/healthz`, `/readyz`, `/metrics` | all of it: keep it inside the cluster |
 //!
 //! A connection goes through [`accept`] (connection cap, handshake timeout), `connection` (header and idle timeouts,
@@ -18,6 +19,7 @@ pub mod body;
 mod connection;
 mod edge;
 pub mod limits;
+pub mod mutual;
 pub mod peer;
 pub mod private;
 pub mod throttle;
@@ -26,10 +28,11 @@ pub mod tls;
 pub use accept::{Drained, Listener};
 pub use body::{BodyError, read_body};
 pub use limits::{FailedAuthentications, Limits};
+pub use mutual::{MutualTls, OperatorGate};
 pub use peer::{Peer, TlsVersion};
 pub use private::{Check, Readiness, ReadinessReport, private_router};
 pub use throttle::{AuthenticationThrottle, RetryAfter};
-pub use tls::{ServerCertificate, TlsError, TlsSettings};
+pub use tls::{ServerCertificate, ServerIdentity, TlsError, TlsSettings};
 
 #[cfg(test)]
 mod tests;

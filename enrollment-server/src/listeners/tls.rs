@@ -3,15 +3,13 @@
 
 use std::{fmt, sync::Arc};
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use rustls::{
     DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::{
-        CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
-    },
+    crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
     server::{
-        ClientHello, ResolvesServerCert,
+        ClientHello, NoServerSessionStorage, ResolvesServerCert,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
     sign::CertifiedKey,
@@ -20,7 +18,7 @@ use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
 
 /// ALPN protocol IDs (RFC 7301), preferred first. What is agreed decides which HTTP a connection speaks.
 pub(super) const ALPN_H2: &[u8] = b"h2";
-const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
+pub(super) const ALPN_HTTP_1_1: &[u8] = b"http/1.1";
 
 /// A certificate and key that a listener cannot serve with.
 #[derive(Debug, thiserror::Error)]
@@ -47,8 +45,10 @@ pub struct TlsSettings {
 }
 
 impl TlsSettings {
-    /// The configuration of a listener. Sessions resume by the library's default, statefully and without early data:
-    /// an enrolment must not be replayable (RFC 8446 §8).
+    /// The configuration of a listener. Sessions do not resume: devices come once in months, so that the tickets which
+    /// every handshake would make and send (RFC 8446 §4.6.1) are hardly ever used, and who shows a certificate proves
+    /// with each connection that the key is still there. Without tickets there is no early data either: an enrolment
+    /// must not be replayable (RFC 8446 §8).
     pub fn build(self) -> Result<Arc<ServerConfig>, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier = AnyClientCertificate { algorithms: provider.signature_verification_algorithms };
@@ -57,72 +57,86 @@ impl TlsSettings {
             .map_err(TlsError::Configuration)?
             .with_client_cert_verifier(Arc::new(verifier))
             .with_cert_resolver(self.certificate);
+        config.send_tls13_tickets = 0;
+        config.session_storage = Arc::new(NoServerSessionStorage {});
         config.alpn_protocols = vec![ALPN_H2.to_vec(), ALPN_HTTP_1_1.to_vec()];
         Ok(Arc::new(config))
     }
 }
 
-/// The certificate that a listener shows, replaceable while it runs: handshakes that begin afterwards get the new one.
-pub struct ServerCertificate {
-    current: ArcSwap<CertifiedKey>,
-    provider: CryptoProvider,
-}
+/// A chain and the key that goes with it, fit to be shown: a key that does not match would only show in the handshakes of
+/// clients.
+pub struct ServerIdentity(Arc<CertifiedKey>);
 
-impl ServerCertificate {
+impl ServerIdentity {
     /// `chain`: DER certificates, leaf first. `key`: the private key of the leaf.
+    ///
+    /// # Errors
+    /// See [`TlsError`].
     pub fn new(
         chain: Vec<CertificateDer<'static>>,
         key: PrivatePkcs8KeyDer<'static>,
     ) -> Result<Self, TlsError> {
+        if chain.is_empty() {
+            return Err(TlsError::EmptyChain);
+        }
         let provider = aws_lc_rs::default_provider();
-        let current = ArcSwap::from_pointee(certified_key(&provider, chain, key)?);
-        Ok(Self { current, provider })
+        let key = provider.key_provider.load_private_key(key.into()).map_err(TlsError::Key)?;
+        let certified = CertifiedKey::new(chain, key);
+        certified.keys_match().map_err(TlsError::Mismatch)?;
+        Ok(Self(Arc::new(certified)))
+    }
+}
+
+impl fmt::Debug for ServerIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerIdentity")
+            .field("certificates", &self.0.cert.len())
+            .field("key", &"<redacted>")
+            .finish()
+    }
+}
+
+/// The certificate that a listener shows, replaceable while it runs: handshakes that begin afterwards get the new one.
+/// While there is none, handshakes fail.
+pub struct ServerCertificate {
+    current: ArcSwapOption<CertifiedKey>,
+}
+
+impl ServerCertificate {
+    pub fn new(identity: ServerIdentity) -> Self {
+        Self { current: ArcSwapOption::new(Some(identity.0)) }
     }
 
-    /// Shows another chain from now on. On an error the previous one stays.
-    pub fn replace(
-        &self,
-        chain: Vec<CertificateDer<'static>>,
-        key: PrivatePkcs8KeyDer<'static>,
-    ) -> Result<(), TlsError> {
-        self.current.store(Arc::new(certified_key(&self.provider, chain, key)?));
-        Ok(())
+    /// Shows nothing yet.
+    pub fn none() -> Self {
+        Self { current: ArcSwapOption::empty() }
     }
 
-    /// The chain shown now, leaf first.
+    /// Shows this from now on.
+    pub fn show(&self, identity: Option<ServerIdentity>) {
+        self.current.store(identity.map(|identity| identity.0));
+    }
+
+    /// The chain shown now, leaf first; empty where nothing is shown.
     pub fn chain(&self) -> Vec<CertificateDer<'static>> {
-        self.current.load().cert.clone()
+        self.current.load().as_ref().map(|current| current.cert.clone()).unwrap_or_default()
     }
 }
 
 impl ResolvesServerCert for ServerCertificate {
     fn resolve(&self, _client_hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.current.load_full())
+        self.current.load_full()
     }
 }
 
 impl fmt::Debug for ServerCertificate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerCertificate")
-            .field("certificates", &self.current.load().cert.len())
+            .field("certificates", &self.chain().len())
             .field("key", &"<redacted>")
             .finish()
     }
-}
-
-/// A key that does not match would only show in the handshakes of clients: it is refused here.
-fn certified_key(
-    provider: &CryptoProvider,
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivatePkcs8KeyDer<'static>,
-) -> Result<CertifiedKey, TlsError> {
-    if chain.is_empty() {
-        return Err(TlsError::EmptyChain);
-    }
-    let key = provider.key_provider.load_private_key(key.into()).map_err(TlsError::Key)?;
-    let certified = CertifiedKey::new(chain, key);
-    certified.keys_match().map_err(TlsError::Mismatch)?;
-    Ok(certified)
 }
 
 /// Takes **any** client certificate, and none. It checks one thing: that the peer signed the handshake with the key of

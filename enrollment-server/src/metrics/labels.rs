@@ -51,8 +51,10 @@ label! {
         Rest => "rest",
         /// Windows auto-enrollment, MS-XCEP and MS-WSTEP.
         Waep => "waep",
-        /// cert-manager, through the internal interface.
-        CertManager => "cert_manager",
+        /// cert-manager and the cluster's own requests, through the operator.
+        Issuer => "issuer",
+        /// The operator itself.
+        Internal => "internal",
         /// CRLs, authority certificates and OCSP.
         Publication => "publication",
         /// A path that nothing serves.
@@ -81,6 +83,14 @@ label! {
         CaIssuers => "ca_issuers",
         /// RFC 6960.
         Ocsp => "ocsp",
+        /// What this replica serves, for the operator.
+        Loaded => "loaded",
+        /// A certificate for a request of the cluster.
+        Issue => "issue",
+        /// A revocation that a resource asks for.
+        Revoke => "revoke",
+        /// How much was used, for the operator.
+        Usage => "usage",
         /// A path that nothing serves.
         Unmatched => "unmatched",
     }
@@ -148,6 +158,8 @@ label! {
         Public => "public",
         /// Plain HTTP inside the cluster: health and metrics.
         Private => "private",
+        /// Mutual TLS, for the operator.
+        Internal => "internal",
     }
 }
 

@@ -6,23 +6,40 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context as _;
+use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::HeaderValue;
 use issuance::{
     identity::KeyId,
     store::{Store, StoreError},
 };
-use pki::time::Time;
+use pki::{certificate::Certificate, crl::CertificateList, time::Time};
 
 /// How old what is served may be: a new list is seen within a second.
 const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// One list, shared by all who ask.
 #[derive(Clone, Debug)]
-pub(super) struct CachedCrl {
+pub struct CachedCrl {
     pub(super) der: Bytes,
     pub(super) etag: HeaderValue,
     pub(super) next_update: Time,
+}
+
+impl CachedCrl {
+    /// A finished list of an authority that signs elsewhere, which must be that authority's.
+    ///
+    /// # Errors
+    /// Where it cannot be read, another key signed it, or it does not say when the next one comes (RFC 5280 §5.1.2.5).
+    pub fn made_elsewhere(der: &[u8], authority: &Certificate) -> anyhow::Result<Self> {
+        let list = CertificateList::from_der(der).context("its revocation list")?;
+        list.verify_signed_by(authority.public_key()).context("its revocation list")?;
+        let next_update = list.next_update().context("its revocation list has no nextUpdate")?;
+        let digest = digest(&SHA256, der);
+        let etag = HeaderValue::from_str(&format!("\"{}\"", hex::encode(digest.as_ref())))?;
+        Ok(Self { der: Bytes::copy_from_slice(der), etag, next_update })
+    }
 }
 
 /// The newest list of each authority. Only authorities in force are asked for, so their number bounds it.

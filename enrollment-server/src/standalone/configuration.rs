@@ -9,39 +9,33 @@ use std::{
 
 use anyhow::{Context as _, anyhow};
 use crds::{Kind, Resource, conditions::ConditionStatus};
-use issuance::{
-    audit::{Action, Actor, AuditEvent, AuditOutcome},
-    identity::ResourceName,
-    sealing::SealingKeys,
-    secret::Secret,
-    store::Commit,
-};
-use resolve::{Compiled, Resolution, Resources};
+use issuance::{audit::Action, identity::ResourceName, sealing::SealingKeys, secret::Secret};
+use resolve::{Compiled, CompiledTls, Resolution, Resources};
 
 use super::{
-    CONFIGURATION_PURPOSE, credentials,
+    CONFIGURATION_PURPOSE,
     data::{DataFolder, read_if_there, write_private},
     endpoints::{self, Endpoint},
     folder::{Folder, Reader},
     keys::AuthorityStore,
-    office,
     provision::{Provisioner, Settled},
     status::{LiveStatus, ResourceStatus},
-    tls::DeviceTls,
 };
 use crate::{
-    jobs::{ensure_crl_jobs, ensure_notice_jobs},
+    configuration::{Declared, DeviceTls, Failure, Installer, Material},
     metrics::ReloadOutcome,
+    process::record,
     serving::App,
 };
 
 /// The folder of resources and what became of it.
 #[derive(Debug)]
 pub(super) struct Configuration {
-    pub(super) app: Arc<App>,
-    pub(super) folder: DataFolder,
-    pub(super) sealing: Arc<SealingKeys>,
-    pub(super) live: Arc<LiveStatus>,
+    app: Arc<App>,
+    installer: Installer,
+    folder: DataFolder,
+    sealing: Arc<SealingKeys>,
+    live: Arc<LiveStatus>,
     resources: PathBuf,
     device: std::net::SocketAddr,
     reader: Reader,
@@ -53,13 +47,13 @@ pub(super) struct Configuration {
 /// What was put in force.
 #[derive(Debug)]
 pub(super) struct Applied {
-    pub(super) compiled: Compiled,
     pub(super) endpoints: Vec<Endpoint>,
 }
 
 impl Configuration {
     pub(super) fn new(
         app: Arc<App>,
+        tls: Arc<DeviceTls>,
         folder: DataFolder,
         sealing: Arc<SealingKeys>,
         live: Arc<LiveStatus>,
@@ -69,6 +63,7 @@ impl Configuration {
         let keys = Arc::new(AuthorityStore::new(folder.clone(), sealing.clone()));
         let provisioner = Provisioner { keys, engine: app.engine.clone() };
         Self {
+            installer: Installer::new(app.clone(), tls),
             app,
             folder,
             sealing,
@@ -91,7 +86,7 @@ impl Configuration {
         if let Some(folder) = &last_good {
             self.in_force = folder.clone();
         }
-        let error = match self.take_over(None).await {
+        let error = match self.take_over().await {
             Ok(Some(applied)) => return Ok(applied),
             Ok(None) => anyhow!("the folder of resources holds what was in force already"),
             Err(error) => error,
@@ -102,41 +97,36 @@ impl Configuration {
             "the folder was not taken; starting with the last good configuration"
         );
         self.in_force = Folder::default();
-        let applied = self.apply(folder, None).await?;
+        let applied = self.apply(folder).await?;
         self.live.rejected(format!("{error:#}"));
         Ok(applied)
     }
 
     /// Takes the folder over as it is now, if it has changed. A bad one is reported and changes nothing.
-    pub(super) async fn reload(&mut self, tls: &DeviceTls) -> Option<Applied> {
-        match self.take_over(Some(tls)).await {
-            Ok(applied) => {
-                if applied.is_some() {
-                    self.app.metrics.reloaded(ReloadOutcome::Applied);
-                }
-                applied
-            }
+    pub(super) async fn reload(&mut self) {
+        match self.take_over().await {
+            Ok(Some(_applied)) => self.app.metrics.reloaded(ReloadOutcome::Applied),
+            Ok(None) => {}
             Err(error) => {
                 let error = format!("{error:#}");
                 tracing::error!(%error, "the folder was not taken; the last good configuration stays in force");
                 self.app.metrics.reloaded(ReloadOutcome::Rejected);
                 self.live.rejected(error);
-                None
             }
         }
     }
 
-    async fn take_over(&mut self, tls: Option<&DeviceTls>) -> anyhow::Result<Option<Applied>> {
+    async fn take_over(&mut self) -> anyhow::Result<Option<Applied>> {
         let folder = self.reader.read(&self.resources, &self.in_force)?;
         if self.generation > 0 && folder.documents == self.in_force.documents {
             // Back to what is in force, perhaps after a mistake.
             self.live.recovered();
             return Ok(None);
         }
-        self.apply(folder, tls).await.map(Some)
+        self.apply(folder).await.map(Some)
     }
 
-    async fn apply(&mut self, folder: Folder, tls: Option<&DeviceTls>) -> anyhow::Result<Applied> {
+    async fn apply(&mut self, folder: Folder) -> anyhow::Result<Applied> {
         for ignored in &folder.ignored {
             tracing::info!(object = ignored, "left alone: not one of ours");
         }
@@ -149,32 +139,40 @@ impl Configuration {
             );
         }
         let generation = self.generation + 1;
-        let serving = office::serving(&compiled, &authorities, generation)?;
-        let declared: BTreeSet<ResourceName> = names(&folder, Kind::EnrollmentCredential);
-        credentials::reconcile(&self.app.engine, &self.folder, &compiled.credentials, &declared).await?;
-        if let Some(tls) = tls {
-            tls.reload(&self.folder, &compiled, &serving).await?;
-        }
+        let signers = authorities.iter().map(|(name, files)| (name.clone(), files.signer.clone())).collect();
+        let material = Material { signers: &signers, crls: &BTreeMap::new() };
+        let (prepared, failed) = self.installer.prepare(&compiled, &material, generation).await?;
+        none(failed)?;
+        let names = names(&folder, Kind::EnrollmentCredential);
+        let declared = Declared { in_force: &compiled.credentials, names: &names, guard: None };
+        none(self.installer.reconcile(&self.folder, &declared).await?)?;
         self.record(&folder, generation).await?;
         // From here on nothing fails any more.
-        self.app.limits.store(Arc::new(office::limits(&compiled.server.limits)));
-        self.app.serve(serving);
+        self.installer.install(prepared).await;
         self.generation = generation;
         self.forget_deleted(&folder);
         self.in_force = folder;
         self.live.applied(generation, statuses(resolution, &failures));
         let endpoints = endpoints::endpoints(&compiled, &self.folder, self.device);
-        if let Err(error) = endpoints::write(&self.folder, &endpoints) {
+        self.tell(&compiled, &endpoints);
+        tracing::info!(generation, methods = compiled.methods.len(), "configuration in force");
+        Ok(Applied { endpoints })
+    }
+
+    /// Writes files that say where to enrol and whom to trust there.
+    fn tell(&self, compiled: &Compiled, endpoints: &[Endpoint]) {
+        if let Err(error) = endpoints::write(&self.folder, endpoints) {
             tracing::warn!(%error, "endpoints.json could not be written");
         }
-        if let Err(error) = ensure_crl_jobs(&self.app).await {
-            tracing::warn!(%error, "the jobs of revocation lists could not be scheduled; trying again with the next reload");
+        // What clients trust to reach a server whose certificate was made elsewhere: the last of its chain.
+        if let Some(CompiledTls::Secret { certificates, .. }) = &compiled.server.tls
+            && let Some(last) = certificates.last()
+        {
+            let path = self.folder.root().join("ca.pem");
+            if let Err(error) = write_private(&path, pki::pem::encode("CERTIFICATE", last).as_bytes()) {
+                tracing::warn!(%error, "ca.pem could not be written");
+            }
         }
-        if let Err(error) = ensure_notice_jobs(&self.app).await {
-            tracing::warn!(%error, "the jobs of expiry notices could not be scheduled; trying again with the next reload");
-        }
-        tracing::info!(generation, methods = compiled.methods.len(), "configuration in force");
-        Ok(Applied { compiled, endpoints })
     }
 
     /// Keeps the folder as the last good one, and writes into the audit trail that it is in force.
@@ -182,12 +180,7 @@ impl Configuration {
         let documents = Secret::new(serde_json::to_vec(&folder.documents)?);
         let sealed = self.sealing.seal(CONFIGURATION_PURPOSE, &documents)?;
         write_private(&self.folder.configuration(), &sealed)?;
-        let now = self.app.engine.clock().now();
-        let mut event = AuditEvent::new(now, Action::ConfigurationLoaded, AuditOutcome::Done, Actor::Server);
-        event.count = Some(generation);
-        let commit = Commit { audit: vec![event], ..Commit::default() };
-        self.app.engine.store().commit(commit).await?.context("the configuration could not be recorded")?;
-        Ok(())
+        record(&self.app, Action::ConfigurationLoaded, Some(generation)).await
     }
 
     fn restore(&self) -> anyhow::Result<Option<Folder>> {
@@ -229,6 +222,14 @@ impl Configuration {
                 }
             }
         }
+    }
+}
+
+/// A folder is taken whole or not at all. Resolving has checked what fails here: it is a defect.
+fn none(failures: Vec<Failure>) -> anyhow::Result<()> {
+    match failures.into_iter().next() {
+        Some(failure) => Err(anyhow!("{failure}")),
+        None => Ok(()),
     }
 }
 

@@ -1,56 +1,43 @@
 //! The server on one machine: the same resources from a folder, keys and rows in another.
 //!
 //! ```text
-//! folder.rs ─► resolve ─► provision.rs (keys, certificates) ─► credentials.rs (rows) ─► office.rs ─► App::serve
+//! folder.rs ─► resolve ─► provision.rs (keys, certificates) ─► crate::configuration (rows, what is served)
 //!     ▲            configuration.rs runs this for every change, whole or not at all
 //! watch.rs
 //! ```
 //!
-//! `data.rs` says what lies where; `status.rs` and `endpoints.rs` what the outside is told; `tls.rs` keeps the listener's
-//! certificate fresh.
+//! `data.rs` says what lies where; `values.rs` writes there what is made for credentials; `status.rs` and `endpoints.rs` say
+//! what the outside is told.
 
 mod configuration;
-mod credentials;
 pub mod data;
 pub mod endpoints;
 mod folder;
 mod keys;
-mod office;
 mod provision;
 pub mod status;
-mod tls;
+mod values;
 mod watch;
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
-use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use axum::Router;
-use issuance::{
-    Engine,
-    audit::{Action, Actor, AuditEvent, AuditOutcome},
-    ports::SystemClock,
-    store::Commit,
-};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-    task::JoinSet,
-};
+use issuance::{Engine, audit::Action, ports::SystemClock};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use self::{
     configuration::{Applied, Configuration},
     data::DataFolder,
     status::{ListenerAddresses, LiveStatus},
-    tls::DeviceTls,
     watch::FolderWatch,
 };
 use crate::{
+    configuration::DeviceTls,
     jobs::Runner,
-    listeners::{Drained, Limits, Listener, private_router},
-    metrics::{ListenerKind, Metrics},
-    protocols, publish,
+    listeners::Limits,
+    metrics::Metrics,
+    process::{AUDIT_STREAM, Addresses, Sockets, check_store, drain, record},
     serving::App,
     store::{DatabaseUrl, StoreLocation},
 };
@@ -62,12 +49,6 @@ pub const CONFIGURATION_PURPOSE: &str = "configuration";
 pub fn authority_purpose(dotted: &str) -> String {
     format!("authority/{dotted}")
 }
-
-/// The audit stream of what this server does.
-const AUDIT_STREAM: &str = "server";
-
-/// How often the store is asked whether it can take commits.
-const STORE_CHECK: Duration = Duration::from_secs(5);
 
 /// Where the process lives.
 #[derive(Clone, Debug)]
@@ -102,12 +83,15 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         limits,
         sealing.clone(),
     )?);
-    let sockets = Sockets::bind(&options).await?;
-    let live = Arc::new(LiveStatus::new(folder.clone(), sockets.addresses()?));
-    let device = sockets.addresses()?.device;
+    let addresses = Addresses { device: options.device, public: options.public, private: options.private };
+    let sockets = Sockets::bind(addresses).await?;
+    let Addresses { device, public, private } = sockets.addresses()?;
+    let live = Arc::new(LiveStatus::new(folder.clone(), ListenerAddresses { device, public, private }));
+    let tls = Arc::new(DeviceTls::new(app.engine.clone(), sealing.clone()));
 
     let mut configuration = Configuration::new(
         app.clone(),
+        tls.clone(),
         folder.clone(),
         sealing.clone(),
         live.clone(),
@@ -116,19 +100,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     );
     let mut watch = FolderWatch::new(&options.resources);
     let applied = configuration.start().await?;
-    let tls = DeviceTls::new(app.engine.clone(), sealing.clone(), &folder, &applied.compiled, &app.serving())
-        .await?;
-    let tls = Arc::new(tls);
     let runner = Runner::new(app.clone(), tls.clone())?;
     runner.ensure_standing_jobs().await?;
     // The first revocation lists are there before anybody can ask.
     runner.run_due().await;
 
-    record(&app, Action::ServerStarted).await?;
+    record(&app, Action::ServerStarted, None).await?;
     let shutdown = CancellationToken::new();
-    let mut listeners = sockets.serve(&app, &tls, &live, &shutdown)?;
+    let listeners = sockets.serve(&app, &tls, live.clone(), &shutdown)?;
     let background = tokio::spawn(runner.run(shutdown.clone()));
-    let checks = tokio::spawn(check_store(app.clone(), live.clone(), shutdown.clone()));
+    let report = live.clone();
+    let checks =
+        tokio::spawn(check_store(app.clone(), move |outcome| report.store(outcome), shutdown.clone()));
     let followed = app.clone();
     let news = tokio::spawn(async move { followed.follow_news().await });
     live.serving(true);
@@ -138,94 +121,18 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            () = watch.changed() => {
-                configuration.reload(&tls).await;
-            }
+            () = watch.changed() => configuration.reload().await,
         }
     }
     tracing::info!("stopping: requests in flight are finished");
     live.serving(false);
     shutdown.cancel();
-    while let Some(drained) = listeners.join_next().await {
-        if let Drained::Cut(connections) = drained? {
-            tracing::warn!(connections, "connections were cut at the drain timeout");
-        }
-    }
+    drain(listeners).await?;
     news.abort();
     background.await?;
     checks.await?;
-    record(&app, Action::ServerStopped).await?;
+    record(&app, Action::ServerStopped, None).await?;
     store.shutdown().await;
-    Ok(())
-}
-
-/// The three listeners, bound before anything else so that a taken port is known at once.
-struct Sockets {
-    device: TcpListener,
-    public: TcpListener,
-    private: TcpListener,
-}
-
-impl Sockets {
-    async fn bind(options: &Options) -> anyhow::Result<Self> {
-        let bind = async |address: SocketAddr, flag: &str| {
-            TcpListener::bind(address)
-                .await
-                .with_context(|| format!("cannot listen on {address}; choose another address with {flag}"))
-        };
-        Ok(Self {
-            device: bind(options.device, "--listen").await?,
-            public: bind(options.public, "--public-listen").await?,
-            private: bind(options.private, "--private-listen").await?,
-        })
-    }
-
-    fn addresses(&self) -> anyhow::Result<ListenerAddresses> {
-        Ok(ListenerAddresses {
-            device: self.device.local_addr()?,
-            public: self.public.local_addr()?,
-            private: self.private.local_addr()?,
-        })
-    }
-
-    fn serve(
-        self,
-        app: &Arc<App>,
-        tls: &DeviceTls,
-        live: &Arc<LiveStatus>,
-        shutdown: &CancellationToken,
-    ) -> anyhow::Result<JoinSet<Drained>> {
-        let listener = |kind, socket, router: Router, tls| Listener {
-            kind,
-            socket,
-            tls,
-            router,
-            limits: app.limits.clone(),
-            metrics: app.metrics.clone(),
-        };
-        let device = protocols::est::router(app.clone());
-        let private = private_router(app.metrics.clone(), live.clone());
-        let mut tasks = JoinSet::new();
-        let tls = Some(tls.settings().build()?);
-        tasks.spawn(listener(ListenerKind::Device, self.device, device, tls).serve(shutdown.clone()));
-        let public = publish::router(app.clone());
-        tasks.spawn(listener(ListenerKind::Public, self.public, public, None).serve(shutdown.clone()));
-        tasks.spawn(listener(ListenerKind::Private, self.private, private, None).serve(shutdown.clone()));
-        Ok(tasks)
-    }
-}
-
-/// Keeps the readiness of the store current without a probe ever waiting for it.
-async fn check_store(app: Arc<App>, live: Arc<LiveStatus>, shutdown: CancellationToken) {
-    let mut tick = tokio::time::interval(STORE_CHECK);
-    while shutdown.run_until_cancelled(tick.tick()).await.is_some() {
-        live.store(app.engine.store().check().await.map_err(|error| error.to_string()));
-    }
-}
-
-async fn record(app: &App, action: Action) -> anyhow::Result<()> {
-    let event = AuditEvent::new(app.engine.clock().now(), action, AuditOutcome::Done, Actor::Server);
-    app.engine.store().commit(Commit { audit: vec![event], ..Commit::default() }).await??;
     Ok(())
 }
 

@@ -3,19 +3,13 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use issuance::{
-    Engine,
-    authority::{Authority, CrlSettings, PublicationUrls, key_identifier},
-    ceremony::AuthorityTemplate,
-    identity::ResourceName,
-};
-use pki::certificate::Certificate;
+use issuance::{Engine, authority::CrlSettings, ceremony::AuthorityTemplate, identity::ResourceName};
 use resolve::{
     AuthorityIssuer, AuthorityWant, Observed, ObservedAuthority, Resolution, Resources, Want, resolve,
 };
 
 use super::keys::{AuthorityFiles, AuthorityStore};
-use crate::publish;
+use crate::configuration::runtime_authority;
 
 /// What exists of each authority, by name.
 pub(super) type Authorities = BTreeMap<ResourceName, AuthorityFiles>;
@@ -127,29 +121,11 @@ impl Provisioner {
                     existing.get(parent).with_context(|| format!("its parent {parent} does not exist"))?;
                 // What it publishes matters here, how often does not.
                 let crl = CrlSettings { validity: Duration::ZERO, renew_before: Duration::ZERO };
-                let parent = runtime_authority(parent, files, crl, base)?;
+                let parent = runtime_authority(parent, &files.chain, files.signer.clone(), crl, base)?;
                 let der = self.engine.create_intermediate(&template, signer.public_key(), &parent).await?;
                 std::iter::once(der).chain(files.chain.iter().cloned()).collect()
             }
         };
         Ok(AuthorityFiles { signer, chain })
     }
-}
-
-/// The authority as the engine uses it.
-pub(super) fn runtime_authority(
-    name: &ResourceName,
-    files: &AuthorityFiles,
-    crl: CrlSettings,
-    base: Option<&str>,
-) -> anyhow::Result<Authority> {
-    let der = files.chain.first().with_context(|| format!("authority {name} has no certificate"))?;
-    let certificate =
-        Certificate::from_der(der).with_context(|| format!("the certificate of authority {name}"))?;
-    let key_id = key_identifier(&certificate);
-    let urls = PublicationUrls {
-        crl: base.map(|base| format!("{base}{}", publish::crl_path(key_id))),
-        certificate: base.map(|base| format!("{base}{}", publish::certificate_path(key_id))),
-    };
-    Ok(Authority::new(name.clone(), certificate, files.chain.clone(), files.signer.clone(), crl, &urls)?)
 }

@@ -179,5 +179,9 @@ fn key(certificate: &CertifiedKey<KeyPair>) -> PrivatePkcs8KeyDer<'static> {
 }
 
 fn server_certificate(certificate: &CertifiedKey<KeyPair>) -> Arc<ServerCertificate> {
-    Arc::new(ServerCertificate::new(chain(certificate), key(certificate)).unwrap())
+    Arc::new(ServerCertificate::new(identity(certificate)))
+}
+
+fn identity(certificate: &CertifiedKey<KeyPair>) -> ServerIdentity {
+    ServerIdentity::new(chain(certificate), key(certificate)).unwrap()
 }

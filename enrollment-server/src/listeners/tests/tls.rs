@@ -3,7 +3,7 @@ use std::time::Instant;
 use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
-    ClientConfig, RootCertStore, SignatureScheme, SupportedProtocolVersion,
+    ClientConfig, HandshakeKind, RootCertStore, SignatureScheme, SupportedProtocolVersion,
     client::ResolvesClientCert,
     crypto::aws_lc_rs,
     sign::{self, CertifiedKey as RustlsKey},
@@ -107,6 +107,21 @@ async fn a_certificate_shown_without_its_key_is_refused() {
     assert_eq!(refused, 2);
 }
 
+/// Shown by the library's client, which keeps whatever it could resume with.
+#[tokio::test]
+async fn sessions_do_not_resume() {
+    let tls = Tls::start(Limits::default()).await;
+    for version in [&TLS12, &TLS13] {
+        let client = Tls::client(&tls.certificate, version, None);
+        for _ in 0..2 {
+            let stream = tls.connect(client.clone()).await.unwrap();
+            assert_eq!(stream.get_ref().1.handshake_kind(), Some(HandshakeKind::Full));
+            let answer = exchange(stream, &get_closing("/who")).await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn http_2_is_served_where_it_is_agreed() {
     let tls = Tls::start(Limits::default()).await;
@@ -174,7 +189,7 @@ async fn a_replaced_certificate_is_shown_to_new_connections() {
     let mut old = tls.connect(Tls::client(&tls.certificate, &TLS13, None)).await.unwrap();
     let renewed = certificate("localhost");
 
-    tls.shown.replace(chain(&renewed), key(&renewed)).unwrap();
+    tls.shown.show(Some(identity(&renewed)));
 
     let new = tls.connect(Tls::client(&renewed, &TLS13, None)).await.unwrap();
     assert_eq!(new.get_ref().1.peer_certificates().unwrap(), &chain(&renewed)[..]);
@@ -182,13 +197,12 @@ async fn a_replaced_certificate_is_shown_to_new_connections() {
 }
 
 #[tokio::test]
-async fn a_replacement_that_does_not_match_leaves_the_old_certificate() {
+async fn while_there_is_no_certificate_handshakes_fail() {
     let tls = Tls::start(Limits::default()).await;
-    let (one, other) = (certificate("localhost"), certificate("localhost"));
-
-    let refused = tls.shown.replace(chain(&one), key(&other));
-
-    assert!(matches!(refused, Err(TlsError::Mismatch(_))), "{refused:?}");
+    tls.shown.show(None);
+    let refused = tls.connect(Tls::client(&tls.certificate, &TLS13, None)).await;
+    assert!(refused.is_err(), "{refused:?}");
+    tls.shown.show(Some(identity(&tls.certificate)));
     tls.connect(Tls::client(&tls.certificate, &TLS13, None)).await.unwrap();
 }
 
@@ -196,11 +210,11 @@ async fn a_replacement_that_does_not_match_leaves_the_old_certificate() {
 fn a_certificate_without_a_chain_or_a_usable_key_is_refused() {
     let (one, other) = (certificate("a"), certificate("b"));
     let garbage = PrivatePkcs8KeyDer::from(vec![0x30, 0x00]);
-    assert!(matches!(ServerCertificate::new(Vec::new(), key(&one)), Err(TlsError::EmptyChain)));
-    assert!(matches!(ServerCertificate::new(chain(&one), garbage), Err(TlsError::Key(_))));
-    assert!(matches!(ServerCertificate::new(chain(&one), key(&other)), Err(TlsError::Mismatch(_))));
+    assert!(matches!(ServerIdentity::new(Vec::new(), key(&one)), Err(TlsError::EmptyChain)));
+    assert!(matches!(ServerIdentity::new(chain(&one), garbage), Err(TlsError::Key(_))));
+    assert!(matches!(ServerIdentity::new(chain(&one), key(&other)), Err(TlsError::Mismatch(_))));
     let unreadable = vec![CertificateDer::from(vec![0x30, 0x00])];
-    assert!(matches!(ServerCertificate::new(unreadable, key(&one)), Err(TlsError::Mismatch(_))));
+    assert!(matches!(ServerIdentity::new(unreadable, key(&one)), Err(TlsError::Mismatch(_))));
 }
 
 #[test]
@@ -208,4 +222,5 @@ fn debug_shows_no_key() {
     let one = certificate("a");
     let text = format!("{:?}", server_certificate(&one));
     assert_eq!(text, r#"ServerCertificate { certificates: 1, key: "<redacted>" }"#);
+    assert_eq!(format!("{:?}", identity(&one)), r#"ServerIdentity { certificates: 1, key: "<redacted>" }"#);
 }

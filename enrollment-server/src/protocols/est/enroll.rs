@@ -59,7 +59,7 @@ pub(super) async fn simple_enroll(
         let authenticated = authenticate(&app, &service, &headers, &peer, Freshness::Fresh).await?;
         outcome = app.engine.issue(authenticated, asked, key, Repeat::Another).await;
     }
-    answer(&app, outcome, Layout::for_client(&headers))
+    answer(&app, &service, outcome, Layout::for_client(&headers))
 }
 
 /// RFC 7030 §4.2.2.
@@ -90,7 +90,7 @@ pub(super) async fn simple_reenroll(
             authenticate_renewal(&app, &service, settings.grace, &headers, &peer).await?;
         outcome = app.engine.issue(authenticated, asked, key, Repeat::Another).await;
     }
-    answer(&app, outcome, Layout::for_client(&headers))
+    answer(&app, &service, outcome, Layout::for_client(&headers))
 }
 
 /// The body, once content type and size are right.
@@ -185,8 +185,13 @@ fn spelled(name: &GeneralName) -> String {
     }
 }
 
-fn answer(app: &App, outcome: Result<Outcome, Error>, layout: Layout) -> Result<Response, EstError> {
-    count(app, &outcome);
+fn answer(
+    app: &App,
+    service: &EstService,
+    outcome: Result<Outcome, Error>,
+    layout: Layout,
+) -> Result<Response, EstError> {
+    count(app, service, &outcome);
     Ok(match outcome? {
         Outcome::Issued(issued) => enrolled(&issued, layout),
         Outcome::Pending(pending) => wait(&pending),
@@ -216,7 +221,8 @@ pub(super) fn malformed(error: impl std::fmt::Display) -> Error {
     Error::Malformed(format!("the body is not an acceptable PKCS #10 request: {error}"))
 }
 
-pub(super) fn count(app: &App, outcome: &Result<Outcome, Error>) {
+pub(super) fn count(app: &App, service: &EstService, outcome: &Result<Outcome, Error>) {
+    app.usage.count(&service.method.name, outcome, app.engine.clock().now());
     let counted = match outcome {
         Ok(Outcome::Issued(_)) => Issuance::Issued,
         Ok(Outcome::Pending(_)) => Issuance::Pending,

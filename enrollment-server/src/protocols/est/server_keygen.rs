@@ -76,7 +76,7 @@ pub(super) async fn server_keygen(
         let authenticated = authenticate(&app, &service, &headers, &peer, Freshness::Fresh).await?;
         outcome = app.engine.issue(authenticated, asked, request_key, Repeat::Another).await;
     }
-    count(&app, &outcome);
+    count(&app, &service, &outcome);
     let issued = match outcome? {
         Outcome::Issued(issued) => issued,
         Outcome::Pending(pending) => return Ok(wait(&pending)),

@@ -48,12 +48,14 @@ pub(super) struct CachedBody {
 }
 
 impl EstService {
+    /// `successor`: DER, the chain of the authority that will take over; empty where there is none.
+    ///
     /// # Errors
     /// [`Error::Internal`] where a compiled part cannot be used: resolving checks them all.
     pub fn new(
         method: Arc<Method>,
         settings: &CompiledEst,
-        successor: Option<&Authority>,
+        successor: &[Vec<u8>],
         office: &Office,
     ) -> Result<Self, Error> {
         let trust = settings.trust.as_ref().map(|trust| client_trust(trust, office)).transpose()?;
@@ -125,9 +127,9 @@ fn client_trust(compiled: &CompiledTrust, office: &Office) -> Result<ClientTrust
 }
 
 /// RFC 7030 §4.1.3: the chain in force, and the one that will follow it, so that clients trust it before it signs.
-fn ca_certs(authority: &Authority, successor: Option<&Authority>) -> Result<BothLayouts, Error> {
+fn ca_certs(authority: &Authority, successor: &[Vec<u8>]) -> Result<BothLayouts, Error> {
     let mut chain: Vec<&[u8]> = authority.chain.iter().map(Vec::as_slice).collect();
-    for der in successor.map(|successor| successor.chain.iter()).into_iter().flatten() {
+    for der in successor {
         if !chain.contains(&der.as_slice()) {
             chain.push(der);
         }

@@ -173,8 +173,8 @@ impl Scene {
             office.authorities.insert(authority.name.clone(), authority.clone());
         }
         office.methods.insert(method.name.clone(), method.clone());
-        let service =
-            Arc::new(EstService::new(method.clone(), &settings, successor.as_deref(), &office).unwrap());
+        let next = successor.as_ref().map(|authority| authority.chain.clone()).unwrap_or_default();
+        let service = Arc::new(EstService::new(method.clone(), &settings, &next, &office).unwrap());
         let by_label = ["acme.devices", "devices"].map(|label| (label.to_owned(), service.clone())).into();
         app.serve(Serving {
             generation: 1,

@@ -1,0 +1,285 @@
+//! Rows for the credentials that resources declare.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt,
+};
+
+use aws_lc_rs::digest;
+use issuance::{
+    Engine, Error,
+    audit::{Action, Actor, AuditEvent, AuditOutcome},
+    credential::{CredentialRow, CredentialState, Verifier, generate},
+    identity::{CredentialId, ResourceName},
+    secret::Secret,
+    store::{Commit, CredentialFilter, Expect, Page, Write},
+};
+use resolve::{CompiledCredential, CredentialValue};
+
+use super::{FailedKind, Failure};
+
+const PAGE: usize = 500;
+
+/// How often rows are read again that somebody else changes at the same time.
+const ATTEMPTS: usize = 3;
+
+/// How often a credential of one name may have been made, removed and made again.
+const INCARNATIONS: u64 = 100_000;
+
+/// What is declared.
+#[derive(Clone, Debug)]
+pub(crate) struct Declared<'a> {
+    pub(crate) in_force: &'a [CompiledCredential],
+    /// The names of all that a resource speaks of, those included that cannot be served at the moment. A declared row of
+    /// another name is revoked.
+    pub(crate) names: &'a BTreeSet<ResourceName>,
+    /// What must be true for rows to be changed: that this configuration is the newest.
+    pub(crate) guard: Option<Expect>,
+}
+
+/// Where values go that are made here.
+pub(crate) trait Values: Send + Sync + fmt::Debug {
+    /// Keeps a new value, before its row is written: whoever finds the row finds the value too.
+    fn keep(&self, credential: &CompiledCredential, value: &Secret) -> Result<(), Error>;
+
+    /// Forgets the value of a credential that is gone.
+    fn forget(&self, name: &ResourceName) -> Result<(), Error>;
+}
+
+/// Credentials that were seen to agree with their rows: a slow hash is not computed again for those.
+#[derive(Debug, Default)]
+pub(super) struct Reconciled {
+    known: HashMap<ResourceName, (CompiledCredential, CredentialId, u64)>,
+}
+
+impl Reconciled {
+    /// Makes the rows agree with what is declared. What is wrong with one credential alone is returned and leaves its row as
+    /// it is.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], and [`Error::Conflict`] where others change the rows at the same time, again and again.
+    pub(super) async fn reconcile(
+        &mut self,
+        engine: &Engine,
+        values: &dyn Values,
+        declared: &Declared<'_>,
+    ) -> Result<Vec<Failure>, Error> {
+        let mut outcome = Ok(Vec::new());
+        for _ in 0..ATTEMPTS {
+            outcome = Pass { engine, values, declared, known: &mut self.known }.run().await;
+            // Another server on the same database may change the same row first: then there is less left to do.
+            if !matches!(outcome, Err(Error::Conflict(_))) {
+                break;
+            }
+        }
+        outcome
+    }
+}
+
+struct Pass<'a> {
+    engine: &'a Engine,
+    values: &'a dyn Values,
+    declared: &'a Declared<'a>,
+    known: &'a mut HashMap<ResourceName, (CompiledCredential, CredentialId, u64)>,
+}
+
+impl Pass<'_> {
+    async fn run(&mut self) -> Result<Vec<Failure>, Error> {
+        let mut rows = self.declared_rows().await?;
+        let mut failures = Vec::new();
+        for credential in self.declared.in_force {
+            match self.agree(credential, rows.remove(&credential.name)).await {
+                Ok(()) => {}
+                Err(error @ (Error::Unavailable(_) | Error::Conflict(_) | Error::Stale)) => {
+                    return Err(error);
+                }
+                Err(error) => {
+                    let name = credential.name.clone();
+                    let reason = error.to_string();
+                    failures.push(Failure { kind: FailedKind::Credential, name, reason });
+                }
+            }
+        }
+        for row in rows.into_values().filter(|row| !self.declared.names.contains(&row.name)) {
+            tracing::info!(credential = %row.name, "its resource is gone; revoked");
+            self.values.forget(&row.name)?;
+            self.known.remove(&row.name);
+            self.release(row).await?;
+        }
+        Ok(failures)
+    }
+
+    async fn declared_rows(&self) -> Result<BTreeMap<ResourceName, CredentialRow>, Error> {
+        let filter = CredentialFilter { declared: Some(true), ..CredentialFilter::default() };
+        let (mut rows, mut page) = (BTreeMap::new(), Page::first(PAGE));
+        loop {
+            let batch = self.engine.store().credentials(&filter, &page).await?;
+            let Some((last, _)) = batch.last() else { return Ok(rows) };
+            page.after = Some(*last);
+            rows.extend(batch.into_iter().map(|(_, row)| (row.name.clone(), row)));
+        }
+    }
+
+    async fn agree(&mut self, wanted: &CompiledCredential, row: Option<CredentialRow>) -> Result<(), Error> {
+        let row = match row {
+            Some(row) if is_same(wanted, &row) => row,
+            // A resource of the same name that came after the one that the row was made for.
+            Some(row) => {
+                self.release(row).await?;
+                return self.create(wanted).await;
+            }
+            None => return self.create(wanted).await,
+        };
+        let known = self.known.get(&wanted.name);
+        if known.is_some_and(|(seen, id, version)| seen == wanted && *id == row.id && *version == row.version)
+        {
+            return Ok(());
+        }
+        let (id, version) = self.update(wanted, row).await?;
+        self.known.insert(wanted.name.clone(), (wanted.clone(), id, version));
+        Ok(())
+    }
+
+    async fn create(&mut self, wanted: &CompiledCredential) -> Result<(), Error> {
+        let id = self.free_id(&wanted.name).await?;
+        let row = CredentialRow {
+            id: id.clone(),
+            version: 0,
+            method: wanted.method.clone(),
+            protocol: wanted.protocol,
+            name: wanted.name.clone(),
+            username: wanted.username.clone(),
+            verifier: self.verifier(wanted).await?,
+            owner: Some(wanted.owner.clone()),
+            state: wanted.state,
+            created_at: self.engine.clock().now(),
+            expires_at: wanted.expires_at,
+            maximum_uses: wanted.maximum_uses,
+            uses: 0,
+            last_used_at: None,
+            declared: true,
+            regeneration: wanted.regeneration,
+        };
+        self.put(row, 0, Action::CredentialCreated).await?;
+        self.known.insert(wanted.name.clone(), (wanted.clone(), id, 1));
+        Ok(())
+    }
+
+    /// Two replicas that make the same credential at once choose the same: one of them is first, the other sees it.
+    async fn free_id(&self, name: &ResourceName) -> Result<CredentialId, Error> {
+        for incarnation in 0..INCARNATIONS {
+            let id = declared_id(name, incarnation);
+            match self.engine.store().credential(&id).await? {
+                None => return Ok(id),
+                Some(row) if row.declared => return Err(Error::Conflict(format!("{name} was just made"))),
+                Some(_) => {}
+            }
+        }
+        Err(Error::Internal(format!("the credential {name} was made {INCARNATIONS} times")))
+    }
+
+    async fn update(
+        &self,
+        wanted: &CompiledCredential,
+        row: CredentialRow,
+    ) -> Result<(CredentialId, u64), Error> {
+        let mut changed = CredentialRow {
+            owner: Some(wanted.owner.clone()),
+            expires_at: wanted.expires_at,
+            maximum_uses: wanted.maximum_uses,
+            state: wanted.state,
+            ..row.clone()
+        };
+        let mut action = match (row.state, wanted.state) {
+            (CredentialState::Active, CredentialState::Revoked) => Action::CredentialRevoked,
+            (CredentialState::Active | CredentialState::Revoked, _) => Action::CredentialChanged,
+        };
+        if value_changed(wanted, &row).await? {
+            changed.verifier = self.verifier(wanted).await?;
+            changed.regeneration = wanted.regeneration;
+            changed.uses = 0;
+            action = Action::CredentialRegenerated;
+        }
+        if changed == row {
+            return Ok((row.id, row.version));
+        }
+        self.put(changed, row.version, action).await?;
+        Ok((row.id, row.version + 1))
+    }
+
+    async fn verifier(&self, wanted: &CompiledCredential) -> Result<Verifier, Error> {
+        match &wanted.value {
+            CredentialValue::Given(secret) => {
+                let secret = secret.clone();
+                slow(move || Verifier::of_chosen(&secret)).await
+            }
+            CredentialValue::Generated(secret) => Ok(Verifier::of_generated(secret)),
+            CredentialValue::Generate { .. } => {
+                let secret: Secret = generate()?;
+                self.values.keep(wanted, &secret)?;
+                Ok(Verifier::of_generated(&secret))
+            }
+        }
+    }
+
+    /// Revokes a row and lets its name go.
+    async fn release(&self, row: CredentialRow) -> Result<(), Error> {
+        let version = row.version;
+        let changed = CredentialRow { state: CredentialState::Revoked, declared: false, ..row };
+        self.put(changed, version, Action::CredentialRevoked).await
+    }
+
+    async fn put(&self, row: CredentialRow, version: u64, action: Action) -> Result<(), Error> {
+        let now = self.engine.clock().now();
+        let mut event =
+            AuditEvent::new(now, action, AuditOutcome::Done, Actor::Server).because(&row.name.to_string());
+        event.method = Some(row.method.clone());
+        event.credential = Some(row.id.clone());
+        let mut expect = vec![Expect::CredentialVersion { id: row.id.clone(), version }];
+        expect.extend(self.declared.guard.clone());
+        let commit = Commit {
+            expect,
+            writes: vec![Write::PutCredential(Box::new(CredentialRow { version: version + 1, ..row }))],
+            audit: vec![event],
+        };
+        let outcome = self.engine.store().commit(commit).await?;
+        outcome.map_err(|conflict| Error::Conflict(conflict.to_string()))?;
+        Ok(())
+    }
+}
+
+/// Whether the row was made for this resource: a credential's method and user never change.
+fn is_same(wanted: &CompiledCredential, row: &CredentialRow) -> bool {
+    wanted.method == row.method && wanted.protocol == row.protocol && wanted.username == row.username
+}
+
+async fn value_changed(wanted: &CompiledCredential, row: &CredentialRow) -> Result<bool, Error> {
+    match &wanted.value {
+        CredentialValue::Generate { .. } => Ok(wanted.regeneration > row.regeneration),
+        CredentialValue::Generated(secret) => Ok(row.verifier != Verifier::of_generated(secret)),
+        CredentialValue::Given(secret) => {
+            let (verifier, secret) = (row.verifier.clone(), secret.clone());
+            Ok(!slow(move || verifier.matches(&secret)).await?)
+        }
+    }
+}
+
+/// Hashing a secret that a person may have chosen takes tens of milliseconds.
+async fn slow<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Error::Internal("hashing a secret was interrupted".into()))?
+}
+
+/// The identifier of the row of a declared credential: the same wherever it is made.
+fn declared_id(name: &ResourceName, incarnation: u64) -> CredentialId {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(b"chancery declared credential v1\0");
+    context.update(name.to_string().as_bytes());
+    context.update(&incarnation.to_be_bytes());
+    let mut octets = [0; 16];
+    octets.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    CredentialId::from_octets(octets)
+}

@@ -1,0 +1,204 @@
+//! From the compiled configuration to what requests are served with.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::Context as _;
+use issuance::{
+    authority::{Authority, CrlSettings, IssuingProfile, Method, PublicationUrls, key_identifier},
+    identity::{KeyId, ResourceName},
+    policy::{IssuerChoice, Profile},
+    ports::Signer,
+};
+use pki::certificate::Certificate;
+use resolve::{Compiled, CompiledAuthority, CompiledLimits, CompiledMethod, MethodSettings};
+
+use super::{FailedKind, Failure};
+use crate::{
+    listeners::{FailedAuthentications, Limits},
+    protocols::est::EstService,
+    publish::{self, Published},
+    serving::{IssuerService, Labelled, Serving},
+};
+
+/// What belongs to authorities and is not part of the compiled configuration itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Material<'a> {
+    /// Keys of the authorities that sign here.
+    pub(crate) signers: &'a BTreeMap<ResourceName, Arc<dyn Signer>>,
+    /// Finished revocation lists of authorities that sign elsewhere, DER.
+    pub(crate) crls: &'a BTreeMap<ResourceName, Vec<u8>>,
+}
+
+/// Everything of one generation, and what could not be made of it: a part that cannot be served takes only what refers to it
+/// with it.
+pub(crate) fn serving(
+    compiled: &Compiled,
+    material: &Material<'_>,
+    generation: u64,
+) -> (Serving, Vec<Failure>) {
+    let mut builder = Builder {
+        compiled,
+        serving: Serving {
+            generation,
+            checkpoint_interval: compiled.server.checkpoint_interval,
+            ..Serving::default()
+        },
+        failures: Vec::new(),
+    };
+    for authority in &compiled.authorities {
+        let outcome = builder.authority(authority, material);
+        builder.note(FailedKind::Authority, &authority.name, outcome);
+    }
+    for profile in &compiled.profiles {
+        let outcome = builder.profile(profile);
+        builder.note(FailedKind::Profile, &profile.name, outcome);
+    }
+    for method in &compiled.methods {
+        let outcome = builder.method(method);
+        builder.note(FailedKind::Method, &method.name, outcome);
+    }
+    (builder.serving, builder.failures)
+}
+
+struct Builder<'a> {
+    compiled: &'a Compiled,
+    serving: Serving,
+    failures: Vec<Failure>,
+}
+
+impl Builder<'_> {
+    fn note(&mut self, kind: FailedKind, name: &ResourceName, outcome: anyhow::Result<()>) {
+        if let Err(error) = outcome {
+            self.failures.push(Failure { kind, name: name.clone(), reason: format!("{error:#}") });
+        }
+    }
+
+    fn authority(&mut self, compiled: &CompiledAuthority, material: &Material<'_>) -> anyhow::Result<()> {
+        let name = &compiled.name;
+        let Some(signer) = material.signers.get(name) else {
+            let (key_id, published) = published(compiled, material.crls.get(name))?;
+            self.serving.published.insert(key_id, published);
+            return Ok(());
+        };
+        let crl = CrlSettings { validity: compiled.crl.validity, renew_before: compiled.crl.renew_before };
+        let base = self.compiled.server.public_base_url.as_deref();
+        let authority = runtime_authority(name, &compiled.chain, signer.clone(), crl, base)?;
+        self.serving.office.authorities.insert(name.clone(), Arc::new(authority));
+        Ok(())
+    }
+
+    fn profile(&mut self, policy: &Profile) -> anyhow::Result<()> {
+        let authority = match &policy.issuer {
+            IssuerChoice::Authority(name) => {
+                let found = self.serving.office.authorities.get(name);
+                Some(found.with_context(|| format!("the authority {name} does not sign here"))?.clone())
+            }
+            IssuerChoice::SelfSigned => None,
+        };
+        let profile = Arc::new(IssuingProfile { policy: policy.clone(), authority });
+        self.serving.office.profiles.insert(policy.name.clone(), profile);
+        Ok(())
+    }
+
+    fn method(&mut self, compiled: &CompiledMethod) -> anyhow::Result<()> {
+        let profile = self.serving.office.profiles.get(&compiled.profile);
+        let profile =
+            profile.with_context(|| format!("the profile {} is not in force", compiled.profile))?.clone();
+        let method = Arc::new(Method {
+            name: compiled.name.clone(),
+            protocol: compiled.protocol,
+            minimum: compiled.minimum,
+            profile,
+            retry_after: compiled.retry_after,
+        });
+        match &compiled.settings {
+            MethodSettings::Est(settings) => {
+                let successor = self.successor(&method);
+                let service = EstService::new(method.clone(), settings, &successor, &self.serving.office)?;
+                self.label(compiled, Arc::new(service));
+                if !settings.notices.is_empty() {
+                    self.serving.notices.insert(compiled.name.clone(), settings.notices.clone());
+                }
+            }
+            MethodSettings::Issuer(settings) => {
+                let service = IssuerService { method: method.clone(), granted: settings.namespaces.clone() };
+                self.serving.issuers.insert(compiled.name.clone(), Arc::new(service));
+            }
+        }
+        self.serving.office.methods.insert(compiled.name.clone(), method);
+        Ok(())
+    }
+
+    fn label(&mut self, compiled: &CompiledMethod, service: Arc<EstService>) {
+        let server = &self.compiled.server;
+        let short = server.labels.iter().filter(|(_, name)| **name == compiled.name);
+        let labels = short.map(|(label, _)| label).chain([&compiled.label]);
+        let Labelled { by_label, default } = &mut self.serving.est;
+        by_label.extend(labels.map(|label| (label.clone(), service.clone())));
+        if server.default_method.as_ref() == Some(&compiled.name) {
+            *default = Some(service);
+        }
+    }
+
+    /// The chain of the authority that will take over from the one of this method; it need not sign here yet.
+    fn successor(&self, method: &Method) -> Vec<Vec<u8>> {
+        let find =
+            |name: &ResourceName| self.compiled.authorities.iter().find(|authority| authority.name == *name);
+        let current = method.profile.authority.as_ref().and_then(|authority| find(&authority.name));
+        let next = current.and_then(|current| current.successor.as_ref()).and_then(find);
+        next.map(|authority| authority.chain.clone()).unwrap_or_default()
+    }
+}
+
+/// The authority as the engine uses it. `chain`: DER, from its own certificate up to the root.
+pub(crate) fn runtime_authority(
+    name: &ResourceName,
+    chain: &[Vec<u8>],
+    signer: Arc<dyn Signer>,
+    crl: CrlSettings,
+    base: Option<&str>,
+) -> anyhow::Result<Authority> {
+    let der = chain.first().with_context(|| format!("authority {name} has no certificate"))?;
+    let certificate =
+        Certificate::from_der(der).with_context(|| format!("the certificate of authority {name}"))?;
+    let key_id = key_identifier(&certificate);
+    let urls = PublicationUrls {
+        crl: base.map(|base| format!("{base}{}", publish::crl_path(key_id))),
+        certificate: base.map(|base| format!("{base}{}", publish::certificate_path(key_id))),
+    };
+    Ok(Authority::new(name.clone(), certificate, chain.to_vec(), signer, crl, &urls)?)
+}
+
+/// An authority that signs elsewhere, with the list that was made there.
+fn published(compiled: &CompiledAuthority, crl: Option<&Vec<u8>>) -> anyhow::Result<(KeyId, Published)> {
+    let certificate = Certificate::from_der(&compiled.certificate).context("its certificate")?;
+    let key_id = key_identifier(&certificate);
+    let crl = crl.map(|der| publish::CachedCrl::made_elsewhere(der, &certificate)).transpose()?;
+    Ok((key_id, Published { certificate: compiled.certificate.clone().into(), crl }))
+}
+
+/// The limits of all listeners.
+pub(crate) fn limits(compiled: &CompiledLimits) -> Limits {
+    let defaults = Limits::default();
+    let failures = compiled.failed_authentications;
+    Limits {
+        header_bytes: size(compiled.header_bytes),
+        body_bytes: size(compiled.body_bytes),
+        handshake_timeout: compiled.handshake_timeout,
+        header_timeout: compiled.header_timeout,
+        read_timeout: compiled.read_timeout,
+        connections: size(compiled.connections),
+        requests_in_flight: size(compiled.requests_in_flight),
+        failed_authentications: FailedAuthentications {
+            per_address: failures
+                .map_or(defaults.failed_authentications.per_address, |limit| limit.per_address),
+            window: failures.map_or(defaults.failed_authentications.window, |limit| limit.window),
+            enforced: failures.is_some(),
+        },
+        ..defaults
+    }
+}
+
+fn size(count: u32) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
