@@ -21,7 +21,7 @@ pub(super) struct Done {
     pub(super) leased: Vec<Job>,
 }
 
-/// What the writing thread remembers from one change to the next.
+/// What is remembered from one change to the next.
 pub(super) struct Session {
     names: Names,
     trail: Trail,

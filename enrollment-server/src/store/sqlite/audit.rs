@@ -57,9 +57,8 @@ impl Trail {
         }
         let number = self.number(connection)?;
         let mut head = self.head(connection, number)?;
-        let mut insert = connection.prepare_cached(
-            "INSERT INTO audit_records (number, previous, hash, body) VALUES (?, ?, ?, ?)",
-        )?;
+        let mut insert = connection
+            .prepare_cached("INSERT INTO audit_records (number, previous, hash, body) VALUES (?, ?, ?, ?)")?;
         for event in events {
             let record = audit::append(&self.stream, head, event)
                 .map_err(|error| Failure::corrupt("an audit event cannot be written", error))?;

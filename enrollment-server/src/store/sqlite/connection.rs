@@ -15,10 +15,6 @@ use super::{OpenError, StoreOptions};
 /// More statements than there are in this folder, filters of lists aside.
 const STATEMENTS: usize = 128;
 
-/// Pages in the log before it is written back: 16 MiB. Serial numbers and keys are random, so the pages that commits
-/// touch repeat little, and writing back earlier would only cost more `fsync`s.
-const CHECKPOINT_PAGES: u32 = 4000;
-
 /// What is needed to open one more connection.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
@@ -68,20 +64,19 @@ pub(super) fn create(settings: &Settings) -> Result<Connection, OpenError> {
     Ok(connection)
 }
 
-/// For the thread that writes.
+/// For writing.
 pub(super) fn open(settings: &Settings) -> rusqlite::Result<Connection> {
     let connection = open_file(settings)?;
-    connection.execute_batch(&format!(
+    connection.execute_batch(
         // FULL: in the log on the disk before COMMIT returns. secure_delete: what replaced secrets were sealed as
         // does not stay in free space.
         "PRAGMA synchronous = FULL;
          PRAGMA foreign_keys = ON;
-         PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES};
          PRAGMA journal_size_limit = 67108864;
          PRAGMA cache_size = -32768;
          PRAGMA temp_store = MEMORY;
-         PRAGMA secure_delete = FAST;"
-    ))?;
+         PRAGMA secure_delete = FAST;",
+    )?;
     #[cfg(test)]
     {
         let pages = settings.maximum_pages.load(std::sync::atomic::Ordering::SeqCst);

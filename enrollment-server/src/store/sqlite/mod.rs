@@ -1,8 +1,9 @@
 //! Rows in one SQLite file, for one server and the command-line programs beside it.
 //!
-//! All changes go to one thread, which owns the only connection that writes: it takes whatever commits are waiting,
-//! makes each in a savepoint of one transaction, and answers all of them once that transaction is on the disk. A
-//! commit that finds the thread idle starts at once; under load, many share the cost of one `fsync`.
+//! All changes go through the one connection that writes. Whoever has it takes whatever commits are waiting, makes them
+//! in one transaction, and answers all of them once that is on the disk: a commit that finds it idle starts at once;
+//! under load, many share the cost of one `fsync`. While the disk is quick, whoever commits does so on its own thread;
+//! else, and wherever it may take long, a thread that has nothing else to do does it for everybody.
 //!
 //! A read of one row runs where it was called: it waits for no writer (write-ahead log), and a thread to hop to
 //! would cost more than the row. Lists, which may walk a table, run on tokio's threads for blocking work.
@@ -11,7 +12,8 @@
 //! | --- | --- |
 //! | `connection.rs` | how a connection is opened: the file's mode, the pragmas |
 //! | `migrate.rs`, `migrations/` | the schema and its versions |
-//! | `writer.rs` | the thread that commits |
+//! | `writer.rs` | who commits, and when |
+//! | `committer.rs` | the connection that writes: transactions |
 //! | `readers.rs` | the connections that read |
 //! | `apply.rs` | one commit: what it expects, what it writes |
 //! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs` | one aggregate each: its reads and its writes |
@@ -23,6 +25,7 @@ mod apply;
 mod audit;
 mod certificates;
 mod columns;
+mod committer;
 mod connection;
 mod credentials;
 mod crls;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 
 use super::failure::Failure;
 
-/// What the thread that writes has looked up. Rows of these tables are never deleted, so what was seen stays true,
+/// What was looked up for writing. Rows of these tables are never deleted, so what was seen stays true,
 /// unless the transaction that made the row was undone: then [`Names::clear`].
 #[derive(Debug, Default)]
 pub(super) struct Names {

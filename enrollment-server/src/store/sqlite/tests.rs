@@ -24,6 +24,8 @@ use super::{
     migrate,
 };
 
+mod who_commits;
+
 async fn make() -> (TempDir, Arc<dyn Store>) {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());

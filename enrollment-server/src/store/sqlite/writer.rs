@@ -1,21 +1,26 @@
-//! The thread that commits.
+//! Who commits: whoever comes first and finds the disk quick, else a thread that does nothing else.
 
 use std::{
+    collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
     thread::{self, JoinHandle},
-    time::Instant,
+    time::Duration,
 };
 
-use issuance::store::{Commit, Committed, Conflict, Job, StoreError, StoreResult};
+use issuance::store::{Commit, Committed, Conflict, Job, StoreResult};
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    runtime::{Handle, RuntimeFlavor},
+    sync::{Semaphore, oneshot},
+    task,
+};
 
 use super::{
-    CommitObserver, OpenError, StoreOptions,
-    apply::{Change, Done, Session},
-    connection::{self, FileIdentity, Settings},
-    failure::{Failure, sql_error},
+    OpenError, StoreOptions,
+    apply::Change,
+    committer::{Committer, Reply, Work},
+    connection::Settings,
     jobs::LeaseRequest,
     readers::closed,
 };
@@ -26,27 +31,16 @@ const BATCH: usize = 256;
 /// Commits that may wait; whoever comes later waits before it may wait here.
 const QUEUE: usize = 4 * BATCH;
 
-/// The way to the thread.
+/// The way to the connection that writes.
 pub(super) struct Writer {
-    queue: mpsc::Sender<Task>,
+    shared: Arc<Shared>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
-
-type Reply<T> = oneshot::Sender<StoreResult<T>>;
 
 enum Task {
     Work(Work),
     Check(Reply<()>),
-    Close,
 }
-
-/// One change, and whom to tell what became of it.
-struct Work {
-    change: Change,
-    reply: Reply<Outcome>,
-}
-
-type Outcome = Result<Done, Conflict>;
 
 impl Writer {
     /// Takes over the connection.
@@ -55,21 +49,18 @@ impl Writer {
         connection: Connection,
         options: StoreOptions,
     ) -> Result<Self, OpenError> {
-        let file = settings.file_identity().ok();
-        let committer = Committer {
-            settings,
-            file,
-            connection: Some(connection),
-            session: Session::new(options.stream),
-            observer: options.observer,
-            failing: false,
+        let shared = Arc::new(Shared {
+            patience: options.busy_timeout,
+            room: Semaphore::new(QUEUE),
+            queue: Mutex::default(),
+            called: Condvar::new(),
+            committer: Mutex::new(Committer::new(settings, connection, options)),
+        });
+        let thread = {
+            let shared = Arc::clone(&shared);
+            thread::Builder::new().name("store-writer".into()).spawn(move || shared.serve())
         };
-        let (queue, tasks) = mpsc::channel(QUEUE);
-        let thread = thread::Builder::new()
-            .name("store-writer".into())
-            .spawn(move || committer.run(tasks))
-            .map_err(OpenError::Thread)?;
-        Ok(Self { queue, thread: Mutex::new(Some(thread)) })
+        Ok(Self { shared, thread: Mutex::new(Some(thread.map_err(OpenError::Thread)?)) })
     }
 
     pub(super) async fn commit(&self, commit: Commit) -> StoreResult<Result<Committed, Conflict>> {
@@ -90,225 +81,200 @@ impl Writer {
 
     /// Ends after what waits now.
     pub(super) async fn close(&self) {
-        // Where the thread has ended, nobody takes this, and that is as well.
-        let _ = self.queue.send(Task::Close).await;
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.shared.close();
+        let thread = lock(&self.thread).take();
         if let Some(thread) = thread
-            && let Err(error) = tokio::task::spawn_blocking(move || thread.join().is_ok()).await
+            && let Err(error) = task::spawn_blocking(move || thread.join().is_ok()).await
         {
             tracing::warn!(%error, "the thread that writes was not awaited");
         }
     }
 
-    /// How many changes wait to be taken by the thread.
+    /// How many changes wait to be taken.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
-        self.queue.max_capacity() - self.queue.capacity()
+        self.shared.waiting()
+    }
+
+    /// As if the disk had been quick for a while.
+    #[cfg(test)]
+    pub(super) fn expect_quick(&self) {
+        lock(&self.shared.committer).expect_quick();
     }
 
     async fn ask<T>(&self, task: impl FnOnce(Reply<T>) -> Task) -> StoreResult<T> {
+        let _place = self.shared.room.acquire().await.map_err(|_| closed())?;
         let (reply, answer) = oneshot::channel();
-        self.queue.send(task(reply)).await.map_err(|_| closed())?;
+        if !self.shared.put(task(reply)) {
+            return Err(closed());
+        }
+        if serves_connections() {
+            // Whatever else this thread has ready comes first, so that it shares the transaction.
+            task::yield_now().await;
+            self.shared.lead();
+        } else {
+            self.shared.call();
+        }
         answer.await.map_err(|_| closed())?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.shared.close();
     }
 }
 
 impl fmt::Debug for Writer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Writer").field("capacity", &self.queue.capacity()).finish_non_exhaustive()
+        f.debug_struct("Writer").field("room", &self.shared.room.available_permits()).finish_non_exhaustive()
     }
 }
 
-/// What the thread owns.
-struct Committer {
-    settings: Settings,
-    /// Which file was opened. Were it removed, SQLite would go on writing to what nobody finds again.
-    file: Option<FileIdentity>,
-    /// None after a failure: the next transaction opens a new one.
-    connection: Option<Connection>,
-    session: Session,
-    observer: Option<Arc<dyn CommitObserver>>,
-    /// Whether the last transaction failed.
-    failing: bool,
+/// Whether this is one of several threads that run tasks, so that the others go on while it commits.
+fn serves_connections() -> bool {
+    Handle::try_current().is_ok_and(|runtime| {
+        runtime.runtime_flavor() == RuntimeFlavor::MultiThread && runtime.metrics().num_workers() > 1
+    })
 }
 
-impl Committer {
-    fn run(mut self, mut tasks: mpsc::Receiver<Task>) {
-        let mut batch = Vec::with_capacity(BATCH);
-        let mut open = true;
-        while open && tasks.blocking_recv_many(&mut batch, BATCH) > 0 {
-            open = self.work_off(batch.drain(..));
+/// What the thread and those who commit themselves share.
+///
+/// Whoever puts a task into the queue then tries for the committer, or has the thread do so. Whoever has it looks at the
+/// queue again after giving it back. So one of the two sees the task, whoever comes first.
+struct Shared {
+    /// How long to wait for another process.
+    patience: Duration,
+    room: Semaphore,
+    queue: Mutex<Queue>,
+    /// Wakes the thread.
+    called: Condvar,
+    committer: Mutex<Committer>,
+}
+
+#[derive(Default)]
+struct Queue {
+    tasks: VecDeque<Task>,
+    /// The thread is to look.
+    called: bool,
+    closed: bool,
+}
+
+impl Shared {
+    /// Returns whether there still is a queue.
+    fn put(&self, task: Task) -> bool {
+        let mut queue = lock(&self.queue);
+        if !queue.closed {
+            queue.tasks.push_back(task);
         }
-        drop(tasks);
-        if let Some(connection) = self.connection.take() {
-            // So that the file alone is the database. Where another process reads, the log stays: no harm either.
-            let written_back = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
-            if let Err(error) = written_back {
-                tracing::warn!(%error, "the log could not be written back into the database file");
+        !queue.closed
+    }
+
+    fn call(&self) {
+        lock(&self.queue).called = true;
+        self.called.notify_one();
+    }
+
+    fn close(&self) {
+        lock(&self.queue).closed = true;
+        self.called.notify_one();
+    }
+
+    fn waiting(&self) -> usize {
+        lock(&self.queue).tasks.len()
+    }
+
+    /// Commits what waits, on the thread that asks, if nobody does so already and the disk is quick. What comes
+    /// meanwhile is left to another task: the one that led has an answer to send.
+    fn lead(self: &Arc<Self>) {
+        let mut committer = match self.committer.try_lock() {
+            Ok(committer) => committer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
+        if !committer.is_quick() {
+            drop(committer);
+            return self.call();
+        }
+        let tasks = self.take();
+        // Without patience: this thread has connections to serve.
+        let left = self.work_off(&mut committer, tasks, Duration::ZERO);
+        drop(committer);
+        if !left.is_empty() {
+            self.put_back(left);
+            return self.call();
+        }
+        if self.waiting() > 0 {
+            let shared = Arc::clone(self);
+            task::spawn(async move { shared.lead() });
+        }
+    }
+
+    /// The thread: commits what waits whenever it is called.
+    fn serve(&self) {
+        loop {
+            let closed = self.wait();
+            while self.waiting() > 0 {
+                let mut committer = lock(&self.committer);
+                let tasks = self.take();
+                self.work_off(&mut committer, tasks, self.patience);
+                committer.tidy();
+            }
+            if closed {
+                return lock(&self.committer).close();
             }
         }
     }
 
-    /// Returns whether to go on.
-    fn work_off(&mut self, tasks: impl Iterator<Item = Task>) -> bool {
-        let (mut work, mut checks, mut open) = (Vec::new(), Vec::new(), true);
+    /// Waits until the thread is called; returns whether the queue was closed.
+    fn wait(&self) -> bool {
+        let mut queue = lock(&self.queue);
+        while !queue.called && !queue.closed {
+            queue = self.called.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.called = false;
+        queue.closed
+    }
+
+    fn take(&self) -> Vec<Task> {
+        let mut queue = lock(&self.queue);
+        let count = queue.tasks.len().min(BATCH);
+        queue.tasks.drain(..count).collect()
+    }
+
+    fn put_back(&self, tasks: Vec<Task>) {
+        let mut queue = lock(&self.queue);
+        tasks.into_iter().rev().for_each(|task| queue.tasks.push_front(task));
+    }
+
+    /// Returns what it did not do, because another process writes or because it may take long.
+    fn work_off(&self, committer: &mut Committer, tasks: Vec<Task>, patience: Duration) -> Vec<Task> {
+        let (mut work, mut checks) = (Vec::with_capacity(tasks.len()), Vec::new());
         for task in tasks {
             match task {
                 Task::Work(one) => work.push(one),
                 Task::Check(reply) => checks.push(reply),
-                Task::Close => open = false,
             }
         }
-        if !work.is_empty() {
-            self.commit_all(work);
+        let mut left = Vec::new();
+        if !work.is_empty()
+            && let Err(work) = committer.commit_all(work, patience)
+        {
+            left.extend(work.into_iter().map(Task::Work));
+        }
+        if !checks.is_empty() && patience.is_zero() {
+            left.extend(checks.drain(..).map(Task::Check));
         }
         if !checks.is_empty() {
-            let result = self.check();
+            let result = committer.check(patience);
             // Whoever asked may have gone.
             checks.into_iter().for_each(|reply| drop(reply.send(result.clone())));
         }
-        open
-    }
-
-    /// One transaction, and the answers after it. Who asked may have gone; the change stands all the same.
-    fn commit_all(&mut self, work: Vec<Work>) {
-        let started = Instant::now();
-        match self.with_connection(|connection, session| transaction(connection, session, &work)) {
-            Ok(outcomes) => {
-                if let Some(observer) = &self.observer {
-                    observer.committed(started.elapsed(), work.len());
-                }
-                work.into_iter().zip(outcomes).for_each(|(one, outcome)| drop(one.reply.send(outcome)));
-            }
-            Err(error) => work.into_iter().for_each(|one| drop(one.reply.send(Err(error.clone())))),
-        }
-    }
-
-    /// Whether a commit would go through. After one that did not, only what reaches the disk tells: as much as
-    /// several commits, because a full disk often has room for a page.
-    fn check(&mut self) -> StoreResult<()> {
-        let failing = self.failing;
-        self.with_connection(|connection, _| {
-            execute(connection, "BEGIN IMMEDIATE")?;
-            if failing {
-                execute(connection, "REPLACE INTO disk_probe (number, filler) VALUES (1, zeroblob(65536))")?;
-            }
-            execute(connection, "COMMIT")
-        })
-    }
-
-    /// Runs one transaction. One that failed is undone by closing its connection, for whatever state the disk left
-    /// that in; the next transaction opens a new one, so that a disk that works again is used again.
-    ///
-    /// Where `fsync` fails after the log was written, a crash may bring back a commit that was reported as failed:
-    /// recorded although never answered, which harms nobody.
-    fn with_connection<T>(
-        &mut self,
-        run: impl FnOnce(&Connection, &mut Session) -> rusqlite::Result<T>,
-    ) -> StoreResult<T> {
-        let result = self.connect().and_then(|connection| {
-            self.session.begin();
-            let value = run(&connection, &mut self.session).map_err(|error| sql_error(&error))?;
-            self.connection = Some(connection);
-            Ok(value)
-        });
-        self.failing = result.is_err();
-        if self.failing {
-            self.session.undone();
-        }
-        result
-    }
-
-    fn connect(&mut self) -> StoreResult<Connection> {
-        if self.settings.file_identity().ok() != self.file {
-            return Err(StoreError::Unavailable("the database file was removed or replaced".into()));
-        }
-        match self.connection.take() {
-            Some(connection) => Ok(connection),
-            None => connection::open(&self.settings).map_err(|error| sql_error(&error)),
-        }
+        left
     }
 }
 
-/// All of them in one transaction, which is on the disk when this returns. An error is of the transaction as a
-/// whole: none of them was made.
-///
-/// First without savepoints: each would have SQLite copy every page that the change touches, and hardly ever is one
-/// needed. Where a change fails half-way after all, everything is undone and made again, one by one.
-fn transaction(
-    connection: &Connection,
-    session: &mut Session,
-    work: &[Work],
-) -> rusqlite::Result<Vec<StoreResult<Outcome>>> {
-    execute(connection, "BEGIN IMMEDIATE")?;
-    let outcomes = match together(connection, session, work)? {
-        Some(outcomes) => outcomes,
-        None => {
-            execute(connection, "ROLLBACK")?;
-            session.undone();
-            execute(connection, "BEGIN IMMEDIATE")?;
-            let outcomes = work.iter().map(|one| one_by_one(connection, session, &one.change));
-            outcomes.collect::<rusqlite::Result<Vec<_>>>()?
-        }
-    };
-    execute(connection, "COMMIT")?;
-    Ok(outcomes)
-}
-
-/// Makes all changes; none where one left something to undo. The transaction is then good for nothing but that.
-fn together(
-    connection: &Connection,
-    session: &mut Session,
-    work: &[Work],
-) -> rusqlite::Result<Option<Vec<StoreResult<Outcome>>>> {
-    let mut outcomes = Vec::with_capacity(work.len());
-    for one in work {
-        match session.apply(connection, &one.change) {
-            Ok(done) => outcomes.push(Ok(Ok(done))),
-            // What a change expects is looked at before it writes anything: nothing to undo.
-            Err(Failure::Conflict(conflict @ Conflict::Expectation(_))) => outcomes.push(Ok(Err(conflict))),
-            Err(failure) => {
-                // A full disk is not about this one alone.
-                outcome_of(failure)?;
-                return Ok(None);
-            }
-        }
-    }
-    Ok(Some(outcomes))
-}
-
-/// One of them, all or nothing.
-fn one_by_one(
-    connection: &Connection,
-    session: &mut Session,
-    change: &Change,
-) -> rusqlite::Result<StoreResult<Outcome>> {
-    execute(connection, "SAVEPOINT one")?;
-    let outcome = match session.apply(connection, change) {
-        Ok(done) => Ok(Ok(done)),
-        Err(failure) => {
-            session.undone();
-            let outcome = outcome_of(failure)?;
-            execute(connection, "ROLLBACK TO one")?;
-            outcome
-        }
-    };
-    execute(connection, "RELEASE one")?;
-    Ok(outcome)
-}
-
-/// What the one who asked is told. An error where the disk or the file is at fault: that is about all of them.
-fn outcome_of(failure: Failure) -> rusqlite::Result<StoreResult<Outcome>> {
-    match failure {
-        Failure::Conflict(conflict) => Ok(Ok(Err(conflict))),
-        Failure::Corrupt(reason) => Ok(Err(StoreError::Corrupt(reason))),
-        Failure::Sql(error) => match sql_error(&error) {
-            StoreError::Unavailable(_) => Err(error),
-            StoreError::Corrupt(reason) => Ok(Err(StoreError::Corrupt(reason))),
-        },
-    }
-}
-
-fn execute(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    connection.prepare_cached(sql)?.execute([]).map(drop)
+/// What is behind these locks is whole between any two statements, or remade by the next transaction.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
