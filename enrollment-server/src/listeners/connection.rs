@@ -59,7 +59,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let activity = Arc::new(Activity::new(http));
-    let io = TokioIo::new(Watched { stream, activity: Arc::clone(&activity), discarded: 0 });
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&activity)));
     let service = edge.service(peer, Arc::clone(&activity));
     let watch = Watch { activity: &activity, limits: &limits, shutdown, abandon };
     match http {
@@ -253,6 +253,10 @@ impl Drop for InFlight {
 struct Watched<S> {
     stream: S,
     activity: Arc<Activity>,
+    /// The peer sends no more.
+    ended: bool,
+    /// We have said that we send no more.
+    closed: bool,
     discarded: usize,
 }
 
@@ -266,6 +270,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
             self.activity.received();
+        } else if read.is_ready() && buffer.remaining() > 0 {
+            self.ended = true;
         }
         read
     }
@@ -306,10 +312,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.activity.closing();
-        match Pin::new(&mut self.stream).poll_shutdown(context) {
-            Poll::Ready(Ok(())) => self.poll_linger(context),
-            ended => ended,
+        if !self.closed {
+            match Pin::new(&mut self.stream).poll_shutdown(context) {
+                Poll::Ready(Ok(())) => self.closed = true,
+                ended => return ended,
+            }
         }
+        if self.ended { Poll::Ready(Ok(())) } else { self.poll_linger(context) }
+    }
+}
+
+impl<S> Watched<S> {
+    fn new(stream: S, activity: Arc<Activity>) -> Self {
+        Self { stream, activity, ended: false, closed: false, discarded: 0 }
     }
 }
 
