@@ -4,13 +4,14 @@
 //! Cluster (KUBECONFIG and a few parameters) ──► in_namespace(purpose, test)
 //!    │                                             Namespace: made for one test, shown if it failed, deleted
 //!    ├─► Kubectl   apply, get, wait until, exec, logs, as whom one likes
-//!    ├─► Helm      a release of charts/chancery or of another chart
+//!    ├─► Helm      a release of charts/chancery (`Cluster::install_chancery`) or of another chart
 //!    └─► Route     the way from the test to a Service or a pod
 //! ```
 //!
 //! A test here is marked `#[ignore = "needs a cluster: cargo xtask cluster test"]`, so that `cargo test` says what it
 //! leaves out; `cargo xtask cluster test` and `cargo xtask test` run them. They know nothing of what kind of cluster it is.
 
+mod chancery;
 mod conditions;
 mod dump;
 mod helm;
