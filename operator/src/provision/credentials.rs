@@ -1,0 +1,400 @@
+//! Values of credentials that are made here, each in a Secret of type `kubernetes.io/basic-auth` beside its resource.
+//!
+//! | when | what |
+//! | --- | --- |
+//! | there is no Secret | a value is made |
+//! | `spec.regeneration` has grown, or the value is as old as `spec.rotation.every` says | another value, the old one stops |
+//! | expired or revoked | the value is removed from the Secret, and nothing opens the credential |
+//! | the Secret was made by something else | nothing is written, and the credential is not served |
+//!
+//! The Secret is the truth: what is in it is what servers are given. Values that users give (`valueFrom`) are not looked at here.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    str::FromStr as _,
+    sync::Arc,
+};
+
+use crds::{EnrollmentCredential, labels};
+use futures::{StreamExt as _, stream};
+use issuance::{
+    credential::{CredentialState, generate},
+    identity::ResourceName,
+    ports::Clock,
+    secret::Secret,
+};
+use k8s_openapi::{
+    ByteString, api::core::v1, apimachinery::pkg::apis::meta::v1::OwnerReference, jiff::Timestamp,
+};
+use kube::{Client, Resource as _, ResourceExt as _};
+use pki::time::Time;
+use resolve::{Compiled, CompiledCredential, CredentialValue, Resources, resource_name};
+
+use super::{
+    ProvisionError,
+    vault::{Created, Vault, annotation, bytes, is_ours, label, set_annotation, set_label},
+};
+use crate::world::World;
+
+const TYPE: &str = "kubernetes.io/basic-auth";
+const USERNAME: &str = "username";
+const PASSWORD: &str = "password";
+
+/// `spec.regeneration` that the value was made for.
+const REGENERATION: &str = "chancery.dev/regeneration";
+
+/// How many values came before, by rotation.
+const ROTATIONS: &str = "chancery.dev/rotations";
+
+/// When the value was made, RFC 3339.
+const CREATED_AT: &str = "chancery.dev/created-at";
+
+/// Why there is no value: `expired` or `revoked`.
+const STOPPED: &str = "chancery.dev/stopped";
+
+/// How many Secrets are looked at at a time.
+const CONCURRENCY: usize = 8;
+
+/// Makes and keeps values. Remembers what it has read, until the Secret changes.
+pub struct Values {
+    client: Client,
+    clock: Arc<dyn Clock>,
+    known: HashMap<ResourceName, Known>,
+}
+
+impl fmt::Debug for Values {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Values").field("known", &self.known.len()).finish_non_exhaustive()
+    }
+}
+
+/// What was last done for one credential.
+#[derive(Clone)]
+struct Known {
+    /// Of the Secret, as the watch will tell it.
+    version: String,
+    /// Of what it was done for.
+    wanted: Wanted,
+    held: Held,
+}
+
+/// What a credential's Secret is to be.
+#[derive(Clone, PartialEq)]
+struct Wanted {
+    secret: ResourceName,
+    credential: ResourceName,
+    uid: String,
+    username: Option<String>,
+    regeneration: u64,
+    /// Seconds.
+    rotation: Option<u64>,
+    stopped: Option<Stopped>,
+}
+
+/// Why nothing may open a credential any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopped {
+    Expired,
+    Revoked,
+}
+
+impl Stopped {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "expired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// What a Secret holds.
+#[derive(Clone, PartialEq)]
+struct Held {
+    /// None: it was removed.
+    value: Option<Secret>,
+    regeneration: u64,
+    rotations: u64,
+    created_at: Time,
+}
+
+/// One credential's value, for its status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueFacts {
+    /// The Secret with the value, in the namespace of the credential.
+    pub secret: String,
+    pub created_at: Time,
+    /// The `spec.regeneration` that it was made for.
+    pub regeneration: u64,
+    pub rotates_at: Option<Time>,
+}
+
+/// What came of the credentials of one server.
+#[derive(Clone, Debug, Default)]
+pub struct Fulfilled {
+    pub values: BTreeMap<ResourceName, ValueFacts>,
+    /// Credentials that have no value, and why. They are not among those compiled any more.
+    pub failures: BTreeMap<ResourceName, String>,
+    /// Whether one of them may be gone by itself.
+    pub retried: bool,
+    /// When the next value is to be replaced or removed.
+    pub due: Option<Time>,
+}
+
+impl Values {
+    pub fn new(client: Client, clock: Arc<dyn Clock>) -> Self {
+        Self { client, clock, known: HashMap::new() }
+    }
+
+    /// Puts values where the compiled configuration says that they are to be generated, making them where there are none.
+    /// `world` says which Secrets have changed since; none: each is read.
+    pub async fn fulfil(
+        &mut self,
+        compiled: &mut Compiled,
+        resources: &Resources,
+        world: Option<&World>,
+    ) -> Fulfilled {
+        let now = self.clock.now();
+        let by_name: HashMap<ResourceName, &EnrollmentCredential> =
+            resources.credentials.iter().map(|found| (resource_name(&found.metadata), found)).collect();
+        let wanted: Vec<Wanted> = compiled
+            .credentials
+            .iter()
+            .filter_map(|credential| Wanted::of(credential, by_name.get(&credential.name).copied(), now))
+            .collect();
+        let keep = |wanted: Wanted| {
+            let known = self.known.get(&wanted.credential).filter(|known| known.stands(&wanted, world, now));
+            let (known, client) = (known.cloned(), self.client.clone());
+            async move {
+                let kept = match known {
+                    Some(known) => Ok(known),
+                    None => keep(&client, &wanted, now).await,
+                };
+                (wanted, kept)
+            }
+        };
+        let kept: Vec<_> = stream::iter(wanted).map(keep).buffer_unordered(CONCURRENCY).collect().await;
+        let mut fulfilled = Fulfilled::default();
+        let mut values = HashMap::new();
+        for (wanted, kept) in kept {
+            match kept {
+                Ok(known) => {
+                    let facts = known.facts();
+                    let expiry = compiled.credentials.iter().find(|found| found.name == wanted.credential);
+                    let expiry = expiry.and_then(|found| found.expires_at).filter(|end| *end > now);
+                    fulfilled.due = [fulfilled.due, facts.rotates_at, expiry].into_iter().flatten().min();
+                    fulfilled.values.insert(wanted.credential.clone(), facts);
+                    values.insert(wanted.credential.clone(), known.held.compiled());
+                    self.known.insert(wanted.credential, known);
+                }
+                Err(error) => {
+                    self.known.remove(&wanted.credential);
+                    let text = error.sentence();
+                    tracing::error!(credential = %wanted.credential, error = text, "a credential has no value");
+                    fulfilled.retried |= error.is_retried();
+                    fulfilled.failures.insert(wanted.credential, text);
+                }
+            }
+        }
+        self.put(compiled, values);
+        fulfilled
+    }
+
+    /// Forgets credentials that are gone.
+    pub fn retain(&mut self, kept: impl Fn(&ResourceName) -> bool) {
+        self.known.retain(|name, _| kept(name));
+    }
+
+    fn put(&self, compiled: &mut Compiled, mut values: HashMap<ResourceName, (Secret, u64)>) {
+        compiled.credentials.retain_mut(|credential| match credential.value {
+            CredentialValue::Given(_) | CredentialValue::Generated(_) => true,
+            CredentialValue::Generate { .. } => match values.remove(&credential.name) {
+                Some((value, number)) => {
+                    credential.value = CredentialValue::Generated(value);
+                    credential.regeneration = number;
+                    true
+                }
+                None => false,
+            },
+        });
+    }
+}
+
+impl Wanted {
+    /// None where the value is not made here.
+    fn of(compiled: &CompiledCredential, resource: Option<&EnrollmentCredential>, now: Time) -> Option<Self> {
+        let CredentialValue::Generate { write_to } = &compiled.value else { return None };
+        let stopped = match compiled.state {
+            CredentialState::Revoked => Some(Stopped::Revoked),
+            CredentialState::Active => {
+                compiled.expires_at.is_some_and(|end| end <= now).then_some(Stopped::Expired)
+            }
+        };
+        let rotation = resource.and_then(|resource| resource.spec.rotation.as_ref());
+        Some(Self {
+            secret: write_to.clone(),
+            credential: compiled.name.clone(),
+            uid: resource.and_then(|resource| resource.uid()).unwrap_or_default(),
+            username: compiled.username.clone(),
+            regeneration: compiled.regeneration,
+            rotation: rotation.map(|rotation| rotation.every.seconds().max(1)),
+            stopped,
+        })
+    }
+
+    /// What is to be there, given what is; none: it is so already.
+    fn next(&self, held: Option<&Held>, now: Time) -> Result<Option<Held>, ProvisionError> {
+        if self.stopped.is_some() {
+            let is_removed = held.is_some_and(|held| held.value.is_none());
+            return Ok((!is_removed).then(|| match held {
+                Some(held) => Held { value: None, ..held.clone() },
+                None => Held { value: None, regeneration: self.regeneration, rotations: 0, created_at: now },
+            }));
+        }
+        let rotations = held.map_or(0, |held| held.rotations);
+        let next = |rotations| -> Result<Option<Held>, ProvisionError> {
+            let value = Some(generate()?);
+            Ok(Some(Held { value, regeneration: self.regeneration, rotations, created_at: now }))
+        };
+        match held {
+            Some(held) if held.value.is_some() && held.regeneration >= self.regeneration => {
+                let is_due = held.rotates_at(self.rotation).is_some_and(|at| at <= now);
+                if is_due { next(rotations.saturating_add(1)) } else { Ok(None) }
+            }
+            Some(_) | None => next(rotations),
+        }
+    }
+
+    fn secret(&self, vault: &Vault, held: &Held, found: Option<&v1::Secret>) -> v1::Secret {
+        let text = |text: &str| ByteString(text.as_bytes().to_vec());
+        // The type wants one of the two keys, also where there is neither a name nor a value.
+        let mut data: BTreeMap<String, ByteString> = BTreeMap::new();
+        if self.username.is_some() || held.value.is_none() {
+            data.insert(USERNAME.to_owned(), text(self.username.as_deref().unwrap_or_default()));
+        }
+        if let Some(value) = &held.value {
+            data.insert(PASSWORD.to_owned(), ByteString(value.expose().to_vec()));
+        }
+        let mut secret = vault.secret(self.secret.name(), TYPE, data);
+        if let Some(found) = found {
+            let ours = secret.metadata.labels.take().unwrap_or_default();
+            secret.metadata = kube::core::ObjectMeta { managed_fields: None, ..found.metadata.clone() };
+            secret.metadata.labels.get_or_insert_default().extend(ours);
+        }
+        let meta = &mut secret.metadata;
+        set_label(meta, labels::OWNER_UID, &self.uid);
+        set_annotation(meta, labels::FOR, &self.credential.to_string());
+        set_annotation(meta, REGENERATION, &held.regeneration.to_string());
+        set_annotation(meta, ROTATIONS, &held.rotations.to_string());
+        set_annotation(meta, CREATED_AT, &held.created_at.to_string());
+        match self.stopped {
+            Some(stopped) => set_annotation(meta, STOPPED, stopped.as_str()),
+            None => drop(meta.annotations.get_or_insert_default().remove(STOPPED)),
+        }
+        meta.owner_references = Some(vec![OwnerReference {
+            api_version: EnrollmentCredential::api_version(&()).into_owned(),
+            kind: EnrollmentCredential::kind(&()).into_owned(),
+            name: self.credential.name().to_owned(),
+            uid: self.uid.clone(),
+            controller: Some(true),
+            block_owner_deletion: None,
+        }]);
+        secret
+    }
+}
+
+impl Held {
+    /// None where the Secret does not say what it holds.
+    fn read(secret: &v1::Secret) -> Option<Self> {
+        let meta = &secret.metadata;
+        let number = |key| u64::from_str(annotation(meta, key)?).ok();
+        let created_at = Timestamp::from_str(annotation(meta, CREATED_AT)?).ok()?;
+        let value = bytes(secret, PASSWORD).filter(|value| !value.is_empty());
+        Some(Self {
+            value: value.map(Secret::new),
+            regeneration: number(REGENERATION)?,
+            rotations: number(ROTATIONS)?,
+            created_at: Time::from_unix(created_at.as_second()),
+        })
+    }
+
+    fn rotates_at(&self, rotation: Option<u64>) -> Option<Time> {
+        let every = i64::try_from(rotation?).unwrap_or(i64::MAX);
+        Some(self.created_at.plus_seconds(every))
+    }
+
+    /// The value for the server, and its number, which only grows. An empty value is presented by nobody: it opens nothing.
+    fn compiled(&self) -> (Secret, u64) {
+        let value = self.value.clone().unwrap_or_else(|| Secret::new(Vec::new()));
+        (value, self.regeneration.saturating_add(self.rotations))
+    }
+}
+
+impl Known {
+    /// Whether there is nothing to do, without looking.
+    fn stands(&self, wanted: &Wanted, world: Option<&World>, now: Time) -> bool {
+        let version =
+            world.and_then(|world| world.secret(&wanted.secret)).map(|found| &found.resource_version);
+        let is_due = self.held.rotates_at(wanted.rotation).is_some_and(|at| at <= now);
+        version == Some(&self.version) && self.wanted == *wanted && (!is_due || wanted.stopped.is_some())
+    }
+
+    fn facts(&self) -> ValueFacts {
+        let has_value = self.held.value.is_some();
+        ValueFacts {
+            secret: self.wanted.secret.name().to_owned(),
+            created_at: self.held.created_at,
+            regeneration: self.held.regeneration,
+            rotates_at: self.held.rotates_at(self.wanted.rotation).filter(|_| has_value),
+        }
+    }
+}
+
+/// Reads the Secret of a credential and makes it what it is to be.
+async fn keep(client: &Client, wanted: &Wanted, now: Time) -> Result<Known, ProvisionError> {
+    let vault = Vault::new(client.clone(), wanted.secret.namespace());
+    let mut found = vault.read(wanted.secret.name()).await?;
+    // What was for a resource of the same name before is about to be removed with it: its value is not taken over.
+    let replaced = found.as_ref().is_some_and(|found| is_of_former(found, wanted));
+    if let Some(former) = found.take_if(|_| replaced) {
+        vault.delete(&former.metadata).await?;
+    }
+    if let Some(found) = &found {
+        let is_own = is_ours(&found.metadata)
+            && found.type_.as_deref() == Some(TYPE)
+            && label(&found.metadata, labels::OWNER_UID) == Some(wanted.uid.as_str());
+        if !is_own {
+            return Err(ProvisionError::Foreign(wanted.secret.clone()));
+        }
+    }
+    let held = found.as_ref().and_then(Held::read);
+    let known = |secret: &v1::Secret, held: Held| Known {
+        version: secret.metadata.resource_version.clone().unwrap_or_default(),
+        wanted: wanted.clone(),
+        held,
+    };
+    let next = wanted.next(held.as_ref(), now)?;
+    match (found, held, next) {
+        (Some(found), Some(held), None) => Ok(known(&found, held)),
+        (Some(found), _, Some(next)) => {
+            let written = vault.replace(&wanted.secret(&vault, &next, Some(&found))).await?;
+            Ok(known(&written, next))
+        }
+        (None, _, Some(next)) => match vault.create(&wanted.secret(&vault, &next, None)).await? {
+            Created::Made(made) => Ok(known(&made, next)),
+            Created::Exists => Err(ProvisionError::Conflict(wanted.secret.clone())),
+        },
+        // `next` is none only where something is held.
+        (Some(_) | None, None, None) | (None, Some(_), None) => {
+            Err(ProvisionError::Conflict(wanted.secret.clone()))
+        }
+    }
+}
+
+/// Whether a Secret was made for a resource of the same name that is gone.
+fn is_of_former(found: &v1::Secret, wanted: &Wanted) -> bool {
+    is_ours(&found.metadata)
+        && found.type_.as_deref() == Some(TYPE)
+        && annotation(&found.metadata, labels::FOR) == Some(wanted.credential.to_string().as_str())
+        && label(&found.metadata, labels::OWNER_UID) != Some(wanted.uid.as_str())
+}
