@@ -76,8 +76,8 @@ use crate::{
         .message("the subject of an authority cannot change: make a new authority").field_path(".subject"),
 )]
 pub struct CertificateAuthoritySpec {
-    /// The EnrollmentServer this authority belongs to, for ever. Absent: the only server there is. Can be added later, and
-    /// neither changed nor removed after that: two servers for one authority would mean two revocation lists.
+    /// The EnrollmentServer this authority belongs to, for ever. Absent: the only server of its namespace, or else the only one
+    /// there is. Can be added later, and neither changed nor removed after that: two servers for one authority would mean two revocation lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = Rule::new("self == oldSelf").message("serverRef cannot change: an authority belongs to one server for ever"))]
     pub server_ref: Option<ObjectRef>,

@@ -97,7 +97,7 @@ impl Resolution {
 /// Resolves everything for one server: `server`, or else the only one there is, or else, where none is declared, one
 /// named [`implied_server_name`] with every default.
 pub fn resolve(resources: &Resources, observed: &Observed, server: Option<&ResourceName>) -> Resolution {
-    let index = Index::new(resources);
+    let index = Index::new(resources, observed);
     let authorities = authority::judge_all(&index, observed);
     let profiles = profile::judge_all(&index, &authorities);
     let methods = method::judge_all(&index, &authorities, &profiles);
@@ -131,7 +131,7 @@ pub fn resolve(resources: &Resources, observed: &Observed, server: Option<&Resou
 
 fn issuing(compiled: &Compiled, observed: &Observed) -> BTreeSet<ResourceName> {
     let compiled_there = compiled.authorities.iter().map(|authority| &authority.name);
-    let delegated = compiled_there.filter(|name| observed.delegated.contains(*name)).cloned();
+    let delegated = compiled_there.filter(|name| observed.delegated.contains_key(*name)).cloned();
     compiled.issuing().into_iter().chain(delegated).collect()
 }
 

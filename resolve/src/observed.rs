@@ -1,6 +1,6 @@
 //! What exists already, as far as resolving asks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use issuance::identity::ResourceName;
 use pki::time::Time;
@@ -12,15 +12,16 @@ pub struct Observed {
     /// Authorities that have their key **and** their certificate. One whose key was lost must not be listed as absent, or it
     /// would be made anew under the same name: that is an error of whoever observes.
     pub authorities: BTreeMap<ResourceName, ObservedAuthority>,
-    /// Authorities whose key a server has had: it knows what is revoked, so the key stays with it even where nothing issues
-    /// by that authority any more. Standalone, where all keys are in one place, leaves this empty.
-    pub delegated: BTreeSet<ResourceName>,
+    /// Authorities whose key a server has had, and that server. It alone knows what they issued and what of that is revoked, so
+    /// they stay with it for ever, and their keys too, even where nothing is issued by them any more. Standalone, where all keys
+    /// are in one place, leaves this empty.
+    pub delegated: BTreeMap<ResourceName, ResourceName>,
 }
 
 impl Observed {
     /// Nothing exists yet.
     pub fn nothing(now: Time) -> Self {
-        Self { now, authorities: BTreeMap::new(), delegated: BTreeSet::new() }
+        Self { now, authorities: BTreeMap::new(), delegated: BTreeMap::new() }
     }
 }
 

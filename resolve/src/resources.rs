@@ -17,6 +17,7 @@ use serde::Serialize;
 
 use crate::{
     compiled::Granted,
+    observed::Observed,
     parts::MAX_PART_BYTES,
     status::{Problem, Problems},
 };
@@ -136,12 +137,14 @@ pub(crate) struct Index<'a> {
     pub(crate) issuers: ByName<'a, ChanceryIssuer>,
     pub(crate) cluster_issuers: ByName<'a, ChanceryClusterIssuer>,
     pub(crate) cluster: Option<&'a Cluster>,
+    /// Authorities that have been with a server, and that server.
+    pub(crate) delegated: &'a BTreeMap<ResourceName, ResourceName>,
     secrets: ByName<'a, Secret>,
     namespaces: &'a BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl<'a> Index<'a> {
-    pub(crate) fn new(resources: &'a Resources) -> Self {
+    pub(crate) fn new(resources: &'a Resources, observed: &'a Observed) -> Self {
         Self {
             servers: by_name(&resources.servers, resource_name),
             authorities: by_name(&resources.authorities, resource_name),
@@ -151,6 +154,7 @@ impl<'a> Index<'a> {
             issuers: by_name(&resources.issuers, resource_name),
             cluster_issuers: by_name(&resources.cluster_issuers, cluster_resource_name),
             cluster: resources.cluster.as_ref(),
+            delegated: &observed.delegated,
             secrets: by_name(&resources.secrets, resource_name),
             namespaces: &resources.namespaces,
         }

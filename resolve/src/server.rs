@@ -34,15 +34,44 @@ pub(crate) struct Server {
     pub(crate) problems: Problems,
 }
 
-/// Which server a resource belongs to: the one it names, or else the only one there is.
+/// Which server an authority belongs to: once a server has had its key, that one for ever.
+pub(crate) fn home_of_authority(
+    index: &Index<'_>,
+    name: &ResourceName,
+    reference: Option<&ObjectRef>,
+) -> Result<ResourceName, Problem> {
+    let Some(kept) = index.delegated.get(name) else { return home(index, name, reference) };
+    let named = reference.map(|named| ResourceName::new(named.namespace_or(name.namespace()), &named.name));
+    if named.is_some_and(|named| named != *kept) {
+        return Err(Problem::new(
+            Reason::ImmutableMember,
+            SERVER_REF,
+            format!("it belongs to the EnrollmentServer {kept}; that cannot change: make a new authority"),
+        ));
+    }
+    existing(index, kept.clone())
+}
+
+/// Which server a resource belongs to: the one it names, or else the only one of its namespace, or else the only one there is.
+///
+/// The namespace comes first, so that nobody changes whose the resources of others are by making a server.
 pub(crate) fn home(
     index: &Index<'_>,
     name: &ResourceName,
     reference: Option<&ObjectRef>,
 ) -> Result<ResourceName, Problem> {
     let Some(reference) = reference else {
+        let mut near = index.servers.keys().filter(|server| server.namespace() == name.namespace());
+        if let (Some(only), None) = (near.next(), near.next()) {
+            return Ok(only.clone());
+        }
         let mut servers = index.servers.keys();
         return match (servers.next(), servers.next()) {
+            (None, _) if index.cluster.is_some() => Err(Problem::new(
+                Reason::ReferenceNotFound,
+                SERVER_REF,
+                format!("there is no {}", Kind::EnrollmentServer),
+            )),
             (None, _) => Ok(implied_server_name()),
             (Some(only), None) => Ok(only.clone()),
             (Some(_), Some(_)) => Err(Problem::new(
@@ -52,7 +81,11 @@ pub(crate) fn home(
             )),
         };
     };
-    let server = ResourceName::new(reference.namespace_or(name.namespace()), &reference.name);
+    existing(index, ResourceName::new(reference.namespace_or(name.namespace()), &reference.name))
+}
+
+/// A server that is named, where there is one.
+fn existing(index: &Index<'_>, server: ResourceName) -> Result<ResourceName, Problem> {
     match index.servers.get(&server).map(|found| &found.resource) {
         Some(Ok(_)) => Ok(server),
         Some(Err(_)) => Err(Problem::new(
@@ -72,6 +105,7 @@ pub(crate) fn home(
 pub(crate) fn choose(index: &Index<'_>, wished: Option<&ResourceName>) -> Option<ResourceName> {
     let mut servers = index.servers.keys();
     match (wished, servers.next(), servers.next()) {
+        (_, None, _) if index.cluster.is_some() => None,
         (Some(wished), None, _) => (*wished == implied_server_name()).then(|| wished.clone()),
         (Some(wished), Some(_), _) => index.servers.contains_key(wished).then(|| wished.clone()),
         (None, None, _) => Some(implied_server_name()),
@@ -87,7 +121,7 @@ pub(crate) fn judge_all<'a>(
     methods: &Judged<Method>,
 ) -> Judged<Server> {
     let context = Context { index, authorities, methods };
-    if index.servers.is_empty() {
+    if index.servers.is_empty() && index.cluster.is_none() {
         let name = implied_server_name();
         let server = context.judge(&name, &implied_spec());
         return Judged::from([(name, Ok(server))]);

@@ -163,7 +163,7 @@ fn judge<'a>(
     spec: &'a CertificateAuthoritySpec,
 ) -> Result<Authority<'a>, Problems> {
     let mut problems = Problems::default();
-    let server = problems.note(server::home(index, name, spec.server_ref.as_ref()));
+    let server = problems.note(server::home_of_authority(index, name, spec.server_ref.as_ref()));
     check_crl(spec, &mut problems);
     let successor = problems.note(successor::judge(index, name, spec, server.as_ref())).flatten();
     let made = |plan| Plan::Made(Box::new(plan));

@@ -48,7 +48,7 @@ fn check_server(
     own: Option<&ResourceName>,
 ) -> Result<(), Problem> {
     // Where one of the two servers is not decided, that is said elsewhere.
-    let theirs = server::home(index, target, successor.server_ref.as_ref());
+    let theirs = server::home_of_authority(index, target, successor.server_ref.as_ref());
     match (own, theirs) {
         (Some(own), Ok(theirs)) if *own != theirs => Err(Problem::new(
             Reason::ServerMismatch,

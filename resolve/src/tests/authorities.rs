@@ -411,12 +411,19 @@ fn with_several_servers_each_authority_must_say_whose_it_is() {
     let compiled = settled.resolution.compiled.unwrap();
     assert_eq!((compiled.authorities.len(), compiled.profiles.len(), compiled.methods.len()), (1, 0, 0));
 
-    let nobodys = world.clone().with(authority!("x", "{selfSigned: {}, subject: {commonName: X}}"));
+    let nobodys = world.clone().with("{kind: CertificateAuthority, metadata: {name: x, namespace: far}, spec: {selfSigned: {}, subject: {commonName: X}}}");
     let status = nobodys.settle_for("pki/server").resolution;
-    let accepted = status.status(A, &name("pki/x")).unwrap().condition(ConditionType::Accepted).unwrap();
+    let accepted = status.status(A, &name("far/x")).unwrap().condition(ConditionType::Accepted).unwrap();
     assert_eq!(
         (accepted.reason, accepted.message.as_str()),
         (Reason::ServerMismatch, "spec.serverRef: is needed: there are several EnrollmentServers")
+    );
+
+    let near = world.clone().with("{kind: CertificateAuthority, metadata: {name: x, namespace: edge}, spec: {selfSigned: {}, subject: {commonName: X}}}");
+    assert_eq!(
+        near.settle_for("edge/second").made,
+        [name("edge/x")],
+        "the server of its namespace is its own"
     );
 
     let across = world.with(authority!("x", "{serverRef: {name: second, namespace: edge}, intermediate: {parentRef: {name: root}}, subject: {commonName: X}}"));

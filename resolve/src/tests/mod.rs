@@ -4,11 +4,14 @@
 //! A case that is rejected also shows that nothing else is: whatever does not refer to what is wrong stays accepted.
 
 mod authorities;
+mod cluster;
 mod compiled;
 mod credentials;
 mod imports;
 mod issued;
+mod issuers;
 mod methods;
+mod parts;
 mod profile_names;
 mod profiles;
 mod properties;
@@ -34,6 +37,17 @@ const P: Kind = Kind::CertificateProfile;
 const M: Kind = Kind::EnrollmentMethod;
 const C: Kind = Kind::EnrollmentCredential;
 const S: Kind = Kind::EnrollmentServer;
+const I: Kind = Kind::ChanceryIssuer;
+const CI: Kind = Kind::ChanceryClusterIssuer;
+
+/// Reasons that speak of other objects.
+const OF_REFERENCES: &[Reason] = &[
+    Reason::ReferenceNotFound,
+    Reason::ReferenceNotPermitted,
+    Reason::ReferenceNotAccepted,
+    Reason::ReferenceCycle,
+    Reason::SecretInvalid,
+];
 
 fn name(text: &str) -> ResourceName {
     text.parse().unwrap()
@@ -82,7 +96,14 @@ fn check_rejected(resolution: &Resolution, kind: Kind, rejected: &str, reason: R
     assert_eq!(accepted.reason, reason, "{kind} {rejected}: {}", accepted.message);
     let said = &accepted.message;
     assert!(said.contains(message), "{kind} {rejected}: {said:?} does not hold {message:?}");
-    for condition in &status.conditions {
+    for condition in status.conditions.iter().filter(|found| found.condition != ConditionType::ResolvedRefs) {
         assert_eq!(condition.status, ConditionStatus::False, "{kind} {rejected}: {condition:?}");
+    }
+    let references = status.condition(ConditionType::ResolvedRefs).unwrap();
+    if OF_REFERENCES.contains(&reason) {
+        assert_eq!((references.status, references.reason), (ConditionStatus::False, reason), "{status:?}");
+        assert!(references.message.contains(message), "{status:?}");
+    } else if !said.contains("; ") {
+        assert_ne!(references.status, ConditionStatus::False, "{status:?}");
     }
 }

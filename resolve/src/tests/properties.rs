@@ -1,28 +1,32 @@
 //! Whatever the resources are: resolving ends, says something about each, and compiles only what holds together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crds::{
-    Kind,
-    conditions::{
-        CERTIFICATE_AUTHORITY, CERTIFICATE_PROFILE, ConditionRow, ConditionStatus, ENROLLMENT_CREDENTIAL,
-        ENROLLMENT_METHOD, ENROLLMENT_SERVER,
-    },
-};
-use issuance::{identity::ResourceName, policy::IssuerChoice};
+use crds::conditions::{ConditionStatus, rows};
+use issuance::{identity::ResourceName, policy::IssuerChoice, secret::Secret};
 use proptest::prelude::*;
 
 use super::{
     provisioner::{NOW, Provisioner},
     world::World,
 };
-use crate::{AuthorityIssuer, Compiled, Observed, Resolution, Resources, Want, resolve};
+use crate::{
+    AuthorityIssuer, Compiled, Observed, Resolution, Resources, Want,
+    parts::{Manifest, assemble, split},
+    resolve,
+};
 
 /// Names are few, so that references meet; `nobody` never exists.
 fn reference() -> impl Strategy<Value = String> {
     let name = prop::sample::select(vec!["a", "a", "b", "b", "c", "nobody"]);
     let namespace = prop::sample::select(vec!["", "", ", namespace: n", ", namespace: m"]);
     (name, namespace).prop_map(|(name, namespace)| format!("{{name: {name}{namespace}}}"))
+}
+
+/// The same from where there is no namespace.
+fn cluster_reference() -> impl Strategy<Value = String> {
+    (one_of(&["a", "b", "nobody"]), one_of(&["n", "m"]))
+        .prop_map(|(name, namespace)| format!("{{name: {name}, namespace: {namespace}}}"))
 }
 
 fn one_of(choices: &[&'static str]) -> impl Strategy<Value = &'static str> + use<> {
@@ -77,7 +81,11 @@ fn profile() -> impl Strategy<Value = String> {
         "keyUsage: {usages: [digitalSignature]}",
     ]);
     (signer, rest, grant()).prop_map(|(signer, rest, grant)| {
-        let grant = if grant.is_empty() { String::new() } else { format!(", grants: {{attach: {grant}}}") };
+        let grant = if grant.is_empty() {
+            String::new()
+        } else {
+            format!(", grants: {{attach: {grant}, issue: {grant}}}")
+        };
         format!("{signer}, {rest}{grant}")
     })
 }
@@ -122,16 +130,21 @@ fn document() -> impl Strategy<Value = String> {
         3 => method().prop_map(|spec| ("EnrollmentMethod", spec)),
         2 => credential().prop_map(|spec| ("EnrollmentCredential", spec)),
         1 => server().prop_map(|spec| ("EnrollmentServer", spec)),
+        1 => reference().prop_map(|profile| ("ChanceryIssuer", format!("profileRef: {profile}"))),
+        1 => cluster_reference().prop_map(|profile| ("ChanceryClusterIssuer", format!("profileRef: {profile}"))),
     ];
     (spec, one_of(&["a", "b", "c"]), one_of(&["n", "n", "m"])).prop_map(|((kind, spec), name, namespace)| {
-        format!("{{kind: {kind}, metadata: {{name: {name}, namespace: {namespace}, generation: 3}}, spec: {{{spec}}}}}")
+        let namespace =
+            if kind == "ChanceryClusterIssuer" { String::new() } else { format!("namespace: {namespace}, ") };
+        format!("{{kind: {kind}, metadata: {{name: {name}, {namespace}generation: 3}}, spec: {{{spec}}}}}")
     })
 }
 
 fn world() -> impl Strategy<Value = World> {
-    prop::collection::vec(document(), 0..14).prop_map(|documents| {
+    (prop::collection::vec(document(), 0..14), any::<bool>()).prop_map(|(documents, in_cluster)| {
         let secret = "{kind: Secret, apiVersion: v1, metadata: {name: a, namespace: n}, stringData: {password: hunter2}}";
         let world = World::empty().with(secret).with_namespace("m", &[("tier", "edge")]);
+        let world = if in_cluster { world.in_cluster() } else { world };
         documents.iter().fold(world, |world, document| world.with_also(document))
     })
 }
@@ -142,16 +155,6 @@ fn resolutions(resources: &Resources) -> Vec<(Resolution, Observed)> {
     let nothing = Observed::nothing(NOW);
     let settled = Provisioner::default().settle(resources, server.as_ref());
     vec![(resolve(resources, &nothing, None), nothing), (settled.resolution, settled.observed)]
-}
-
-fn rows(kind: Kind) -> &'static [ConditionRow] {
-    match kind {
-        Kind::CertificateAuthority => CERTIFICATE_AUTHORITY,
-        Kind::CertificateProfile => CERTIFICATE_PROFILE,
-        Kind::EnrollmentMethod => ENROLLMENT_METHOD,
-        Kind::EnrollmentCredential => ENROLLMENT_CREDENTIAL,
-        Kind::EnrollmentServer => ENROLLMENT_SERVER,
-    }
 }
 
 /// Every kind of condition once, with reasons that the reference lists for it.
@@ -211,6 +214,25 @@ fn check_compiled(compiled: &Compiled) {
     assert_eq!(Compiled::from_json(&json).unwrap(), *compiled);
 }
 
+/// What was split and put together again is the same.
+fn check_parts(resolution: &Resolution, compiled: &Compiled) {
+    let authorities = compiled.authorities.iter().map(|authority| authority.name.clone());
+    let keys: BTreeMap<_, _> =
+        authorities.map(|name| (name.clone(), Secret::new(name.to_string()))).collect();
+    let lists = keys.keys().take(1).map(|name| (name.clone(), name.to_string().into_bytes())).collect();
+    let parts = split(resolution, compiled, &keys, &lists);
+    let server = &compiled.server.name;
+    let (manifest, secrets) = Manifest::of(server.clone(), 7, &parts).unwrap();
+    assert_eq!(secrets.len(), parts.len(), "two parts share a Secret");
+    let assembled = assemble(server, 7, &manifest, &secrets).unwrap();
+    assert_eq!(assembled.failed, BTreeMap::new());
+    assert_eq!(&assembled.compiled, compiled);
+    assert_eq!(assembled.keys.keys().collect::<Vec<_>>(), resolution.issuing.iter().collect::<Vec<_>>());
+    assert_eq!(assembled.crls, lists);
+    let hashes = manifest.parts.iter().map(|(secret, entry)| (secret.clone(), entry.sha256.clone()));
+    assert_eq!(assembled.parts, hashes.collect());
+}
+
 /// A parent is there already or is wanted before; nothing is wanted that exists.
 fn check_wants(wants: &[Want], observed: &Observed) {
     let mut there: BTreeSet<&ResourceName> = observed.authorities.keys().collect();
@@ -235,6 +257,7 @@ proptest! {
             check_wants(&resolution.wants, &observed);
             if let Some(compiled) = &resolution.compiled {
                 check_compiled(compiled);
+                check_parts(&resolution, compiled);
             }
         }
     }

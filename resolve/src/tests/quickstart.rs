@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use crds::conditions::ConditionType;
 
 use super::{accepts_world, name, provisioner::NOW, world::World};
-use crate::{CompiledTls, Observed, Want};
+use crate::{CompiledTls, MethodSettings, Observed, Want};
 
 fn example(folder: &str) -> World {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(folder);
@@ -14,7 +14,10 @@ fn example(folder: &str) -> World {
     let mut world = World::empty();
     for path in paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
     {
-        world = world.with(&fs::read_to_string(path).unwrap());
+        // What others define, and namespaces, are not resolved.
+        let text = fs::read_to_string(path).unwrap();
+        let ours = text.split("\n---\n").filter(|document| document.contains("apiVersion: chancery.dev/"));
+        world = ours.fold(world, World::with);
     }
     world
 }
@@ -33,6 +36,23 @@ fn every_example_resolves_whole() {
             assert!(status.is_true(ConditionType::Ready), "{folder}: {status:?}");
         }
     }
+}
+
+#[test]
+fn the_example_of_a_cluster_resolves_whole() {
+    let world = example("cluster").in_cluster();
+    accepts_world(&world);
+    let resolution = world.settle().resolution;
+    let compiled = resolution.compiled.unwrap();
+    let issuers =
+        compiled.methods.iter().filter(|method| matches!(method.settings, MethodSettings::Issuer(_)));
+    let issuers: Vec<String> = issuers.map(|method| method.name.to_string()).collect();
+    assert_eq!(issuers, ["-/issuer:services", "shop/issuer:services"]);
+    // The root only publishes there: its key stays elsewhere.
+    assert_eq!(resolution.issuing.into_iter().collect::<Vec<_>>(), [name("enrollment/issuing")]);
+    let Some(CompiledTls::Authority { dns_names, .. }) = compiled.server.tls else { panic!() };
+    let service = ["enroll.enrollment", "enroll.enrollment.svc", "enroll.enrollment.svc.cluster.local"];
+    assert_eq!(dns_names, [&["enroll.example.com"][..], &service[..]].concat());
 }
 
 #[test]

@@ -9,7 +9,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::provisioner::{Provisioner, Settled};
-use crate::{DEFAULT_NAMESPACE, Observed, Resolution, Resources, resolve};
+use crate::{CLUSTER_SCOPE, Cluster, DEFAULT_NAMESPACE, Observed, Resolution, Resources, resolve};
 
 /// A server, a root, an intermediate, a profile, a method and a credential, all named for what they are, in `pki`.
 pub(super) const BASE: &str = "
@@ -43,6 +43,7 @@ spec: {methodRef: {name: method}, est: {}, owner: {group: factory}}
 pub(super) struct World {
     documents: Vec<Value>,
     namespaces: BTreeMap<String, BTreeMap<String, String>>,
+    cluster: Option<Cluster>,
 }
 
 impl World {
@@ -82,6 +83,11 @@ impl World {
         self
     }
 
+    pub(super) fn in_cluster(mut self) -> Self {
+        self.cluster = Some(Cluster::default());
+        self
+    }
+
     /// The same documents in another order.
     pub(super) fn permuted(mut self, order: &[usize]) -> Self {
         let old = std::mem::take(&mut self.documents);
@@ -97,7 +103,11 @@ impl World {
     }
 
     pub(super) fn resources(&self) -> Resources {
-        let mut resources = Resources { namespaces: self.namespaces.clone(), ..Resources::default() };
+        let mut resources = Resources {
+            namespaces: self.namespaces.clone(),
+            cluster: self.cluster.clone(),
+            ..Resources::default()
+        };
         for document in &self.documents {
             match key(document).0.as_str() {
                 "Secret" => resources.secrets.push(secret(document)),
@@ -180,7 +190,9 @@ fn parse(yaml: &str) -> Vec<Value> {
 
 fn key(document: &Value) -> (String, ResourceName) {
     let text = |path: &str| document.pointer(path).and_then(Value::as_str);
-    let namespace = text("/metadata/namespace").unwrap_or(DEFAULT_NAMESPACE);
+    let is_of_cluster = text("/kind") == Some("ChanceryClusterIssuer");
+    let namespace =
+        text("/metadata/namespace").unwrap_or(if is_of_cluster { CLUSTER_SCOPE } else { DEFAULT_NAMESPACE });
     (
         text("/kind").unwrap().to_owned(),
         ResourceName::new(namespace, text("/metadata/name").unwrap_or_default()),

@@ -49,6 +49,7 @@ fn compile(world: &World, est: Value) -> CompiledEst {
     let method = compiled.methods.into_iter().next().expect("the method is not compiled");
     match method.settings {
         MethodSettings::Est(est) => est,
+        MethodSettings::Issuer(_) => panic!("an issuer is no method of EST"),
     }
 }
 
@@ -380,7 +381,7 @@ fn the_store_of_this_server_does_not_speak_for_authorities_of_another() {
     let settings = trusting(json!([{"certificateAuthorityRef": {"name": "factory"}}]));
     let world = World::base().with_second_server().with_factory_of("other-server");
     let compiled = world.est(settings).compiled_for("pki/server");
-    let MethodSettings::Est(est) = &compiled.methods[0].settings;
+    let MethodSettings::Est(est) = &compiled.methods[0].settings else { panic!("not EST") };
     let trust = est.trust.as_ref().unwrap();
     assert_eq!(trust.anchors, [der("root")]);
     assert!(trust.authorities.is_empty(), "{:?}", trust.authorities);

@@ -129,7 +129,7 @@ impl World {
                 }
             }
         }
-        let observed = Observed { now: NOW, authorities: self.observed.clone() };
+        let observed = Observed { authorities: self.observed.clone(), ..Observed::nothing(NOW) };
         resolve::resolve(&resources, &observed, server.map(name).as_ref())
     }
 
