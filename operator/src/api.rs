@@ -72,7 +72,10 @@ where
                 Ok(answer) => answer.map_err(Into::into),
                 Err(_) => Err("the API server did not answer in time".into()),
             };
-            metrics.api_call(method, answer.as_ref().map_or(ApiOutcome::Unreachable, |answer| outcome(answer.status())));
+            metrics.api_call(
+                method,
+                answer.as_ref().map_or(ApiOutcome::Unreachable, |answer| outcome(answer.status())),
+            );
             answer
         })
     }

@@ -16,7 +16,7 @@ use std::{
     sync::Arc,
 };
 
-use crds::Kind;
+use crds::{BundleStatus, Kind};
 use issuance::{identity::ResourceName, ports::Clock};
 use kube::Client;
 use resolve::{Resolution, ResourceStatus, Resources};
@@ -25,8 +25,10 @@ use tokio::sync::{Notify, watch};
 use crate::{
     events::Events,
     metrics::Metrics,
+    provision::{authorities::ListFacts, credentials::Fulfilled},
     publish::Published,
     servers::{ReplicaState, ServerApi},
+    workload::WorkloadState,
     world::World,
 };
 
@@ -97,6 +99,12 @@ pub struct Outlook {
     /// What resolving says of every resource, those included that belong to no server.
     pub statuses: Arc<Vec<ResourceStatus>>,
     pub servers: BTreeMap<ResourceName, ServerOutlook>,
+    /// The newest revocation lists of authorities whose keys stay with the operator.
+    pub lists: BTreeMap<ResourceName, ListFacts>,
+    /// What became of the bundles of each authority that asks for some.
+    pub bundles: BTreeMap<ResourceName, BundleStatus>,
+    /// Everything is as it should be, as far as that lies with the operator.
+    pub settled: bool,
 }
 
 impl Outlook {
@@ -110,9 +118,14 @@ impl Outlook {
 #[derive(Clone, Debug)]
 pub struct ServerOutlook {
     pub resolution: Arc<Resolution>,
-    /// What its replicas are to serve; none: nothing was ever published.
+    /// What its replicas are to serve; none: nothing was ever published by this process.
     pub published: Option<Arc<Published>>,
     pub replicas: Vec<ReplicaState>,
-    /// Why its configuration could not be made or written, where that failed.
+    pub workload: WorkloadState,
+    /// Authorities for which something could not be made, and why.
+    pub authority_failures: BTreeMap<ResourceName, String>,
+    /// Values of its credentials that were made here, and why others were not.
+    pub credentials: Arc<Fulfilled>,
+    /// Why its configuration could not be made or written, where that failed: what was published before stays.
     pub failure: Option<String>,
 }

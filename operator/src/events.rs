@@ -20,7 +20,8 @@ pub struct Events {
 impl Events {
     /// `instance` tells the replicas of the operator apart.
     pub fn new(client: Client, instance: &str) -> Self {
-        let reporter = Reporter { controller: "chancery-operator".to_owned(), instance: Some(instance.to_owned()) };
+        let reporter =
+            Reporter { controller: "chancery-operator".to_owned(), instance: Some(instance.to_owned()) };
         Self { recorder: Recorder::new(client, reporter) }
     }
 
@@ -35,7 +36,14 @@ impl Events {
     }
 
     /// An event that cannot be written is not worth failing for.
-    async fn publish(&self, type_: EventType, about: &ObjectReference, action: &str, reason: &str, note: &str) {
+    async fn publish(
+        &self,
+        type_: EventType,
+        about: &ObjectReference,
+        action: &str,
+        reason: &str,
+        note: &str,
+    ) {
         let event = Event {
             type_,
             reason: reason.to_owned(),

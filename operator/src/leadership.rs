@@ -171,7 +171,8 @@ impl Seen {
             }
         };
         let spec = lease.spec.as_ref()?;
-        let holder = spec.holder_identity.as_deref().filter(|holder| !holder.is_empty() && *holder != identity)?;
+        let holder =
+            spec.holder_identity.as_deref().filter(|holder| !holder.is_empty() && *holder != identity)?;
         let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
         let duration = seconds.map_or(DURATION, Duration::from_secs);
         (since.elapsed() < duration).then(|| holder.to_owned())
@@ -222,7 +223,11 @@ mod tests {
         one.acquire().await;
         let began = Instant::now();
         two.acquire().await;
-        assert!(began.elapsed() >= DURATION && began.elapsed() <= DURATION + PERIOD * 2, "{:?}", began.elapsed());
+        assert!(
+            began.elapsed() >= DURATION && began.elapsed() <= DURATION + PERIOD * 2,
+            "{:?}",
+            began.elapsed()
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -18,14 +18,18 @@ pub mod cli;
 pub mod context;
 pub mod controllers;
 pub mod events;
+pub mod health;
 pub mod issuer;
 pub mod leadership;
 pub mod metrics;
 pub mod owned;
 pub mod provision;
 pub mod publish;
+pub mod reconcile;
 pub mod revocation;
+pub mod run;
 pub mod servers;
+pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod workload;

@@ -176,7 +176,11 @@ impl Metrics {
             "End of validity of an authority's certificate",
             self.not_after.clone(),
         );
-        registry.register("requests", "Requests that were looked at, by what became of them", self.requests.clone());
+        registry.register(
+            "requests",
+            "Requests that were looked at, by what became of them",
+            self.requests.clone(),
+        );
         registry.register(
             "request_duration_seconds",
             "Time from asking a server to its answer",
@@ -296,7 +300,9 @@ mod tests {
         metrics.show(&[shown("old"), shown("kept")]);
         metrics.show(&[shown("kept")]);
         let text = metrics.encode().unwrap();
-        assert!(text.contains(r#"resource_ready{kind="CertificateAuthority",namespace="pki",name="kept"} 1"#));
+        assert!(
+            text.contains(r#"resource_ready{kind="CertificateAuthority",namespace="pki",name="kept"} 1"#)
+        );
         assert!(text.contains("2000000000"));
         assert!(!text.contains("old"));
     }

@@ -18,7 +18,7 @@ mod tests;
 use std::{collections::BTreeMap, fmt};
 
 use issuance::identity::ResourceName;
-use resolve::parts::{Manifest, ManifestError, PartEntry};
+use resolve::parts::{Manifest, ManifestError, PartEntry, PartKind};
 
 pub use self::publisher::{Order, Publisher};
 
@@ -74,6 +74,8 @@ pub enum PublishError {
     },
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    #[error("the {kind} {name} is served and cannot be read any more: what is served stays as it is")]
+    Unreadable { kind: PartKind, name: ResourceName },
     #[error("the manifest cannot be signed: {0}")]
     Sign(String),
 }

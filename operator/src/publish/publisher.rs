@@ -1,7 +1,7 @@
 //! In which order a configuration is published, and what may be left as it is.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -37,6 +37,9 @@ pub struct Order<'a> {
     pub parts: Vec<Part>,
     /// Of the resources that parts are for.
     pub uids: BTreeMap<(PartKind, ResourceName), String>,
+    /// Resources that cannot be read. Where what replicas serve now has one of them, it stays as it is: something newer wrote
+    /// the resource, and nobody took it back.
+    pub unreadable: BTreeSet<(PartKind, ResourceName)>,
     /// The highest generation that a replica has in force, 0 where none is known: nothing below is taken by it.
     pub in_force: u64,
     /// Seconds since 1970. Generations are not below, so that one that was lost is not given again.
@@ -47,6 +50,7 @@ pub struct Order<'a> {
 #[derive(Debug, Default)]
 pub struct Publisher {
     shelves: BTreeMap<ResourceName, (Shelf, Option<Instant>)>,
+    last: BTreeMap<ResourceName, Arc<Published>>,
 }
 
 impl Publisher {
@@ -63,7 +67,8 @@ impl Publisher {
     ) -> Result<Arc<Published>, PublishError> {
         let server = order.server;
         let list = |source| PublishError::List { server: server.clone(), source: Box::new(source) };
-        let remembered = self.shelves.remove(server).filter(|(_, read)| read.is_some_and(|read| read.elapsed() < FORGET));
+        let remembered =
+            self.shelves.remove(server).filter(|(_, read)| read.is_some_and(|read| read.elapsed() < FORGET));
         let (mut shelf, read) = match remembered {
             Some(remembered) => remembered,
             None => (Shelf::read(client, server, signer).await.map_err(list)?, Some(Instant::now())),
@@ -72,7 +77,15 @@ impl Publisher {
         // What failed halfway is read again.
         let read = read.filter(|_| published.is_ok());
         self.shelves.insert(server.clone(), (shelf, read));
+        if let Ok(published) = &published {
+            self.last.insert(server.clone(), published.clone());
+        }
         published
+    }
+
+    /// What was last published, or found published, by this value.
+    pub fn last(&self, server: &ResourceName) -> Option<Arc<Published>> {
+        self.last.get(server).cloned()
     }
 
     /// Removes parts that the manifest does not list. Says how many.
@@ -125,6 +138,7 @@ impl Publisher {
     /// Forgets servers that are gone.
     pub fn retain(&mut self, kept: impl Fn(&ResourceName) -> bool) {
         self.shelves.retain(|server, _| kept(server));
+        self.last.retain(|server, _| kept(server));
     }
 }
 
@@ -140,6 +154,14 @@ struct Pass<'a> {
 impl Pass<'_> {
     async fn run(self) -> Result<Arc<Published>, PublishError> {
         let Self { client, world, signer, order, shelf } = self;
+        let listed = shelf.manifest.iter().flat_map(|last| last.parts.values());
+        let mut unreadable = listed.filter(|entry| {
+            order.unreadable.iter().any(|(kind, name)| (kind, name) == (&entry.kind, &entry.name))
+        });
+        if let Some(entry) = unreadable.next() {
+            return Err(PublishError::Unreadable { kind: entry.kind, name: entry.name.clone() });
+        }
+        drop(unreadable);
         let (parts, left_out) = writable(&order.parts);
         let (mut manifest, mut jsons) = Manifest::of(order.server.clone(), 0, &parts)?;
         let mut writes = Vec::new();

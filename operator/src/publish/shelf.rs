@@ -44,13 +44,7 @@ impl Shelf {
         signer: &dyn ManifestSigner,
     ) -> Result<Self, kube::Error> {
         let api: Api<Secret> = Api::namespaced(client.clone(), server.namespace());
-        let ours = format!(
-            "{}={},{}={}",
-            labels::MANAGED_BY,
-            labels::MANAGER,
-            labels::SERVER,
-            server.name()
-        );
+        let ours = format!("{}={},{}={}", labels::MANAGED_BY, labels::MANAGER, labels::SERVER, server.name());
         let mut parameters = ListParams::default().labels(&ours).limit(PAGE);
         let mut shelf = Self::default();
         let manifest = labels::manifest_secret_name(server.name());

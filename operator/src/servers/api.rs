@@ -34,8 +34,11 @@ pub trait ServerApi: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// As [`issue`](Self::issue).
-    async fn revoke(&self, server: &ResourceName, request: &RevokeRequest)
-    -> Result<RevokeOutcome, CallError>;
+    async fn revoke(
+        &self,
+        server: &ResourceName,
+        request: &RevokeRequest,
+    ) -> Result<RevokeOutcome, CallError>;
 }
 
 /// Why no answer came. Every one of them may be gone later: the caller asks again.

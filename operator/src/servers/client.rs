@@ -123,7 +123,8 @@ impl InternalClient {
     ) -> Result<A, CallError> {
         let name = || format!("{} of {}", replica.pod, replica.server);
         let unreachable = |detail: String| CallError::Unreachable { replica: name(), detail };
-        let body = question.map(serde_json::to_vec).transpose().map_err(|error| unreachable(error.to_string()))?;
+        let body =
+            question.map(serde_json::to_vec).transpose().map_err(|error| unreachable(error.to_string()))?;
         let uri = format!("https://{}{ROOT}/{path}", self.connector.authority(replica));
         let request = Request::builder()
             .method(method)
@@ -163,7 +164,9 @@ impl InternalClient {
             match self.ask(replica, (Method::POST, path), Some(question), REQUEST_TIMEOUT).await {
                 Ok(answer) => return Ok(answer),
                 // Asking another one is safe: the same request gets the same answer.
-                Err(error @ (CallError::Unreachable { .. } | CallError::Unavailable { .. })) => failure = error,
+                Err(error @ (CallError::Unreachable { .. } | CallError::Unavailable { .. })) => {
+                    failure = error
+                }
                 Err(error @ (CallError::NoReplica(_) | CallError::Unexpected { .. })) => return Err(error),
             }
         }
@@ -208,7 +211,8 @@ fn read<A: DeserializeOwned>(answer: &Response<Bytes>, replica: String) -> Resul
         }),
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
             let retry_after = answer.headers().get(header::RETRY_AFTER);
-            let seconds = retry_after.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
+            let seconds =
+                retry_after.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
             Err(CallError::Unavailable {
                 replica,
                 detail: detail(),

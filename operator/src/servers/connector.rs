@@ -77,7 +77,8 @@ impl Connector {
             targets.get(uri.host().unwrap_or_default()).cloned()
         };
         let target = target.ok_or_else(|| io::Error::other("the replica is gone"))?;
-        let config = self.tls.load_full().ok_or_else(|| io::Error::other("the operator has no identity yet"))?;
+        let config =
+            self.tls.load_full().ok_or_else(|| io::Error::other("the operator has no identity yet"))?;
         let name = server_dns_name(target.server.namespace(), target.server.name());
         let name = ServerName::try_from(name).map_err(io::Error::other)?;
         let address = SocketAddr::new(target.address, self.port);
@@ -111,7 +112,11 @@ pub(super) struct TlsConnection(TokioIo<TlsStream<TcpStream>>);
 impl Connection for TlsConnection {
     fn connected(&self) -> Connected {
         let (_, session) = self.0.inner().get_ref();
-        if session.alpn_protocol() == Some(b"h2") { Connected::new().negotiated_h2() } else { Connected::new() }
+        if session.alpn_protocol() == Some(b"h2") {
+            Connected::new().negotiated_h2()
+        } else {
+            Connected::new()
+        }
     }
 }
 

@@ -69,7 +69,8 @@ impl Fleet {
 
     fn change(&self, replica: &Replica, change: impl FnOnce(&mut ReplicaState)) -> bool {
         let mut states = self.lock();
-        let found = states.get_mut(&replica.server).into_iter().flatten().find(|state| state.replica == *replica);
+        let found =
+            states.get_mut(&replica.server).into_iter().flatten().find(|state| state.replica == *replica);
         let Some(state) = found else { return false };
         let before = state.clone();
         change(state);

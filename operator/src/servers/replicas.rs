@@ -60,6 +60,7 @@ fn replica_of(pod: &Pod) -> Option<ReplicaState> {
         address: status.pod_ip.as_deref()?.parse().ok()?,
     };
     let conditions = status.conditions.iter().flatten();
-    let ready = conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let ready =
+        conditions.into_iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
     Some(ReplicaState { replica, ready, loaded: None, usage: None, error: None })
 }

@@ -41,7 +41,8 @@ pub(super) fn apply(
 ) -> Result<(), String> {
     let wanted = fields(applied);
     for (other, owned) in owners.iter().filter(|(other, _)| *other != manager) {
-        let contested = wanted.iter().any(|path| owned.contains(path) && at(value, path) != at(applied, path));
+        let contested =
+            wanted.iter().any(|path| owned.contains(path) && at(value, path) != at(applied, path));
         if contested && !force {
             return Err(other.clone());
         }
@@ -111,7 +112,13 @@ fn is_kept_by_the_server(path: &[String]) -> bool {
         ["apiVersion" | "kind"]
             | [
                 "metadata",
-                "name" | "namespace" | "uid" | "resourceVersion" | "generation" | "creationTimestamp" | "managedFields"
+                "name"
+                    | "namespace"
+                    | "uid"
+                    | "resourceVersion"
+                    | "generation"
+                    | "creationTimestamp"
+                    | "managedFields"
             ]
     )
 }

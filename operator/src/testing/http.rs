@@ -40,17 +40,20 @@ impl FakeApi {
         let body = body.collect_bytes().await.map_err(|_| Down)?;
         let (method, path) = (head.method.to_string(), head.uri.path().to_owned());
         let query = head.uri.query().unwrap_or_default().to_owned();
+        let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let metadata_only = header(header::ACCEPT).contains("PartialObjectMetadata");
         {
             let mut state = self.lock();
             if state.down {
                 return Err(Down);
             }
-            state.calls.push(Call { method: method.clone(), path: path.clone(), query: query.clone() });
-            if let Some(refusal) = state.fault(&method, &path) {
+            let call =
+                Call { method: method.clone(), path: path.clone(), query: query.clone(), metadata_only };
+            state.calls.push(call);
+            if let Some(refusal) = state.fault(&method, &path, &query) {
                 return Ok(refused(&refusal));
             }
         }
-        let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let Some((key, subresource)) = route(&path) else {
             return Ok(refused(&Refusal(404, "NotFound", path)));
         };
@@ -60,7 +63,7 @@ impl FakeApi {
             subresource,
             query: pairs(&query),
             content_type: header(header::CONTENT_TYPE).to_owned(),
-            metadata_only: header(header::ACCEPT).contains("PartialObjectMetadata"),
+            metadata_only,
             // Apply patches are YAML by name; ours are JSON, which is YAML too.
             body: serde_json::from_slice(&body).unwrap_or(Value::Null),
         };
@@ -165,7 +168,8 @@ impl FakeApi {
         let mut news = self.news.subscribe();
         let cuts = news.borrow_and_update().1;
         if from < self.lock().oldest_watch {
-            let gone = json!({ "type": "ERROR", "object": status(410, "Expired", "too old resource version") });
+            let gone =
+                json!({ "type": "ERROR", "object": status(410, "Expired", "too old resource version") });
             return streamed(stream::iter([line(&gone)]));
         }
         let api = self.clone();
@@ -180,8 +184,11 @@ impl FakeApi {
                         let state = api.lock();
                         (state.objects.since(from, &asked.key), state.objects.version())
                     };
-                    let lines: Vec<Bytes> =
-                        happened.iter().filter_map(|happening| asked.event(happening)).map(|event| line(&event)).collect();
+                    let lines: Vec<Bytes> = happened
+                        .iter()
+                        .filter_map(|happening| asked.event(happening))
+                        .map(|event| line(&event))
+                        .collect();
                     if !lines.is_empty() {
                         return Some((Bytes::from(lines.concat()), (news, version, asked)));
                     }
@@ -194,9 +201,12 @@ impl FakeApi {
 }
 
 impl State {
-    fn fault(&mut self, method: &str, path: &str) -> Option<Refusal> {
+    fn fault(&mut self, method: &str, path: &str, query: &str) -> Option<Refusal> {
         let fault = self.faults.iter_mut().find(|fault| {
-            fault.times > 0 && (fault.method == "*" || fault.method == method) && path.contains(&fault.path)
+            fault.times > 0
+                && (fault.method == "*" || fault.method == method)
+                && path.contains(&fault.path)
+                && query.contains(&fault.query)
         })?;
         fault.times -= 1;
         let reason = fault.reason.clone();
@@ -269,7 +279,9 @@ fn route(path: &str) -> Option<(Key, Option<String>)> {
     parts.next()?;
     let rest: Vec<&str> = parts.collect();
     let (namespace, rest) = match rest.as_slice() {
-        ["namespaces", namespace, rest @ ..] if !rest.is_empty() && !matches!(rest, ["status" | "finalize"]) => {
+        ["namespaces", namespace, rest @ ..]
+            if !rest.is_empty() && !matches!(rest, ["status" | "finalize"]) =>
+        {
             (Some((*namespace).to_owned()), rest)
         }
         rest => (None, rest),

@@ -47,6 +47,8 @@ pub(crate) struct Call {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) query: String,
+    /// Only metadata was asked for.
+    pub(crate) metadata_only: bool,
 }
 
 impl Call {
@@ -61,6 +63,7 @@ impl Call {
 struct Fault {
     method: String,
     path: String,
+    query: String,
     code: u16,
     reason: String,
     times: usize,
@@ -138,15 +141,34 @@ impl FakeApi {
         self.lock().calls.iter().filter(|call| call.is_write()).cloned().collect()
     }
 
+    /// How many requests whose path ends so asked for metadata alone.
+    pub(crate) fn metadata_calls(&self, path: &str) -> usize {
+        self.lock().calls.iter().filter(|call| call.metadata_only && call.path.ends_with(path)).count()
+    }
+
     pub(crate) fn forget_calls(&self) {
         self.lock().calls.clear();
     }
 
     /// Refuses the next `times` requests with this method (`*`: any) whose path holds `path`.
     pub(crate) fn refuse(&self, method: &str, path: &str, code: u16, reason: &str, times: usize) {
+        self.refuse_query(method, path, "", code, reason, times);
+    }
+
+    /// The same, of those whose query holds `query`.
+    pub(crate) fn refuse_query(
+        &self,
+        method: &str,
+        path: &str,
+        query: &str,
+        code: u16,
+        reason: &str,
+        times: usize,
+    ) {
         self.lock().faults.push(Fault {
             method: method.to_owned(),
             path: path.to_owned(),
+            query: query.to_owned(),
             code,
             reason: reason.to_owned(),
             times,

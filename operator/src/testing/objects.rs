@@ -86,13 +86,23 @@ impl Objects {
 
     pub(super) fn create(&mut self, key: &Key, value: Value, manager: &str) -> Result<Value, Refusal> {
         if self.stored.contains_key(key) {
-            return Err(Refusal(409, "AlreadyExists", format!("{} {:?} already exists", key.plural, key.name)));
+            return Err(Refusal(
+                409,
+                "AlreadyExists",
+                format!("{} {:?} already exists", key.plural, key.name),
+            ));
         }
         let owners = BTreeMap::from([(manager.to_owned(), apply::fields(&value))]);
         Ok(self.store(key, value, owners, Part::Spec))
     }
 
-    pub(super) fn replace(&mut self, key: &Key, value: Value, manager: &str, part: Part) -> Result<Value, Refusal> {
+    pub(super) fn replace(
+        &mut self,
+        key: &Key,
+        value: Value,
+        manager: &str,
+        part: Part,
+    ) -> Result<Value, Refusal> {
         let stored = self.stored.get(key).ok_or_else(|| not_found(key))?;
         check_version(key, &stored.value, &value)?;
         let mut owners = stored.owners.clone();
@@ -102,7 +112,13 @@ impl Objects {
     }
 
     /// A JSON merge patch (RFC 7396).
-    pub(super) fn merge(&mut self, key: &Key, patch: &Value, manager: &str, part: Part) -> Result<Value, Refusal> {
+    pub(super) fn merge(
+        &mut self,
+        key: &Key,
+        patch: &Value,
+        manager: &str,
+        part: Part,
+    ) -> Result<Value, Refusal> {
         let stored = self.stored.get(key).ok_or_else(|| not_found(key))?;
         check_version(key, &stored.value, patch)?;
         let mut value = stored.value.clone();
@@ -138,7 +154,8 @@ impl Objects {
     /// Removes an object, or marks it where a finalizer keeps it; what only it owned goes with it.
     pub(super) fn delete(&mut self, key: &Key) -> Option<Value> {
         let stored = self.stored.get_mut(key)?;
-        let finalizers = stored.value["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+        let finalizers =
+            stored.value["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
         if !finalizers {
             return self.remove(key);
         }
@@ -217,7 +234,8 @@ impl Objects {
     }
 
     fn complete_meta(&mut self, key: &Key, value: &mut Value, old: Option<&Value>) {
-        if let (Value::Object(secret), true) = (&mut *value, key.group.is_empty() && key.plural == "secrets") {
+        if let (Value::Object(secret), true) = (&mut *value, key.group.is_empty() && key.plural == "secrets")
+        {
             fold_string_data(secret);
         }
         let mut generation = 1;
@@ -262,9 +280,17 @@ pub(super) enum Part {
 
 /// Kinds whose status is a subresource: all that have one and matter here.
 fn has_status(key: &Key) -> bool {
-    let built_in =
-        ["pods", "services", "statefulsets", "deployments", "persistentvolumeclaims", "certificatesigningrequests"];
-    key.group.contains("chancery.dev") || key.group.contains("cert-manager") || built_in.contains(&key.plural.as_str())
+    let built_in = [
+        "pods",
+        "services",
+        "statefulsets",
+        "deployments",
+        "persistentvolumeclaims",
+        "certificatesigningrequests",
+    ];
+    key.group.contains("chancery.dev")
+        || key.group.contains("cert-manager")
+        || built_in.contains(&key.plural.as_str())
 }
 
 fn set_or_remove(value: &mut Value, member: &str, to: Option<Value>) {

@@ -18,7 +18,9 @@ fn config_map(name: &str, data: &[(&str, &str)]) -> ConfigMap {
 }
 
 fn applied(data: serde_json::Value) -> Patch<serde_json::Value> {
-    Patch::Apply(json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "m" }, "data": data }))
+    Patch::Apply(
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "m" }, "data": data }),
+    )
 }
 
 #[tokio::test]
@@ -109,10 +111,11 @@ async fn what_only_a_deleted_object_owned_goes_with_it_in_its_namespace_only() {
     for namespace in ["a", "b"] {
         let mut owned = config_map("owned", &[]);
         owned.metadata.namespace = Some(namespace.to_owned());
-        owned.metadata.owner_references = Some(vec![k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference {
-            uid: owner.metadata.uid.clone().unwrap(),
-            ..Default::default()
-        }]);
+        owned.metadata.owner_references =
+            Some(vec![k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference {
+                uid: owner.metadata.uid.clone().unwrap(),
+                ..Default::default()
+            }]);
         fake.put(&owned);
     }
     fake.delete::<ConfigMap>(Some("a"), "owner");

@@ -50,8 +50,12 @@ pub(super) fn object(meta: ObjectMeta) -> Object {
     }
 }
 
-/// Whether somebody else than a writer of statuses changed the resource.
-pub(super) fn is_news(old: &ObjectMeta, new: &ObjectMeta) -> bool {
+/// Whether the loop has to look at the resource anew: not where only its status changed, which most often the operator wrote
+/// itself. Of a revocation the status alone says what is revoked.
+pub(super) fn is_news(kind: Kind, old: &ObjectMeta, new: &ObjectMeta) -> bool {
+    if kind == Kind::CertificateRevocation {
+        return old.resource_version != new.resource_version;
+    }
     let matters = |meta: &ObjectMeta| {
         let meta = meta.clone();
         (meta.uid, meta.generation, meta.labels, meta.annotations, meta.finalizers, meta.deletion_timestamp)
@@ -76,7 +80,8 @@ mod tests {
 
     #[test]
     fn what_a_newer_release_wrote_is_kept_with_the_reason_it_cannot_be_read() {
-        let Entry::Undecodable { meta, reason } = profile(json!({ "authorityRef": { "name": "a" }, "quantum": 1 }))
+        let Entry::Undecodable { meta, reason } =
+            profile(json!({ "authorityRef": { "name": "a" }, "quantum": 1 }))
         else {
             panic!("read")
         };
@@ -86,16 +91,28 @@ mod tests {
 
     #[test]
     fn a_reason_is_short_whatever_the_object_holds() {
-        let Entry::Undecodable { reason, .. } = profile(json!({ "x".repeat(5000): 1 })) else { panic!("read") };
+        let Entry::Undecodable { reason, .. } = profile(json!({ "x".repeat(5000): 1 })) else {
+            panic!("read")
+        };
         assert!(reason.chars().count() <= MAX_REASON);
     }
 
     #[test]
-    fn a_status_alone_is_no_news() {
-        let old = ObjectMeta { generation: Some(1), resource_version: Some("1".into()), ..ObjectMeta::default() };
+    fn a_status_alone_is_no_news_unless_it_says_what_is_revoked() {
+        let old =
+            ObjectMeta { generation: Some(1), resource_version: Some("1".into()), ..ObjectMeta::default() };
         let status = ObjectMeta { resource_version: Some("2".into()), ..old.clone() };
-        assert!(!is_news(&old, &status));
-        assert!(is_news(&old, &ObjectMeta { generation: Some(2), ..status.clone() }));
-        assert!(is_news(&old, &ObjectMeta { labels: Some([("a".into(), "b".into())].into()), ..status }));
+        assert!(!is_news(Kind::CertificateProfile, &old, &status));
+        assert!(is_news(Kind::CertificateRevocation, &old, &status));
+        assert!(is_news(
+            Kind::CertificateProfile,
+            &old,
+            &ObjectMeta { generation: Some(2), ..status.clone() }
+        ));
+        assert!(is_news(
+            Kind::CertificateProfile,
+            &old,
+            &ObjectMeta { labels: Some([("a".into(), "b".into())].into()), ..status }
+        ));
     }
 }

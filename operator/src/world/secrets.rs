@@ -47,7 +47,9 @@ impl ReferencedSecrets {
                 continue;
             }
             let secret = match version {
-                Some(_) => Api::<Secret>::namespaced(client.clone(), name.namespace()).get_opt(name.name()).await?,
+                Some(_) => {
+                    Api::<Secret>::namespaced(client.clone(), name.namespace()).get_opt(name.name()).await?
+                }
                 None => None,
             };
             let version = secret.as_ref().and_then(|secret| secret.metadata.resource_version.clone());

@@ -48,7 +48,7 @@ impl Sink for ResourceSink {
         }
         let meta = entry.meta().clone();
         let old = Arc::make_mut(&mut state.world.resources).insert((self.0, name), Arc::new(entry));
-        old.is_none_or(|old| decode::is_news(old.meta(), &meta))
+        old.is_none_or(|old| decode::is_news(self.0, old.meta(), &meta))
     }
 
     fn remove(&self, state: &mut State, object: DynamicObject) -> bool {
@@ -63,7 +63,7 @@ impl Sink for ResourceSink {
     }
 
     fn name(&self, object: &DynamicObject) -> ResourceName {
-        resolve::name_of(self.0, &object.metadata)
+        name_of(self.0, &object.metadata)
     }
 }
 
@@ -88,7 +88,8 @@ impl Sink for NamespaceSink {
 
     fn retain(&self, state: &mut State, _: Option<&str>, listed: &BTreeSet<ResourceName>) -> bool {
         let namespaces = Arc::make_mut(&mut state.world.namespaces);
-        let (before, listed) = (namespaces.len(), listed.iter().map(ResourceName::name).collect::<BTreeSet<_>>());
+        let (before, listed) =
+            (namespaces.len(), listed.iter().map(ResourceName::name).collect::<BTreeSet<_>>());
         namespaces.retain(|name, _| listed.contains(name.as_str()));
         namespaces.len() != before
     }
@@ -216,4 +217,3 @@ impl Sink for OwnedSink {
 fn stays(name: &ResourceName, namespace: Option<&str>, listed: &BTreeSet<ResourceName>) -> bool {
     namespace.is_some_and(|namespace| namespace != name.namespace()) || listed.contains(name)
 }
-

@@ -79,7 +79,10 @@ impl OwnedKind {
 pub enum Entry {
     Read(Resource),
     /// A newer release wrote it, or a CRD without its rules let it through. It takes part in nothing; its status says why.
-    Undecodable { meta: Box<ObjectMeta>, reason: String },
+    Undecodable {
+        meta: Box<ObjectMeta>,
+        reason: String,
+    },
 }
 
 impl Entry {
@@ -167,7 +170,10 @@ impl World {
 
     /// Metadata of all objects of a kind that the operator made.
     pub fn owned_of_kind(&self, kind: OwnedKind) -> impl Iterator<Item = (&ResourceName, &Object)> {
-        self.owned.iter().filter(move |((found, _), _)| *found == kind).map(|((_, name), object)| (name, object))
+        self.owned
+            .iter()
+            .filter(move |((found, _), _)| *found == kind)
+            .map(|((_, name), object)| (name, object))
     }
 
     /// Whether all there is of it was listed. Absence says something only then, and what is removed because something else is

@@ -13,9 +13,11 @@ use k8s_openapi::api::core::v1::{Namespace, Pod, Secret};
 use kube::{
     Api, Client,
     api::DynamicObject,
-    core::{ApiResource, NamespaceResourceScope, ObjectMeta, Resource},
+    core::{
+        ApiResource, DynamicResourceScope, NamespaceResourceScope, ObjectMeta, PartialObjectMeta, Resource,
+    },
     runtime::{
-        WatchStreamExt as _, metadata_watcher,
+        WatchStreamExt as _,
         watcher::{self, Event, watcher},
     },
 };
@@ -101,7 +103,13 @@ impl Watches {
     /// What is still to be listed for the first time.
     pub fn outstanding(&self) -> Vec<String> {
         let state = self.lock();
-        state.outstanding.iter().map(|(source, _)| format!("{source:?}")).collect::<BTreeSet<_>>().into_iter().collect()
+        state
+            .outstanding
+            .iter()
+            .map(|(source, _)| format!("{source:?}"))
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect()
     }
 
     fn change(&self, change: impl FnOnce(&mut State) -> bool) {
@@ -136,7 +144,7 @@ impl Starter<'_> {
     fn resources(&mut self, kind: Kind) {
         let resource = decode::api_resource(kind);
         if kind.is_namespaced() {
-            for (namespace, api) in self.dynamic(&resource) {
+            for (namespace, api) in self.dynamic::<DynamicObject>(&resource) {
                 self.follow(namespace, watcher(api, watcher::Config::default()), ResourceSink(kind));
             }
         } else if *self.scope == Scope::Cluster {
@@ -149,8 +157,8 @@ impl Starter<'_> {
 
     fn namespaces(&mut self) {
         if *self.scope == Scope::Cluster {
-            let api: Api<Namespace> = Api::all(self.client.clone());
-            let stream = metadata_watcher(api, watcher::Config::default()).map(|event| event.map(meta_event));
+            let api: Api<PartialObjectMeta<Namespace>> = Api::all(self.client.clone());
+            let stream = watcher(api, watcher::Config::default()).map(|event| event.map(meta_event));
             self.follow(None, stream, NamespaceSink);
         } else {
             self.watches.lock().complete(Source::Namespaces, None);
@@ -160,8 +168,8 @@ impl Starter<'_> {
     fn secrets(&mut self) {
         // What Helm keeps of its releases is large, changes often, and is nothing that a resource could name.
         let config = watcher::Config::default().fields("type!=helm.sh/release.v1");
-        for (namespace, api) in self.typed::<Secret>() {
-            let stream = metadata_watcher(api, config.clone()).map(|event| event.map(meta_event));
+        for (namespace, api) in self.typed::<PartialObjectMeta<Secret>>() {
+            let stream = watcher(api, config.clone()).map(|event| event.map(meta_event));
             self.follow(namespace, stream, SecretSink);
         }
     }
@@ -179,20 +187,23 @@ impl Starter<'_> {
         let ours = format!("{}={}", crds::labels::MANAGED_BY, crds::labels::MANAGER);
         let config = watcher::Config::default().labels(&ours);
         if kind.is_namespaced() {
-            for (namespace, api) in self.dynamic(&resource) {
-                let stream = metadata_watcher(api, config.clone()).map(|event| event.map(meta_event));
+            for (namespace, api) in self.dynamic::<PartialObjectMeta>(&resource) {
+                let stream = watcher(api, config.clone()).map(|event| event.map(meta_event));
                 self.follow(namespace, stream, OwnedSink(kind));
             }
         } else if *self.scope == Scope::Cluster {
-            let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
-            let stream = metadata_watcher(api, config).map(|event| event.map(meta_event));
+            let api: Api<PartialObjectMeta> = Api::all_with(self.client.clone(), &resource);
+            let stream = watcher(api, config).map(|event| event.map(meta_event));
             self.follow(None, stream, OwnedSink(kind));
         } else {
             self.watches.lock().complete(Source::Owned(kind), None);
         }
     }
 
-    fn dynamic(&self, resource: &ApiResource) -> Vec<(Option<String>, Api<DynamicObject>)> {
+    fn dynamic<K>(&self, resource: &ApiResource) -> Vec<(Option<String>, Api<K>)>
+    where
+        K: Resource<DynamicType = ApiResource, Scope = DynamicResourceScope>,
+    {
         let one = |namespace: &String| {
             (Some(namespace.clone()), Api::namespaced_with(self.client.clone(), namespace, resource))
         };
@@ -206,9 +217,8 @@ impl Starter<'_> {
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        let one = |namespace: &String| {
-            (Some(namespace.clone()), Api::namespaced(self.client.clone(), namespace))
-        };
+        let one =
+            |namespace: &String| (Some(namespace.clone()), Api::namespaced(self.client.clone(), namespace));
         match self.scope {
             Scope::Cluster => vec![(None, Api::all(self.client.clone()))],
             Scope::Namespaces(namespaces) => namespaces.iter().map(one).collect(),
@@ -300,7 +310,7 @@ fn is_unknown_kind(error: &(dyn std::error::Error + 'static)) -> bool {
     }
 }
 
-fn meta_event<K>(event: Event<kube::core::PartialObjectMeta<K>>) -> Event<ObjectMeta> {
+fn meta_event<K>(event: Event<PartialObjectMeta<K>>) -> Event<ObjectMeta> {
     match event {
         Event::Apply(object) => Event::Apply(object.metadata),
         Event::Delete(object) => Event::Delete(object.metadata),

@@ -1,0 +1,337 @@
+//! Publishing against the API in memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{
+        ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
+    },
+};
+use crds::labels;
+use issuance::identity::ResourceName;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
+use resolve::parts::{Manifest, Part, PartContent, PartKind, part_secret_name};
+use serde_json::json;
+use tokio::{sync::Notify, time::timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{ManifestSigner, Order, PublishError, Published, Publisher};
+use crate::{
+    context::Scope,
+    testing::{Call, FakeApi},
+    world::{Watches, World},
+};
+
+#[derive(Debug)]
+struct Key(EcdsaKeyPair);
+
+impl Key {
+    fn new() -> Self {
+        Self(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap())
+    }
+}
+
+impl ManifestSigner for Key {
+    fn sign(&self, manifest: &[u8]) -> Result<Vec<u8>, String> {
+        let signature = self.0.sign(&SystemRandom::new(), manifest).map_err(|_| "no".to_owned())?;
+        Ok(signature.as_ref().to_vec())
+    }
+
+    fn is_signed(&self, manifest: &[u8], signature: &[u8]) -> bool {
+        let key = UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, self.0.public_key().as_ref());
+        key.verify(manifest, signature).is_ok()
+    }
+}
+
+struct Scene {
+    api: FakeApi,
+    watches: Watches,
+    wake: Arc<Notify>,
+    key: Key,
+    publisher: Publisher,
+    server: ResourceName,
+    unreadable: BTreeSet<(PartKind, ResourceName)>,
+    in_force: u64,
+    now: u64,
+    _stop: DropGuard,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        Self::on(FakeApi::new()).await
+    }
+
+    async fn on(api: FakeApi) -> Self {
+        let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let watches = Watches::start(&api.client(), &Scope::Cluster, wake.clone(), &stop);
+        let scene = Self {
+            api,
+            watches,
+            wake,
+            key: Key::new(),
+            publisher: Publisher::default(),
+            server: ResourceName::new("pki", "devices"),
+            unreadable: BTreeSet::new(),
+            in_force: 0,
+            now: 1,
+            _stop: stop.drop_guard(),
+        };
+        let watches = scene.watches.clone();
+        scene.until(move |_| watches.outstanding().is_empty()).await;
+        scene
+    }
+
+    async fn until(&self, what: impl Fn(&World) -> bool) -> World {
+        let wait = async {
+            loop {
+                let world = self.watches.snapshot();
+                if what(&world) {
+                    return world;
+                }
+                self.wake.notified().await;
+            }
+        };
+        timeout(Duration::from_secs(60), wait).await.expect("the world never became so")
+    }
+
+    async fn publish(&mut self, parts: &[Part]) -> Result<Arc<Published>, PublishError> {
+        let order = Order {
+            server: &self.server,
+            uid: "uid-of-devices",
+            parts: parts.to_vec(),
+            uids: BTreeMap::new(),
+            unreadable: self.unreadable.clone(),
+            in_force: self.in_force,
+            now: self.now,
+        };
+        let world = self.watches.snapshot();
+        self.publisher.publish(&self.api.client(), &world, &self.key, order).await
+    }
+
+    /// Publishes, and waits until the watch has seen it.
+    async fn publish_and_see(&mut self, parts: &[Part]) -> Arc<Published> {
+        let published = self.publish(parts).await.unwrap();
+        let versions: BTreeMap<ResourceName, Option<String>> = self
+            .api
+            .all::<Secret>()
+            .into_iter()
+            .map(|secret| (resolve::resource_name(&secret.metadata), secret.metadata.resource_version))
+            .collect();
+        let watches = self.watches.clone();
+        self.until(move |_| versions.iter().all(|(name, version)| watches.secret_version(name) == *version))
+            .await;
+        published
+    }
+
+    fn manifest(&self) -> Option<(Manifest, bool)> {
+        let secret: Secret = self.api.get(Some("pki"), "chancery-manifest-devices")?;
+        let data = secret.data?;
+        let (json, signature) = (&data[labels::MANIFEST_KEY].0, &data[labels::SIGNATURE_KEY].0);
+        Some((Manifest::from_json(json).unwrap(), self.key.is_signed(json, signature)))
+    }
+
+    fn written(&self) -> Vec<String> {
+        let name = |call: Call| call.path.rsplit('/').next().unwrap_or_default().to_owned();
+        self.api.writes().into_iter().map(name).collect()
+    }
+}
+
+fn authority(name: &str, generation: i64) -> Part {
+    let authority = json!({
+        "name": format!("pki/{name}"), "certificate": "", "chain": [],
+        "crl": { "validity": 7, "renewBefore": 2 }, "deletionPolicy": "Retain",
+    });
+    let content = PartContent::Authority(serde_json::from_value(authority).unwrap());
+    Part { generation: Some(generation), content, key: None, crl: None }
+}
+
+fn secret_of(name: &str) -> String {
+    part_secret_name(PartKind::Authority, &ResourceName::new("pki", name))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_manifest_comes_last_and_is_signed() {
+    let mut scene = Scene::new().await;
+    let published = scene.publish(&[authority("a", 1), authority("b", 1)]).await.unwrap();
+    let written = scene.written();
+    assert_eq!(written.last().map(String::as_str), Some("chancery-manifest-devices"));
+    assert_eq!(written.len(), 3);
+    let (manifest, signed) = scene.manifest().unwrap();
+    assert!(signed);
+    assert_eq!(manifest, published.manifest);
+    let part: Secret = scene.api.get(Some("pki"), &secret_of("a")).unwrap();
+    assert_eq!(part.type_.as_deref(), Some(labels::PART_TYPE));
+    let bytes = &part.data.unwrap()[labels::PART_KEY].0;
+    assert_eq!(resolve::parts::sha256_hex(bytes), manifest.parts[&secret_of("a")].sha256);
+    assert_eq!(part.metadata.owner_references.unwrap()[0].uid, "uid-of-devices");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_did_not_change_is_not_written_again() {
+    let mut scene = Scene::new().await;
+    let first = scene.publish_and_see(&[authority("a", 1), authority("b", 1)]).await;
+    scene.api.forget_calls();
+    let again = scene.publish(&[authority("a", 1), authority("b", 1)]).await.unwrap();
+    assert_eq!(scene.api.calls(), []);
+    assert_eq!(again, first);
+
+    let changed = scene.publish(&[authority("a", 2), authority("b", 1)]).await.unwrap();
+    assert_eq!(scene.written(), [secret_of("a"), "chancery-manifest-devices".to_owned()]);
+    assert!(changed.generation() > first.generation());
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_leader_writes_nothing_where_nothing_changed() {
+    let mut scene = Scene::new().await;
+    let first = scene.publish_and_see(&[authority("a", 1)]).await;
+    scene.publisher = Publisher::default();
+    scene.api.forget_calls();
+    let again = scene.publish(&[authority("a", 1)]).await.unwrap();
+    assert_eq!(scene.written(), Vec::<String>::new());
+    assert_eq!(again.generation(), first.generation());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_secret_that_the_operator_did_not_make_is_never_overwritten() {
+    let theirs = Secret {
+        metadata: serde_json::from_value(json!({ "name": secret_of("a"), "namespace": "pki" })).unwrap(),
+        data: Some([("theirs".to_owned(), ByteString(b"precious".to_vec()))].into()),
+        ..Secret::default()
+    };
+    for name in [secret_of("a"), "chancery-manifest-devices".to_owned()] {
+        let mut scene = Scene::new().await;
+        let mut theirs = theirs.clone();
+        theirs.metadata.name = Some(name.clone());
+        let before = scene.api.put(&theirs);
+        let error = scene.publish(&[authority("a", 1)]).await.unwrap_err();
+        assert!(matches!(error, PublishError::Foreign(secret) if secret.name() == name));
+        assert_eq!(scene.api.get::<Secret>(Some("pki"), &name), Some(before));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_cannot_be_written_holds_the_manifest_back() {
+    let mut scene = Scene::new().await;
+    let first = scene.publish_and_see(&[authority("a", 1)]).await;
+    scene.api.refuse("PATCH", &secret_of("b"), 503, "ServiceUnavailable", 1);
+    let error = scene.publish(&[authority("a", 2), authority("b", 1)]).await.unwrap_err();
+    assert!(matches!(error, PublishError::Api { .. }));
+    assert_eq!(scene.manifest().unwrap().0, first.manifest);
+    let second = scene.publish(&[authority("a", 2), authority("b", 1)]).await.unwrap();
+    assert_eq!(scene.manifest().unwrap().0, second.manifest);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_changed_or_removed_is_written_anew() {
+    let mut scene = Scene::new().await;
+    scene.publish_and_see(&[authority("a", 1), authority("b", 1)]).await;
+    let good: Secret = scene.api.get(Some("pki"), &secret_of("a")).unwrap();
+    let mut bad = good.clone();
+    bad.data.as_mut().unwrap().insert(labels::PART_KEY.to_owned(), ByteString(b"forged".to_vec()));
+    scene.api.put(&bad);
+    scene.api.delete::<Secret>(Some("pki"), &secret_of("b"));
+    let watches = scene.watches.clone();
+    let gone = ResourceName::new("pki", secret_of("b"));
+    scene.until(move |_| watches.secret_version(&gone).is_none()).await;
+    scene.publish_and_see(&[authority("a", 1), authority("b", 1)]).await;
+    assert_eq!(scene.api.get::<Secret>(Some("pki"), &secret_of("a")).unwrap().data, good.data);
+    assert!(scene.api.get::<Secret>(Some("pki"), &secret_of("b")).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_older_manifest_that_somebody_put_back_is_replaced() {
+    let mut scene = Scene::new().await;
+    scene.publish_and_see(&[authority("a", 1)]).await;
+    let old: Secret = scene.api.get(Some("pki"), "chancery-manifest-devices").unwrap();
+    let new = scene.publish_and_see(&[authority("a", 2)]).await;
+    let version = ResourceName::new("pki", "chancery-manifest-devices");
+    let put_back = scene.api.put(&old).metadata.resource_version;
+    let watches = scene.watches.clone();
+    scene.until(move |_| watches.secret_version(&version) == put_back).await;
+    scene.publish(&[authority("a", 2)]).await.unwrap();
+    assert_eq!(scene.manifest().unwrap(), (new.manifest.clone(), true));
+
+    // A leader that knows only what was put back: what replicas have in force counts.
+    scene.api.put(&old);
+    scene.publisher = Publisher::default();
+    scene.in_force = new.generation();
+    let after = scene.publish(&[authority("a", 2)]).await.unwrap();
+    assert!(after.generation() > new.generation());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_that_another_key_signed_says_nothing() {
+    let mut scene = Scene::new().await;
+    scene.publish_and_see(&[authority("a", 1)]).await;
+    scene.key = Key::new();
+    scene.publisher = Publisher::default();
+    scene.now = 1_000_000;
+    let published = scene.publish(&[authority("a", 1)]).await.unwrap();
+    assert_eq!(published.generation(), 1_000_000);
+    assert!(scene.manifest().unwrap().1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_that_no_secret_can_hold_takes_out_itself_alone() {
+    let mut scene = Scene::new().await;
+    let mut large = authority("large", 1);
+    large.crl = Some(vec![0; 2_000_000]);
+    let published = scene.publish(&[authority("a", 1), large]).await.unwrap();
+    assert_eq!(published.parts().keys().collect::<Vec<_>>(), [&secret_of("a")]);
+    assert!(published.left_out.contains_key(&secret_of("large")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn parts_that_are_no_longer_listed_are_removed_and_nothing_else() {
+    let mut scene = Scene::new().await;
+    scene.publish_and_see(&[authority("a", 1), authority("b", 1)]).await;
+    let other = json!({
+        "metadata": {
+            "name": "of-another", "namespace": "pki",
+            "labels": { labels::MANAGED_BY: labels::MANAGER, labels::SERVER: "other", labels::PART: "authority" },
+        },
+    });
+    let unlabelled = json!({ "metadata": { "name": "theirs", "namespace": "pki", "labels": { labels::SERVER: "devices" } } });
+    for document in [other, unlabelled] {
+        scene.api.put(&serde_json::from_value::<Secret>(document).unwrap());
+    }
+    let published = scene.publish_and_see(&[authority("a", 1)]).await;
+    let world = scene.watches.snapshot();
+    let removed = scene.publisher.sweep(&scene.api.client(), &world, &published).await.unwrap();
+    assert_eq!(removed, 1);
+    let left: BTreeSet<String> =
+        scene.api.all::<Secret>().into_iter().filter_map(|secret| secret.metadata.name).collect();
+    let kept = [secret_of("a"), "chancery-manifest-devices".into(), "of-another".into(), "theirs".into()];
+    assert_eq!(left, BTreeSet::from(kept));
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_removed_before_all_secrets_were_listed() {
+    let mut scene = Scene::new().await;
+    scene.publish_and_see(&[authority("a", 1), authority("b", 1)]).await;
+    let published = scene.publish_and_see(&[authority("a", 1)]).await;
+    let client = scene.api.client();
+    let incomplete = World::default();
+    assert_eq!(scene.publisher.sweep(&client, &incomplete, &published).await.unwrap(), 0);
+    assert!(scene.api.get::<Secret>(Some("pki"), &secret_of("b")).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_served_stays_where_a_resource_of_it_cannot_be_read_any_more() {
+    let mut scene = Scene::new().await;
+    let first = scene.publish_and_see(&[authority("a", 1), authority("b", 1)]).await;
+    scene.unreadable = BTreeSet::from([(PartKind::Authority, ResourceName::new("pki", "b"))]);
+    scene.api.forget_calls();
+    let error = scene.publish(&[authority("a", 2)]).await.unwrap_err();
+    assert!(matches!(error, PublishError::Unreadable { .. }));
+    assert_eq!(scene.written(), Vec::<String>::new());
+    assert_eq!(scene.manifest().unwrap().0, first.manifest);
+    // One that was never served holds nothing up.
+    scene.unreadable = BTreeSet::from([(PartKind::Authority, ResourceName::new("pki", "c"))]);
+    assert!(scene.publish(&[authority("a", 2)]).await.is_ok());
+}

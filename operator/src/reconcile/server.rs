@@ -1,0 +1,213 @@
+//! One EnrollmentServer: what it serves, and what runs it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
+
+use crds::{EnrollmentServer, Kind};
+use issuance::identity::ResourceName;
+use kube::Resource as _;
+use resolve::{
+    Compiled, FORMAT, Resolution, Resources, issuer_method_name,
+    parts::{Part, PartKind, split},
+    resource_name,
+};
+
+use super::pass::{Reconciler, uid};
+use crate::{
+    context::ServerOutlook,
+    metrics::Step,
+    provision::{
+        authorities::{Kept, Settled},
+        credentials::{Fulfilled, Values},
+    },
+    publish::{Order, Published},
+    servers::ReplicaState,
+    workload::{Inputs, WorkloadState, database_secret, format_to_write},
+    world::{Entry, World},
+};
+
+impl Reconciler {
+    /// Says also whether there is nothing to be tried again.
+    pub(super) async fn server(
+        &mut self,
+        world: &World,
+        resources: &Resources,
+        kept: &mut Kept,
+        server: &EnrollmentServer,
+    ) -> (ServerOutlook, bool) {
+        let name = resource_name(&server.metadata);
+        let replicas = self.fleet.of(&name);
+        let Settled { resolution, failures, retried } = self.settle(world, resources, kept, &name).await;
+        let mut settled = !retried;
+        let mut outlook = ServerOutlook {
+            resolution: Arc::new(resolution),
+            published: self.publisher.last(&name),
+            replicas,
+            workload: WorkloadState::default(),
+            authority_failures: failures,
+            credentials: Arc::default(),
+            failure: None,
+        };
+        if server.metadata.deletion_timestamp.is_some() {
+            // Kubernetes removes what it owns, parts and all.
+            return (outlook, settled);
+        }
+        if outlook.resolution.compiled.is_some() {
+            let published = self.serve(world, resources, kept, server, &mut outlook).await;
+            settled &= !outlook.credentials.retried;
+            match published {
+                Ok(published) => outlook.published = Some(published),
+                Err(error) => {
+                    settled = false;
+                    outlook.failure = Some(format!("{error:#}"));
+                }
+            }
+        }
+        self.tell(server, &name, outlook.failure.as_deref()).await;
+        let began = Instant::now();
+        outlook.workload = self.run(world, server).await;
+        self.context.metrics.step(Step::Workload, began.elapsed());
+        settled &= !outlook.workload.is_retried();
+        let programmed = |state: &&ReplicaState| {
+            let loaded = state.loaded.as_ref().map(|loaded| loaded.generation);
+            outlook.published.as_ref().is_some_and(|published| loaded == Some(published.generation()))
+        };
+        let (ready, current) = (outlook.ready().count(), outlook.ready().filter(programmed).count());
+        self.context.metrics.replicas(&name, ready, current);
+        (outlook, settled)
+    }
+
+    /// Makes what the server is to serve, and publishes it.
+    async fn serve(
+        &mut self,
+        world: &World,
+        resources: &Resources,
+        kept: &Kept,
+        server: &EnrollmentServer,
+        outlook: &mut ServerOutlook,
+    ) -> anyhow::Result<Arc<Published>> {
+        let (name, resolution) = (resource_name(&server.metadata), outlook.resolution.clone());
+        let Some(mut compiled) = resolution.compiled.clone() else {
+            anyhow::bail!("there is nothing to serve");
+        };
+        format_to_write((FORMAT, FORMAT), outlook.ready().filter_map(|state| state.loaded.as_ref()))?;
+        outlook.credentials = Arc::new(self.fulfil(&name, &mut compiled, resources, world).await);
+        let uid = server.metadata.uid.clone().unwrap_or_default();
+        let is_sealing_kept = self.watches.secret_version(&sealing(&name)).is_some();
+        let internal = self.identified.server(&name, &uid, is_sealing_kept).await?;
+        compiled.server.internal = Some(internal);
+
+        let began = Instant::now();
+        let parts = parts(&resolution, &compiled, kept);
+        let loaded = outlook.replicas.iter().filter_map(|state| state.loaded.as_ref());
+        let order = Order {
+            server: &name,
+            uid: &uid,
+            parts,
+            uids: uids(world, &compiled),
+            unreadable: unreadable(world),
+            in_force: loaded.map(|loaded| loaded.generation).max().unwrap_or(0),
+            now: u64::try_from(self.context.clock.now().unix()).unwrap_or(0),
+        };
+        let (client, signer) = (&self.context.client, self.identified.signer()?);
+        let published = self.publisher.publish(client, world, signer.as_ref(), order).await?;
+        self.publisher.sweep(client, world, &published).await?;
+        self.context.metrics.step(Step::Publish, began.elapsed());
+        Ok(published)
+    }
+
+    async fn fulfil(
+        &mut self,
+        server: &ResourceName,
+        compiled: &mut Compiled,
+        resources: &Resources,
+        world: &World,
+    ) -> Fulfilled {
+        let (client, clock) = (&self.context.client, &self.context.clock);
+        let values =
+            self.values.entry(server.clone()).or_insert_with(|| Values::new(client.clone(), clock.clone()));
+        let declared: BTreeSet<&ResourceName> =
+            compiled.credentials.iter().map(|credential| &credential.name).collect();
+        values.retain(|name| declared.contains(name));
+        values.fulfil(compiled, resources, Some(world)).await
+    }
+
+    /// Makes what runs the server.
+    async fn run(&self, world: &World, server: &EnrollmentServer) -> WorkloadState {
+        let Some(key) = self.identified.manifest_key() else { return WorkloadState::default() };
+        let mut inputs = Inputs::new(&self.context.options, key);
+        inputs.database_version =
+            database_secret(server).and_then(|secret| self.watches.secret_version(&secret));
+        self.workloads.apply(&self.context.client, world, server, &inputs).await
+    }
+
+    /// Tells of a failure once, and of its end.
+    async fn tell(&mut self, server: &EnrollmentServer, name: &ResourceName, failure: Option<&str>) {
+        let about = server.object_ref(&());
+        match (failure, self.told.get(name)) {
+            (Some(failure), told) if told.map(String::as_str) != Some(failure) => {
+                tracing::error!(server = %name, failure, "its configuration is not published");
+                self.context.events.warning(&about, "Publish", "PublishFailed", failure).await;
+                self.told.insert(name.clone(), failure.to_owned());
+            }
+            (None, Some(_)) => {
+                self.context.events.normal(&about, "Publish", "Published", "").await;
+                self.told.remove(name);
+            }
+            (Some(_), _) | (None, None) => {}
+        }
+    }
+}
+
+fn parts(resolution: &Resolution, compiled: &Compiled, kept: &Kept) -> Vec<Part> {
+    split(resolution, compiled, &kept.keys(), &kept.lists())
+}
+
+fn sealing(server: &ResourceName) -> ResourceName {
+    ResourceName::new(server.namespace(), crds::labels::sealing_secret_name(server.name()))
+}
+
+/// The UIDs of the resources that parts are for.
+fn uids(world: &World, compiled: &Compiled) -> BTreeMap<(PartKind, ResourceName), String> {
+    let mut found = BTreeMap::new();
+    let mut note = |part, compiled: &ResourceName, kind, resource: &ResourceName| {
+        if let Some(uid) = uid(world, kind, resource) {
+            found.insert((part, compiled.clone()), uid);
+        }
+    };
+    let server = &compiled.server.name;
+    note(PartKind::Server, server, Kind::EnrollmentServer, server);
+    for authority in &compiled.authorities {
+        note(PartKind::Authority, &authority.name, Kind::CertificateAuthority, &authority.name);
+    }
+    for profile in &compiled.profiles {
+        note(PartKind::Profile, &profile.name, Kind::CertificateProfile, &profile.name);
+    }
+    for method in &compiled.methods {
+        let (kind, resource) = method.resource();
+        note(PartKind::Method, &method.name, kind, &resource);
+    }
+    for credential in &compiled.credentials {
+        note(PartKind::Credential, &credential.name, Kind::EnrollmentCredential, &credential.name);
+    }
+    found
+}
+
+/// The parts of resources that cannot be read.
+fn unreadable(world: &World) -> BTreeSet<(PartKind, ResourceName)> {
+    let part = |(kind, name, entry): (Kind, &ResourceName, &Entry)| match (entry, kind) {
+        (Entry::Read(_), _) | (Entry::Undecodable { .. }, Kind::CertificateRevocation) => None,
+        (Entry::Undecodable { .. }, Kind::EnrollmentServer) => Some((PartKind::Server, name.clone())),
+        (Entry::Undecodable { .. }, Kind::CertificateAuthority) => Some((PartKind::Authority, name.clone())),
+        (Entry::Undecodable { .. }, Kind::CertificateProfile) => Some((PartKind::Profile, name.clone())),
+        (Entry::Undecodable { .. }, Kind::EnrollmentMethod) => Some((PartKind::Method, name.clone())),
+        (Entry::Undecodable { .. }, Kind::EnrollmentCredential) => Some((PartKind::Credential, name.clone())),
+        (Entry::Undecodable { .. }, Kind::ChanceryIssuer | Kind::ChanceryClusterIssuer) => {
+            Some((PartKind::Method, issuer_method_name(name)))
+        }
+    };
+    world.iter().filter_map(part).collect()
+}

@@ -1,0 +1,67 @@
+//! Removes what belongs to resources that are gone and lies where no owner reference reaches. There are no finalizers: whoever
+//! deletes resources, namespaces and the operator in whatever order is never kept waiting.
+//!
+//! Whether something is left over is seen in the world. Before it is removed, a complete list straight from the API server
+//! has to say the same: see `world::live`.
+
+use std::collections::BTreeSet;
+
+use crds::{Kind, labels};
+use kube::Client;
+
+use crate::{
+    context::Scope,
+    provision::{
+        authorities::{Keeper, Kept},
+        identities::Identities,
+    },
+    world::{Source, World, live},
+};
+
+/// The label of Secrets in the operator's namespace that says what they hold.
+const HOLDS: &str = "chancery.dev/holds";
+const SERVER_IDENTITY: &str = "server-identity";
+
+/// Destroys the keys of authorities that are gone and said `deletionPolicy: Delete`.
+pub(super) async fn authorities(
+    client: &Client,
+    scope: &Scope,
+    world: &World,
+    keeper: &Keeper,
+    kept: &mut Kept,
+) -> anyhow::Result<()> {
+    let kind = Kind::CertificateAuthority;
+    if world.is_complete(Source::Resources(kind)) && Keeper::is_sweep_due(kept, &uids(world, kind)) {
+        let uids = live::uids(client, scope, kind).await?;
+        keeper.sweep(kept, &uids).await?;
+    }
+    Ok(())
+}
+
+/// Removes the internal certificates of servers that are gone.
+pub(super) async fn identities(
+    client: &Client,
+    scope: &Scope,
+    world: &World,
+    namespace: &str,
+    identities: &Identities,
+) -> anyhow::Result<()> {
+    let kind = Kind::EnrollmentServer;
+    let living = uids(world, kind);
+    let is_left_over = world.secrets().any(|(name, secret)| {
+        name.namespace() == namespace
+            && secret.is_ours()
+            && secret.label(HOLDS) == Some(SERVER_IDENTITY)
+            && secret.label(labels::OWNER_UID).is_some_and(|owner| !living.contains(owner))
+    });
+    if is_left_over && world.is_complete(Source::Resources(kind)) {
+        let uids = live::uids(client, scope, kind).await?;
+        identities.sweep(&uids).await?;
+    }
+    Ok(())
+}
+
+/// Of all resources of a kind, those included that cannot be read.
+fn uids(world: &World, kind: Kind) -> BTreeSet<String> {
+    world.of_kind(kind).filter_map(|(_, entry)| entry.meta().uid.clone()).collect()
+}
