@@ -293,7 +293,7 @@ string_enum! {
         /// It is enforced.
         Enforced = "Enforced",
         /// It is not.
-        Off = "Off",
+        Disabled = "Disabled",
     }
 }
 

@@ -221,6 +221,11 @@ mod tests {
             [".affinity.", ".tolerations[].", ".topologySpreadConstraints[].", ".clients[].", ".metrics[]."]
                 .iter()
                 .any(|part| path.contains(part));
+        for value in members.get("enum").and_then(Value::as_array).into_iter().flatten() {
+            let value = value.as_str().unwrap_or_default().to_ascii_lowercase();
+            // kubectl reads YAML 1.1, in which each of these is a boolean: `mode: Off` would never arrive.
+            assert!(!["on", "off", "yes", "no", "y", "n"].contains(&value.as_str()), "{path} takes {value}");
+        }
         match type_ {
             "string" if !in_status_condition && !of_kubernetes && !path.contains("matchLabels") => {
                 let bounded =

@@ -224,12 +224,12 @@ string_enum! {
 #[x_kube(
     validation = Rule::new("self.mode != 'Required' || (has(self.trusted) && size(self.trusted) > 0)")
         .message("trusted is needed with the mode Required: anybody could claim any address").field_path(".trusted"),
-    validation = Rule::new("self.mode != 'Off' || !has(self.trusted)")
-        .message("trusted is refused with the mode Off").field_path(".trusted"),
+    validation = Rule::new("self.mode != 'Disabled' || !has(self.trusted)")
+        .message("trusted is refused with the mode Disabled").field_path(".trusted"),
 )]
 pub struct ProxyProtocol {
     /// Whether it is spoken.
-    #[serde(default = "off")]
+    #[serde(default = "disabled")]
     pub mode: ProxyProtocolMode,
     /// Addresses of the load balancers, in CIDR notation. Connections from elsewhere are closed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -239,7 +239,7 @@ pub struct ProxyProtocol {
 
 impl Default for ProxyProtocol {
     fn default() -> Self {
-        Self { mode: off(), trusted: Vec::new() }
+        Self { mode: disabled(), trusted: Vec::new() }
     }
 }
 
@@ -247,7 +247,7 @@ string_enum! {
     /// Whether the PROXY protocol is spoken.
     pub enum ProxyProtocolMode {
         /// Connections begin with TLS or HTTP; the address of the connection is the client's.
-        Off = "Off",
+        Disabled = "Disabled",
         /// Every connection begins with a header of version 1 or 2, and is closed where there is none.
         Required = "Required",
     }
@@ -297,6 +297,6 @@ fn one() -> u32 {
     1
 }
 
-fn off() -> ProxyProtocolMode {
-    ProxyProtocolMode::Off
+fn disabled() -> ProxyProtocolMode {
+    ProxyProtocolMode::Disabled
 }

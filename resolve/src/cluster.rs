@@ -42,7 +42,7 @@ pub(crate) fn proxy_protocol(
     problems: &mut Problems,
 ) -> Option<CompiledProxyProtocol> {
     match given.mode {
-        ProxyProtocolMode::Off => return None,
+        ProxyProtocolMode::Disabled => return None,
         ProxyProtocolMode::Required => {}
     }
     let mut trusted = Vec::with_capacity(given.trusted.len());

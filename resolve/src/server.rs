@@ -441,7 +441,7 @@ fn limits(given: &ServerLimits, problems: &mut Problems) -> CompiledLimits {
                 per_address: failures.per_address,
                 window: failures.window.as_std(),
             }),
-            LimitState::Off => None,
+            LimitState::Disabled => None,
         },
     }
 }

@@ -24,7 +24,7 @@ fn scene(manufacturer: &Manufacturer) -> Result<Scene> {
         let kept: Vec<&str> =
             yaml.split("---\n").filter(|part| !part.contains("EnrollmentCredential")).collect();
         resources.write("devices.yaml", &kept.join("---\n"))?;
-        let limits = "  limits: {failedAuthentications: {state: 'Off'}}\n  tls:";
+        let limits = "  limits: {failedAuthentications: {state: Disabled}}\n  tls:";
         resources.replace("base.yaml", "  tls:", limits)
     })
 }

@@ -93,7 +93,7 @@ pub(super) const REJECTS: &[Reject] = &[
     (
         "{tls: {secretRef: {name: s}}, limits: {failedAuthentications: {state: On}}}",
         "spec.limits.failedAuthentications.state",
-        "\"On\" is not one of Enforced, Off",
+        "\"On\" is not one of Enforced, Disabled",
     ),
     ("{tls: {secretRef: {name: s}}, audit: {checkpointInterval: 0h}}", "spec.audit.checkpointInterval", ZERO),
     (
@@ -195,7 +195,7 @@ pub(super) const REJECTS: &[Reject] = &[
     (
         "{tls: {secretRef: {name: s}}, proxyProtocol: {trusted: [10.0.0.0/8]}}",
         "spec.proxyProtocol.trusted",
-        "trusted is refused with the mode Off",
+        "trusted is refused with the mode Disabled",
     ),
     ("{tls: {secretRef: {name: s}}, storage: {}}", "spec.storage", "give exactly one storage: sqlite"),
     (
@@ -299,7 +299,7 @@ fn enrollment_server_accepts() {
         "{tls: {authorityRef: {name: a}, dnsNames: [localhost], ipAddresses: [127.0.0.1, '::1'], validity: 30d}}",
         "{tls: {authorityRef: {name: a}, ipAddresses: [192.0.2.1]}, publicBaseUrl: 'http://127.0.0.1:8080', enrollmentBaseUrl: 'https://[::1]:8443/enroll'}",
         "{tls: {secretRef: {name: s}}, defaultMethodRef: {name: m, namespace: n}, labels: [{label: a-1, methodRef: {name: m}}, {label: b, methodRef: {name: m}}]}",
-        "{tls: {secretRef: {name: s}}, limits: {connections: 10, failedAuthentications: {state: 'Off'}}, audit: {checkpointInterval: 10m}, storage: {sqlite: {}}}",
+        "{tls: {secretRef: {name: s}}, limits: {connections: 10, failedAuthentications: {state: Disabled}}, audit: {checkpointInterval: 10m}, storage: {sqlite: {}}}",
         "{tls: {secretRef: {name: s}}, storage: {postgres: {secretRef: {name: d, key: dsn}}}}",
         "{tls: {authorityRef: {name: a}}}",
         "{tls: {secretRef: {name: s}}, replicas: 3, storage: {postgres: {secretRef: {name: d}}}}",

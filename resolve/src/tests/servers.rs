@@ -195,7 +195,7 @@ fn a_server_is_rejected_for_its_labels_urls_and_limits() {
     ];
     cases.iter().copied().for_each(rejects);
     accepts(server!(
-        "tls: {authorityRef: {name: issuing}, dnsNames: [localhost]}, publicBaseUrl: 'http://acme.com:8080/pki', enrollmentBaseUrl: 'https://acme.com', limits: {failedAuthentications: {state: 'Off'}}"
+        "tls: {authorityRef: {name: issuing}, dnsNames: [localhost]}, publicBaseUrl: 'http://acme.com:8080/pki', enrollmentBaseUrl: 'https://acme.com', limits: {failedAuthentications: {state: Disabled}}"
     ));
 }
 
