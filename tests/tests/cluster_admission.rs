@@ -93,12 +93,17 @@ fn disagreement(case: &Case, answer: Option<&str>) -> Option<String> {
         None => Some(format!("accepted, but {:?}: {:?}: {}", case.path, case.message, case.new)),
         Some(answer) if case.accepted => Some(format!("refused: {answer}: {}", case.new)),
         // Rules have our words; what the schema says is in the API server's own, but at the same place.
-        Some(_) if told(&case.message) || told(&case.path) => None,
+        Some(_) if told(&case.message) || told(&case.path) || null_is_absent(case) => None,
         Some(answer) => Some(format!(
             "refused for another reason than {:?}: {:?}: {answer}: {}",
             case.path, case.message, case.new
         )),
     }
+}
+
+/// An API server drops a member whose value is null, and then misses it; without one it is refused where it stands.
+fn null_is_absent(case: &Case) -> bool {
+    case.message.as_deref().is_some_and(|message| message.ends_with(", not empty"))
 }
 
 #[test]
@@ -176,8 +181,8 @@ fn the_examples_are_accepted() -> Result<()> {
 }
 
 fn in_default_namespace(kubectl: &Kubectl, documents: &str) -> Result<std::process::Output> {
-    let here: Vec<&str> =
-        documents.lines().filter(|line| !line.trim_start().starts_with("namespace:")).collect();
+    // Two spaces in is the namespace of a document; further in, that of a reference.
+    let here: Vec<&str> = documents.lines().filter(|line| !line.starts_with("  namespace:")).collect();
     let input = here.join("\n");
     let arguments = ["create", "--dry-run=server", "--validate=strict", "--filename=-"];
     kubectl.in_namespace("default").run(&arguments, Some(input.as_bytes()))
