@@ -129,12 +129,20 @@ pub struct ValueFacts {
     pub rotates_at: Option<Time>,
 }
 
+/// Why a credential has no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueFailure {
+    pub text: String,
+    /// It may be gone by itself: the next pass is to come soon.
+    pub retried: bool,
+}
+
 /// What came of the credentials of one server.
 #[derive(Clone, Debug, Default)]
 pub struct Fulfilled {
     pub values: BTreeMap<ResourceName, ValueFacts>,
     /// Credentials that have no value, and why. They are not among those compiled any more.
-    pub failures: BTreeMap<ResourceName, String>,
+    pub failures: BTreeMap<ResourceName, ValueFailure>,
     /// Whether one of them may be gone by itself.
     pub retried: bool,
     /// When the next value is to be replaced or removed.
@@ -192,7 +200,8 @@ impl Values {
                     let text = error.sentence();
                     tracing::error!(credential = %wanted.credential, error = text, "a credential has no value");
                     fulfilled.retried |= error.is_retried();
-                    fulfilled.failures.insert(wanted.credential, text);
+                    let failure = ValueFailure { text, retried: error.is_retried() };
+                    fulfilled.failures.insert(wanted.credential, failure);
                 }
             }
         }

@@ -12,7 +12,7 @@ use super::snapshot::{Entry, Object};
 const MAX_REASON: usize = 1024;
 
 /// How the API server calls resources of this kind.
-pub(super) fn api_resource(kind: Kind) -> ApiResource {
+pub(crate) fn api_resource(kind: Kind) -> ApiResource {
     match kind {
         Kind::CertificateAuthority => ApiResource::erase::<crds::CertificateAuthority>(&()),
         Kind::CertificateProfile => ApiResource::erase::<crds::CertificateProfile>(&()),

@@ -18,6 +18,7 @@ mod snapshot;
 mod tests;
 mod watches;
 
+pub(crate) use self::decode::api_resource;
 pub use self::{
     secrets::ReferencedSecrets,
     snapshot::{Entry, Object, OwnedKind, Source, World},

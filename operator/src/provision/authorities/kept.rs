@@ -8,7 +8,7 @@
 //! | label `chancery.dev/owner-uid` | of the CertificateAuthority |
 //! | annotation `chancery.dev/for` | its `namespace/name` |
 //! | annotation `chancery.dev/deletion-policy` | what is to become of the key when the resource is gone: there is nobody else to ask then |
-//! | annotation `chancery.dev/given` | the key was once given to the server: from then on the server makes the lists |
+//! | annotation `chancery.dev/given` | `namespace/name` of the server that the key was once given to: from then on it makes the lists, and the authority stays with it |
 
 use std::{fmt, str::FromStr, sync::Arc};
 
@@ -48,7 +48,8 @@ pub struct KeptAuthority {
     /// DER.
     pub(super) list: Option<Vec<u8>>,
     pub(super) deletion_policy: DeletionPolicy,
-    pub(super) given: bool,
+    /// The server that has had the key.
+    pub(super) given: Option<ResourceName>,
     /// As it was read, without what it holds.
     pub(super) meta: kube::core::ObjectMeta,
 }
@@ -80,7 +81,7 @@ impl KeptAuthority {
             chain: Vec::new(),
             list: None,
             deletion_policy,
-            given: false,
+            given: None,
             meta: kube::core::ObjectMeta::default(),
         })
     }
@@ -108,8 +109,8 @@ impl KeptAuthority {
         set_label(&mut meta, labels::OWNER_UID, &self.owner);
         set_annotation(&mut meta, labels::FOR, &self.name.to_string());
         set_annotation(&mut meta, DELETION_POLICY, self.deletion_policy.as_str());
-        if self.given {
-            set_annotation(&mut meta, GIVEN, "true");
+        if let Some(server) = &self.given {
+            set_annotation(&mut meta, GIVEN, &server.to_string());
         }
         v1::Secret { metadata: meta, ..secret }
     }
@@ -134,7 +135,9 @@ impl KeptAuthority {
                 .map_err(|error| format!("holds a key that cannot be used: {error}"))?;
         kept.chain = read_chain(bytes(secret, CERTIFICATES).unwrap_or_default())?;
         kept.list = bytes(secret, LIST).map(<[u8]>::to_vec);
-        kept.given = annotation(meta, GIVEN).is_some();
+        kept.given = annotation(meta, GIVEN)
+            .map(|server| ResourceName::from_str(server).map_err(|error| format!("has {GIVEN}: {error}")))
+            .transpose()?;
         kept.meta = kube::core::ObjectMeta { managed_fields: None, ..meta.clone() };
         Ok(kept)
     }

@@ -90,6 +90,9 @@ impl Kept {
                 let found = ObservedAuthority { certificate: certificate.clone(), chain: kept.chain.clone() };
                 observed.authorities.insert(name.clone(), found);
             }
+            if let Some(server) = &kept.given {
+                observed.delegated.insert(name.clone(), server.clone());
+            }
         }
         observed
     }
@@ -107,7 +110,7 @@ impl Kept {
 
     /// The newest list of an authority; none where its server makes them.
     pub fn list_facts(&self, authority: &ResourceName) -> Option<ListFacts> {
-        let kept = self.authorities.get(authority).filter(|kept| !kept.given)?;
+        let kept = self.authorities.get(authority).filter(|kept| kept.given.is_none())?;
         let list = CertificateList::from_der(kept.list.as_deref()?).ok()?;
         let number = list.number().ok().flatten()?.0;
         Some(ListFacts { number, this_update: list.this_update(), next_update: list.next_update()? })
@@ -252,29 +255,30 @@ impl Keeper {
         let Some(compiled) = &resolution.compiled else { return };
         for name in compiled.authorities.iter().map(|authority| &authority.name) {
             let (Some(found), Some(owner)) = (kept.authorities.get(name), owners.get(name)) else { continue };
-            let given = found.given || resolution.issuing.contains(name);
+            let newly = resolution.issuing.contains(name).then(|| compiled.server.name.clone());
+            let given = found.given.clone().or(newly);
             let marked = KeptAuthority {
                 owner: owner.uid().unwrap_or_default(),
                 deletion_policy: owner.spec.deletion_policy,
-                given,
+                given: given.clone(),
                 ..found.clone()
             };
-            let is_marked = (&marked.owner, marked.deletion_policy, given)
-                == (&found.owner, found.deletion_policy, found.given);
+            let is_marked = (&marked.owner, marked.deletion_policy, &given)
+                == (&found.owner, found.deletion_policy, &found.given);
             if !is_marked {
                 match self.write(marked).await {
                     Ok(written) => kept.put(written),
                     Err(error) => {
                         failures.note(name, &error);
                         // What is not written down is not given: the next pass does both.
-                        if !found.given {
+                        if found.given.is_none() {
                             resolution.issuing.remove(name);
                         }
                         continue;
                     }
                 }
             }
-            if given {
+            if given.is_some() {
                 resolution.issuing.insert(name.clone());
             }
         }
