@@ -13,6 +13,8 @@
 
 #[cfg(feature = "cluster")]
 pub mod cluster;
+#[cfg(all(feature = "cluster", feature = "est-client"))]
+pub mod conformance;
 pub mod curl;
 pub mod endpoints;
 #[cfg(feature = "est-client")]
