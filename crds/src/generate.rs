@@ -1,6 +1,6 @@
 //! Generates what is committed beside the types: the CRDs as YAML and `docs/crd-reference.md`.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSONSchemaProps,
@@ -71,7 +71,7 @@ pub fn schema(kind: Kind) -> Value {
     schema
 }
 
-/// The YAML of all CRDs by file name, `<plural>.chancery.dev.yaml`; they are committed in `crds/generated/`.
+/// The YAML of all CRDs by file name, `<plural>.chancery.dev.yaml`; they are committed in `crds/generated/` and in the chart.
 pub fn crd_yaml() -> Result<BTreeMap<String, String>, GenerateError> {
     let mut files = BTreeMap::new();
     for kind in Kind::ALL {
@@ -86,11 +86,13 @@ pub fn crd_yaml() -> Result<BTreeMap<String, String>, GenerateError> {
 
 /// Every generated file by its path in the repository.
 pub fn generated_files() -> Result<BTreeMap<String, String>, GenerateError> {
-    let folder = Path::new("crds").join("generated");
-    let mut files: BTreeMap<String, String> = crd_yaml()?
-        .into_iter()
-        .map(|(name, text)| (folder.join(name).to_string_lossy().into_owned(), text))
-        .collect();
+    let mut files = BTreeMap::new();
+    // Helm takes resource definitions from nowhere but a folder of the chart.
+    for folder in ["crds/generated", "charts/chancery/crds"] {
+        for (name, text) in crd_yaml()? {
+            files.insert(format!("{folder}/{name}"), text);
+        }
+    }
     files.insert("docs/crd-reference.md".to_owned(), reference_markdown());
     Ok(files)
 }

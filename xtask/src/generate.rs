@@ -1,4 +1,4 @@
-//! Files that are generated from code: the CRD YAML and its reference page.
+//! Files that are generated from code: the CRD YAML, here and in the chart, and its reference page.
 //!
 //! The types' own test writes or compares them, so that this program need not link the Kubernetes types: it stays
 //! quick to build, and there is one piece of code that knows the files.
@@ -32,7 +32,7 @@ pub(crate) fn check() -> Result<()> {
 
 fn write() -> Result<()> {
     run_test(test().env("CHANCERY_GENERATE", "1"))?;
-    shell::run(shell::command("git").args(["status", "--short", "crds/generated", "docs/crd-reference.md"]))
+    shell::run(shell::command("git").args(["status", "--short", "crds/generated", "charts/chancery/crds", "docs/crd-reference.md"]))
 }
 
 fn test() -> Command {
