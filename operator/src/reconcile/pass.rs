@@ -11,6 +11,7 @@ use super::{identities::Identified, sweep};
 use crate::{
     bundles::Bundles,
     context::{Context, Outlook, ServerOutlook},
+    controllers::Statuses,
     metrics::Step,
     provision::{
         authorities::{Keeper, Kept},
@@ -38,6 +39,7 @@ pub(super) struct Reconciler {
     pub(super) publisher: Publisher,
     pub(super) workloads: Workloads,
     bundles: Bundles,
+    statuses: Statuses,
     /// Which replicas there were, ready or not, at the last pass.
     replicas: Vec<(String, bool)>,
     /// The last failure of each server that an event told of.
@@ -67,6 +69,7 @@ impl Reconciler {
             publisher: Publisher::default(),
             workloads: Workloads::default(),
             bundles: Bundles::default(),
+            statuses: Statuses::default(),
             replicas: Vec::new(),
             told: BTreeMap::new(),
             pass: 0,
@@ -108,6 +111,7 @@ impl Reconciler {
         outlook.statuses = Arc::new(self.statuses(&resources, &kept, &outlook));
         outlook.lists = lists(&resources, &kept);
         outlook.settled &= self.bundles(&mut outlook).await;
+        outlook.settled &= self.write_statuses(&outlook).await;
         outlook.settled &= self.sweep(&world, &mut kept).await;
         self.poller.expect(
             outlook
@@ -160,6 +164,13 @@ impl Reconciler {
         let statuses = resolve(resources, &observed, outlook.servers.keys().next()).statuses;
         self.context.metrics.step(Step::Resolve, began.elapsed());
         statuses
+    }
+
+    async fn write_statuses(&mut self, outlook: &Outlook) -> bool {
+        let began = Instant::now();
+        let all = self.statuses.apply(&self.context, outlook).await;
+        self.context.metrics.step(Step::Statuses, began.elapsed());
+        all
     }
 
     async fn bundles(&self, outlook: &mut Outlook) -> bool {
