@@ -115,6 +115,7 @@ pub(crate) fn context(api: &FakeApi, servers: Arc<dyn ServerApi>) -> Context {
         metrics_listen: ([127, 0, 0, 1], 0).into(),
         leader_election: false,
         identity: "operator-0".into(),
+        cluster_domain: "cluster.local".into(),
     };
     Context {
         client: api.client(),
