@@ -5,6 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use pki::{
     certificate::Certificate,
+    crl::RevokedEntry,
     extension::{
         AuthorityInfoAccess, AuthorityKeyIdentifier, CrlDistributionPoints, Extension, ExtensionError,
         KeyUsage, KeyUsageBit, NameConstraints, TypedExtension as _,
@@ -33,6 +34,14 @@ pub struct Authority {
     authority_info_access: Option<Extension>,
     /// Of its own certificate and of those above it.
     name_constraints: Vec<NameConstraints>,
+    inherited: Option<InheritedCrl>,
+}
+
+/// The last list that was made elsewhere, before the key came here: what it lists stays revoked, and numbers go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InheritedCrl {
+    pub number: u64,
+    pub entries: Vec<RevokedEntry>,
 }
 
 /// How CRLs are made.
@@ -118,7 +127,18 @@ impl Authority {
             crl_distribution_points,
             authority_info_access,
             name_constraints,
+            inherited: None,
         })
+    }
+
+    /// Goes on where somebody else left off.
+    #[must_use]
+    pub fn continuing(self, inherited: InheritedCrl) -> Self {
+        Self { inherited: Some(inherited), ..self }
+    }
+
+    pub(crate) fn inherited(&self) -> Option<&InheritedCrl> {
+        self.inherited.as_ref()
     }
 
     pub fn key_id(&self) -> KeyId {

@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use pki::{
     certificate::assemble,
@@ -97,10 +97,17 @@ impl Engine {
         let now = self.clock().now();
         let issuer = authority.key_id();
         let last = self.store().latest_crl(issuer).await?;
-        let number = next_number(last.as_ref().map(|last| last.number), now);
+        let inherited = authority.inherited();
+        let numbers = [last.as_ref().map(|last| last.number), inherited.map(|list| list.number)];
+        let number = next_number(numbers.into_iter().flatten().max(), now);
         // RFC 5280 §3.3: an entry stays until it was on one list made after the certificate's end.
         let expired_before = last.map_or(Time::from_unix(0), |last| last.this_update);
-        let entries = self.revoked_entries(issuer, expired_before).await?;
+        let mut entries = self.revoked_entries(issuer, expired_before).await?;
+        if let Some(list) = inherited {
+            // Nobody here knows when these end: they stay.
+            let known: HashSet<SerialNumber> = entries.iter().map(|entry| entry.serial).collect();
+            entries.extend(list.entries.iter().filter(|entry| !known.contains(&entry.serial)));
+        }
         let row = sign_crl(authority, number, entries, now).await?;
         let mut event = AuditEvent::new(now, Action::CrlPublished, AuditOutcome::Done, Actor::Server);
         event.authority = Some(authority.name.clone());

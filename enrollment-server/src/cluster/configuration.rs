@@ -22,6 +22,7 @@ use tokio::time::Instant;
 
 use super::{
     candidate::{Candidate, ManifestKey, Mark, Rejection},
+    inventory,
     snapshot::{Agreed, Snapshot},
     status::ClusterStatus,
     watch::{Found, SecretWatch},
@@ -238,6 +239,7 @@ impl Configuration {
         let names = declared_names(&candidate);
         let declared = Declared { in_force: &compiled.credentials, names: &names, guard: Some(agreed.guard) };
         failures.extend(self.installer.reconcile(&MadeByTheOperator, &declared).await?);
+        inventory::adopt(&self.app.engine, compiled).await?;
         if news {
             record(&self.app, Action::ConfigurationLoaded, Some(mark.generation))
                 .await

@@ -16,6 +16,7 @@
 mod candidate;
 mod configuration;
 mod internal;
+mod inventory;
 mod run;
 mod snapshot;
 mod status;

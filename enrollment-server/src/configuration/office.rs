@@ -4,12 +4,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context as _;
 use issuance::{
-    authority::{Authority, CrlSettings, IssuingProfile, Method, PublicationUrls, key_identifier},
+    authority::{
+        Authority, CrlSettings, InheritedCrl, IssuingProfile, Method, PublicationUrls, key_identifier,
+    },
     identity::{KeyId, ResourceName},
     policy::{IssuerChoice, Profile},
     ports::Signer,
 };
-use pki::certificate::Certificate;
+use pki::{certificate::Certificate, crl::CertificateList};
 use resolve::{Compiled, CompiledAuthority, CompiledLimits, CompiledMethod, MethodSettings};
 
 use super::{FailedKind, Failure};
@@ -25,7 +27,7 @@ use crate::{
 pub(crate) struct Material<'a> {
     /// Keys of the authorities that sign here.
     pub(crate) signers: &'a BTreeMap<ResourceName, Arc<dyn Signer>>,
-    /// Finished revocation lists of authorities that sign elsewhere, DER.
+    /// DER: finished revocation lists of authorities that sign elsewhere; of those that sign here, the last one from before.
     pub(crate) crls: &'a BTreeMap<ResourceName, Vec<u8>>,
 }
 
@@ -82,7 +84,11 @@ impl Builder<'_> {
         };
         let crl = CrlSettings { validity: compiled.crl.validity, renew_before: compiled.crl.renew_before };
         let base = self.compiled.server.public_base_url.as_deref();
-        let authority = runtime_authority(name, &compiled.chain, signer.clone(), crl, base)?;
+        let mut authority = runtime_authority(name, &compiled.chain, signer.clone(), crl, base)?;
+        if let Some(list) = material.crls.get(name) {
+            let inherited = inherited(list, &authority.certificate)?;
+            authority = authority.continuing(inherited);
+        }
         self.serving.office.authorities.insert(name.clone(), Arc::new(authority));
         Ok(())
     }
@@ -167,6 +173,15 @@ pub(crate) fn runtime_authority(
         certificate: base.map(|base| format!("{base}{}", publish::certificate_path(key_id))),
     };
     Ok(Authority::new(name.clone(), certificate, chain.to_vec(), signer, crl, &urls)?)
+}
+
+/// The list from before the key came here, which must be the authority's own.
+fn inherited(der: &[u8], authority: &Certificate) -> anyhow::Result<InheritedCrl> {
+    let list = CertificateList::from_der(der).context("its revocation list")?;
+    list.verify_signed_by(authority.public_key()).context("its revocation list")?;
+    let entries = list.entries().collect::<Result<_, _>>().context("its revocation list")?;
+    let number = list.number().context("its revocation list")?;
+    Ok(InheritedCrl { number: number.map_or(0, |number| number.0), entries })
 }
 
 /// An authority that signs elsewhere, with the list that was made there.

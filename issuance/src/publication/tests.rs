@@ -248,6 +248,32 @@ async fn settings_that_leave_no_time_between_lists_do_not_stop_the_clock() {
 }
 
 #[tokio::test]
+async fn a_list_goes_on_where_somebody_else_left_off() {
+    let entry = |serial: u8| pki::crl::RevokedEntry {
+        serial: pki::serial::SerialNumber::from_random([serial; 16]),
+        revoked_at: NOW,
+        reason: Some(ReasonCode::KeyCompromise),
+        invalidity_date: None,
+    };
+    let ahead = u64::try_from(NOW.unix()).unwrap() + 1000;
+    let inherited = crate::authority::InheritedCrl { number: ahead, entries: vec![entry(1), entry(2)] };
+    let plain = Arc::into_inner(authority(AuthoritySpec::default())).unwrap();
+    let authority = Arc::new(plain.continuing(inherited));
+    let scene = Scene::with(Arc::new(MemoryStore::default()), &policy(), authority).await;
+    let own = scene.issue(&request()).await;
+    revoke(&scene, &own, because(ReasonCode::Superseded)).await;
+    for _ in 0..2 {
+        let list = publish(&scene).await;
+        assert!(number(&list) > ahead);
+        let mut listed: Vec<_> = list.entries().map(|entry| entry.unwrap().serial.to_string()).collect();
+        listed.sort();
+        let mut expected = [entry(1).serial, entry(2).serial, own.serial].map(|serial| serial.to_string());
+        expected.sort();
+        assert_eq!(listed, expected);
+    }
+}
+
+#[tokio::test]
 async fn openssl_takes_the_list_and_refuses_what_is_on_it() {
     for key in [pki::algorithm::KeyAlgorithm::EcdsaP256, pki::algorithm::KeyAlgorithm::Rsa2048] {
         let authority = authority(AuthoritySpec { key, ..AuthoritySpec::default() });

@@ -32,6 +32,11 @@ pub(super) async fn revoke(
     if request.requester.is_empty() || request.requester.len() > MAX_REQUESTER {
         return Err(unreadable("requester: 1 to 400 octets of text"));
     }
+    if internal.app.serving().published.contains_key(&issuer) {
+        let message =
+            "revocation: the key of this authority is not here; the operator makes its lists".to_owned();
+        return Ok(Json(RevokeOutcome::Refused { message }));
+    }
     let engine = &internal.app.engine;
     let row = engine.store().certificate(issuer, &serial).await.map_err(Error::from)?;
     let Some(row) = row else { return Ok(Json(RevokeOutcome::NotFound)) };
