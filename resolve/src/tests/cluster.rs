@@ -221,7 +221,7 @@ fn a_credential_rotates_in_a_cluster_and_nowhere_else() {
 
 #[test]
 fn what_fits_into_no_secret_is_refused_by_name() {
-    let values: Vec<String> = (0..64).map(|index| format!("{index:03}{}", "x".repeat(20_000))).collect();
+    let values: Vec<String> = (0..4_200).map(|index| format!("{index:04}{}", "x".repeat(246))).collect();
     let large = format!(
         "{{kind: CertificateProfile, metadata: {{name: large, namespace: pki}}, spec: {{authorityRef: {{name: issuing}}, preset: Device, subject: {{attributes: [{{type: commonName, patterns: [{}]}}]}}}}}}",
         values.join(", ")
