@@ -33,12 +33,34 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{- /* Only annotations; nothing where there are none. */ -}}
-{{- define "chancery.annotations" -}}
-{{- with .Values.commonAnnotations }}
+{{- /* The labels and annotations of everything. */ -}}
+{{- define "chancery.meta" -}}
+{{- include "chancery.metaWith" (dict "root" .) -}}
+{{- end -}}
+
+{{- /* The same with more: include "chancery.metaWith" (dict "root" . "labels" (dict ...) "annotations" (dict ...)). */ -}}
+{{- define "chancery.metaWith" -}}
+labels:
+  {{- include "chancery.labels" .root | nindent 2 }}
+  {{- with .labels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{- /* The same for what stays when the chart is uninstalled. */ -}}
+{{- define "chancery.keptMeta" -}}
+{{- include "chancery.metaWith" (dict "root" . "annotations" (dict "helm.sh/resource-policy" "keep")) -}}
+{{- end -}}
+
+{{- /* The same for what is there during an upgrade alone: include "chancery.hookMeta" (dict "root" . "weight" "1"). */ -}}
+{{- define "chancery.hookMeta" -}}
+{{- $policy := "before-hook-creation,hook-succeeded" -}}
+{{- $hook := dict "helm.sh/hook" "pre-upgrade" "helm.sh/hook-weight" .weight "helm.sh/hook-delete-policy" $policy -}}
+{{- include "chancery.metaWith" (dict "root" .root "annotations" $hook) -}}
 {{- end -}}
 
 {{- define "chancery.serviceAccountName" -}}

@@ -9,7 +9,8 @@
     - enrollmentservers
     - chanceryissuers
     - certificaterevocations
-  verbs: [get, list, watch, update, patch]
+  verbs: [get, list, watch]
+# Nothing of what people write is ever written by the operator: statuses alone are.
 - apiGroups: [chancery.dev]
   resources:
     - certificateauthorities/status
@@ -19,50 +20,42 @@
     - enrollmentservers/status
     - chanceryissuers/status
     - certificaterevocations/status
-  verbs: [get, update, patch]
-- apiGroups: [chancery.dev]
-  resources:
-    - certificateauthorities/finalizers
-    - enrollmentcredentials/finalizers
-    - enrollmentservers/finalizers
-  verbs: [update]
+  verbs: [patch]
 # Parts and manifests for servers, values of credentials, keys in its own namespace. Secrets that resources refer to are
 # read by name; all others are watched by their metadata alone, which RBAC cannot tell apart.
 - apiGroups: [""]
-  resources: [secrets, configmaps]
+  resources: [secrets]
   verbs: [get, list, watch, create, update, patch, delete]
 - apiGroups: [""]
-  resources: [services, serviceaccounts]
-  verbs: [get, list, watch, create, update, patch, delete]
+  resources: [configmaps, services, serviceaccounts]
+  verbs: [get, list, watch, create, patch, delete]
+# The StatefulSet makes the claim; the operator tells it to grow.
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [get, list, watch, update, patch]
+  verbs: [get, list, watch, patch]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
-- apiGroups: [discovery.k8s.io]
-  resources: [endpointslices]
-  verbs: [get, list, watch]
-- apiGroups: ["", events.k8s.io]
-  resources: [events]
-  verbs: [create, patch, update]
+  verbs: [list, watch]
 - apiGroups: [apps]
   resources: [statefulsets, deployments]
-  verbs: [get, list, watch, create, update, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, update, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [networking.k8s.io]
   resources: [networkpolicies]
-  verbs: [get, list, watch, create, update, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
 # The role of a server's own account, which is: read the Secrets of its namespace. Nobody can grant what they do not have.
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
-  verbs: [get, list, watch, create, update, patch, delete]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
 - apiGroups: [cert-manager.io]
   resources: [certificaterequests]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 - apiGroups: [cert-manager.io]
   resources: [certificaterequests/status]
-  verbs: [get, update, patch]
+  verbs: [patch]
 {{- end -}}
