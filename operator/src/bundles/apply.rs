@@ -61,8 +61,7 @@ impl Bundles {
             let status = applied.statuses.entry(kept.authority.clone()).or_default();
             match outcome {
                 Ok(()) => count(status, &kept),
-                // Whatever lay there goes with the namespace.
-                Err(KeepError::Refused { message, .. }) if message.contains("being terminated") => {}
+                Err(error) if is_going_away(&error) => {}
                 Err(error) => {
                     applied.is_retried |= error.is_passing();
                     note(status, &error.text());
@@ -125,6 +124,14 @@ impl Bundles {
             }
         }
         all
+    }
+}
+
+/// Whether the namespace is being deleted, and everything in it: nobody misses the bundle there.
+pub(super) fn is_going_away(error: &KeepError) -> bool {
+    match error {
+        KeepError::Refused { message, .. } => message.contains("because it is being terminated"),
+        KeepError::Foreign { .. } | KeepError::NoSuchKind(_) | KeepError::Api { .. } => false,
     }
 }
 

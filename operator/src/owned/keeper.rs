@@ -78,6 +78,11 @@ impl KeepError {
         }
     }
 
+    fn no_such(kind: OwnedKind) -> Self {
+        let resource = api_resource(kind);
+        Self::NoSuchKind(format!("{} ({})", resource.kind, resource.api_version))
+    }
+
     fn of(rendered: impl fmt::Display, kind: OwnedKind, error: kube::Error) -> Self {
         let object = rendered.to_string();
         let kube::Error::Api(status) = &error else {
@@ -86,7 +91,7 @@ impl KeepError {
         match status.code {
             // A path that the API server does not know, rather than an object; some versions answer plain text.
             404 if status.reason != "NotFound" || status.message.contains("requested resource") => {
-                Self::NoSuchKind(api_resource(kind).kind)
+                Self::no_such(kind)
             }
             400 | 403 | 405 | 422 => Self::Refused { object, message: status.message.clone() },
             _ => Self::Api { object, source: Box::new(error) },
@@ -111,7 +116,7 @@ impl Keeper {
     ) -> Result<Arc<DynamicObject>, KeepError> {
         let (kind, name) = (rendered.kind(), rendered.name());
         if self.is_missing(kind) {
-            return Err(KeepError::NoSuchKind(api_resource(kind).kind));
+            return Err(KeepError::no_such(kind));
         }
         let api = api(client, kind, rendered.namespace());
         let text = describe(kind, rendered.namespace(), name.name());

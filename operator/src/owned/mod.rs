@@ -10,6 +10,6 @@ mod keeper;
 mod rendered;
 
 pub use self::{
-    keeper::{KeepError, Keeper},
+    keeper::{KeepError, Keeper, Ownership},
     rendered::{OwnedObject, RenderError, Rendered, api_resource},
 };

@@ -18,7 +18,7 @@ use super::blueprint::Blueprint;
 /// Whom the server runs as; nobody else's in the image.
 const USER: i64 = 65_532;
 
-/// Where the rows (SQLite) and what is kept beside them lie.
+/// Where the rows lie, with SQLite.
 const DATA_PATH: &str = "/var/lib/chancery";
 
 /// Where the sealing keys lie.
@@ -110,11 +110,7 @@ fn container(blueprint: &Blueprint<'_>) -> Container {
         startup_probe: Some(probe("/healthz", 2, 300)),
         liveness_probe: Some(probe("/healthz", 10, 6)),
         readiness_probe: Some(probe("/readyz", 2, 2)),
-        volume_mounts: Some(vec![
-            mount(DATA_VOLUME, DATA_PATH, false),
-            mount(SEALING_VOLUME, SEALING_PATH, true),
-            mount(TMP_VOLUME, "/tmp", false),
-        ]),
+        volume_mounts: Some(mounts(blueprint)),
         termination_message_policy: Some("FallbackToLogsOnError".to_owned()),
         ..Container::default()
     }
@@ -125,7 +121,9 @@ fn arguments(blueprint: &Blueprint<'_>) -> Vec<String> {
     let mut option = |name: &str, value: String| arguments.push(format!("--{name}={value}"));
     option("server", blueprint.name.to_owned());
     option("manifest-key", blueprint.inputs.manifest_key.clone());
-    option("data", DATA_PATH.to_owned());
+    if blueprint.database_secret().is_none() {
+        option("data", DATA_PATH.to_owned());
+    }
     option("sealing-key-file", format!("{SEALING_PATH}/{}", labels::SEALING_KEY));
     option("listen", format!("0.0.0.0:{}", labels::DEVICE_PORT));
     option("public-listen", format!("0.0.0.0:{}", labels::PUBLIC_PORT));
@@ -185,6 +183,13 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
     }
 }
 
+/// With PostgreSQL there is no data beside the database.
+fn mounts(blueprint: &Blueprint<'_>) -> Vec<VolumeMount> {
+    let data = blueprint.database_secret().is_none().then(|| mount(DATA_VOLUME, DATA_PATH, false));
+    let always = [mount(SEALING_VOLUME, SEALING_PATH, true), mount(TMP_VOLUME, "/tmp", false)];
+    data.into_iter().chain(always).collect()
+}
+
 fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
     VolumeMount {
         name: volume.to_owned(),
@@ -194,7 +199,7 @@ fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
     }
 }
 
-/// The data of SQLite comes from the claims of the StatefulSet; with PostgreSQL nothing there outlives the pod.
+/// The data of SQLite comes from the claims of the StatefulSet.
 fn volumes(blueprint: &Blueprint<'_>) -> Vec<Volume> {
     let sealing = Volume {
         name: SEALING_VOLUME.to_owned(),
@@ -211,8 +216,7 @@ fn volumes(blueprint: &Blueprint<'_>) -> Vec<Volume> {
         }),
         ..Volume::default()
     };
-    let data = blueprint.database_secret().map(|_| empty(DATA_VOLUME, "256Mi"));
-    [Some(sealing), Some(empty(TMP_VOLUME, "64Mi")), data].into_iter().flatten().collect()
+    vec![sealing, empty(TMP_VOLUME, "64Mi")]
 }
 
 fn empty(name: &str, limit: &str) -> Volume {

@@ -12,7 +12,7 @@ use kube::core::DynamicObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{Inputs, Rendering, Standing, render};
+use super::{Inputs, ProblemKind, Rendering, Standing, render};
 use crate::world::OwnedKind;
 
 /// A server with SQLite and every default.
@@ -35,7 +35,7 @@ resources:
   limits: {memory: 512Mi}
 podTemplate:
   labels: {team: pki, chancery.dev/server: other}
-  annotations: {acme.com/scrape: 'no'}
+  annotations: {acme.com/scrape: skip}
   nodeSelector: {pool: pki}
   tolerations: [{key: pki, operator: Exists}]
   affinity:
