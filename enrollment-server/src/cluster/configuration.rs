@@ -14,7 +14,7 @@ use issuance::{
 };
 use resolve::{
     CompiledCredential, CompiledInternal,
-    parts::{PartKind, part_secret_name},
+    parts::{Manifest, PartKind, part_secret_name},
 };
 use rustls_pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use signers::SoftwareSigner;
@@ -358,8 +358,9 @@ fn internal(compiled: &CompiledInternal) -> anyhow::Result<(ServerIdentity, Oper
 
 /// The credentials that resources declare, those included that cannot be served at the moment.
 fn declared_names(candidate: &Candidate) -> BTreeSet<ResourceName> {
-    let listed = candidate.manifest.parts.values().filter(|entry| entry.kind == PartKind::Credential);
-    listed.map(|entry| entry.name.clone()).collect()
+    let Manifest { parts, declared, .. } = &candidate.manifest;
+    let listed = parts.values().filter(|entry| entry.kind == PartKind::Credential);
+    listed.map(|entry| &entry.name).chain(declared).cloned().collect()
 }
 
 fn part_kind(kind: FailedKind) -> PartKind {

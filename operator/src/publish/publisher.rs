@@ -6,19 +6,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crds::labels::{self, FIELD_MANAGER};
+use crds::{
+    Kind,
+    labels::{self, FIELD_MANAGER},
+};
 use futures::{StreamExt as _, stream};
 use issuance::identity::ResourceName;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, Client,
-    api::{DeleteParams, Patch, PatchParams, Preconditions},
+    api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions},
 };
 use resolve::parts::{Manifest, Part, PartKind};
 
 use super::{
     ManifestSigner, PublishError, Published, secrets,
-    shelf::{Shelf, digest, is_free_or_ours},
+    shelf::{Known, Shelf, digest},
 };
 use crate::world::{Object, Source, World};
 
@@ -163,16 +166,21 @@ impl Pass<'_> {
         }
         drop(unreadable);
         let (parts, left_out) = writable(&order.parts);
-        let (mut manifest, mut jsons) = Manifest::of(order.server.clone(), 0, &parts)?;
+        let (manifest, mut jsons) = Manifest::of(order.server.clone(), 0, &parts)?;
+        let credentials = world.of_kind(Kind::EnrollmentCredential);
+        let declared = credentials.filter(|(_, entry)| entry.meta().deletion_timestamp.is_none());
+        let mut manifest = manifest.declaring(declared.map(|(name, _)| name.clone()));
         let mut writes = Vec::new();
         for (name, entry) in &manifest.parts {
             let secret = secrets::part(order, name, entry, jsons.remove(name).unwrap_or_default());
-            if !shelf.holds(world, &self::name(order.server, name), &digest(&secret)) {
-                writes.push(secret);
+            let full = self::name(order.server, name);
+            match shelf.known(world, &full) {
+                Some((known, true)) if known.sha256 == digest(&secret) => {}
+                known => writes.push((secret, known.map(|(known, _)| known.clone()))),
             }
         }
         let count = writes.len();
-        write_all(client, world, order.server, shelf, writes).await?;
+        write_all(client, order.server, shelf, writes).await?;
 
         let last = shelf.manifest.as_ref().map_or(0, |last| last.generation);
         let same = shelf.manifest.as_ref().filter(|last| last.lists_the_same(&manifest));
@@ -182,11 +190,10 @@ impl Pass<'_> {
         };
         let json = manifest.to_json()?;
         let name = self::name(order.server, &labels::manifest_secret_name(order.server.name()));
-        let unchanged = last == manifest.generation && shelf.holds_manifest(world, &name);
-        if !unchanged {
+        if last != manifest.generation || !is_there(client, world, shelf, &name).await? {
             let signature = signer.sign(&json).map_err(PublishError::Sign)?;
             let secret = secrets::manifest(order, json, signature);
-            write_all(client, world, order.server, shelf, vec![secret]).await?;
+            write_all(client, order.server, shelf, vec![(secret, None)]).await?;
             tracing::info!(server = %order.server, generation = manifest.generation, parts = count, "published");
         }
         shelf.manifest = Some(manifest.clone());
@@ -209,44 +216,70 @@ fn writable(parts: &[Part]) -> (Vec<Part>, BTreeMap<String, String>) {
     (kept, left_out)
 }
 
-async fn write_all(
+/// Whether a Secret is there as it was last read or written.
+async fn is_there(
     client: &Client,
     world: &World,
+    shelf: &Shelf,
+    name: &ResourceName,
+) -> Result<bool, PublishError> {
+    let Some((known, is_seen)) = shelf.known(world, name) else { return Ok(false) };
+    if is_seen {
+        return Ok(true);
+    }
+    let api: Api<Secret> = Api::namespaced(client.clone(), name.namespace());
+    let found = api.get_metadata_opt(name.name()).await.map_err(failed(name, "read"))?;
+    Ok(found.is_some_and(|found| found.metadata.resource_version.as_ref() == Some(&known.version)))
+}
+
+/// Writes Secrets that are not there as they are to be, each with what is known of it.
+async fn write_all(
+    client: &Client,
     server: &ResourceName,
     shelf: &mut Shelf,
-    secrets: Vec<Secret>,
+    secrets: Vec<(Secret, Option<Known>)>,
 ) -> Result<(), PublishError> {
     let api: Api<Secret> = Api::namespaced(client.clone(), server.namespace());
-    let write = |secret: Secret| {
-        let api = api.clone();
-        async move {
-            let name = secret.metadata.name.clone().unwrap_or_default();
-            let full = self::name(server, &name);
-            let failed = |what| {
-                let secret = full.clone();
-                move |source| PublishError::Api { secret, what, source: Box::new(source) }
-            };
-            if !is_free_or_ours(&api, &name, server).await.map_err(failed("read"))? {
-                return Err(PublishError::Foreign(full));
-            }
-            let parameters = PatchParams::apply(FIELD_MANAGER).force();
-            let written = api.patch_metadata(&name, &parameters, &Patch::Apply(&secret)).await;
-            let written = written.map_err(failed("written"))?;
-            Ok((name, digest(&secret), written.metadata))
-        }
-    };
-    let mut results = stream::iter(secrets.into_iter().map(write)).buffer_unordered(CONCURRENCY);
+    let writes = secrets.into_iter().map(|(secret, known)| write(api.clone(), server, secret, known));
+    let mut results = stream::iter(writes).buffer_unordered(CONCURRENCY);
     let mut outcome = Ok(());
     while let Some(result) = results.next().await {
         match result {
-            Ok((secret, sha256, meta)) => {
-                let before = world.secret(&name(server, &secret)).map(|seen| seen.resource_version.clone());
-                shelf.put(&secret, sha256, &meta, Some(before));
-            }
+            Ok((secret, sha256, meta)) => shelf.put(&secret, sha256, &meta),
             Err(error) => outcome = Err(error),
         }
     }
     outcome
+}
+
+async fn write(
+    api: Api<Secret>,
+    server: &ResourceName,
+    secret: Secret,
+    known: Option<Known>,
+) -> Result<(String, String, ObjectMeta), PublishError> {
+    let (secret_name, sha256) = (secret.metadata.name.clone().unwrap_or_default(), digest(&secret));
+    let full = name(server, &secret_name);
+    let found = api.get_metadata_opt(&secret_name).await.map_err(failed(&full, "read"))?;
+    if let Some(found) = found {
+        if !secrets::is_ours(&found.metadata, server) {
+            return Err(PublishError::Foreign(full));
+        }
+        let is_so = |known: &Known| {
+            known.sha256 == sha256 && found.metadata.resource_version.as_ref() == Some(&known.version)
+        };
+        if known.as_ref().is_some_and(is_so) {
+            return Ok((secret_name, sha256, found.metadata));
+        }
+    }
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let written = api.patch_metadata(&secret_name, &parameters, &Patch::Apply(&secret)).await;
+    Ok((secret_name, sha256, written.map_err(failed(&full, "written"))?.metadata))
+}
+
+fn failed(secret: &ResourceName, what: &'static str) -> impl FnOnce(kube::Error) -> PublishError {
+    let secret = secret.clone();
+    move |source| PublishError::Api { secret, what, source: Box::new(source) }
 }
 
 fn name(server: &ResourceName, secret: &str) -> ResourceName {

@@ -1,6 +1,10 @@
 //! Replicas, and what is made of what they say.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use ::client::internal::Loaded;
 use issuance::identity::ResourceName;
@@ -41,7 +45,7 @@ fn published(sha256: &str, generation: u64) -> Published {
         PartEntry { kind: PartKind::Profile, name: ResourceName::new("pki", "p"), sha256: sha256.to_owned() };
     let parts = BTreeMap::from([(PART.to_owned(), entry)]);
     Published {
-        manifest: Manifest { format: 1, server: server(), generation, parts },
+        manifest: Manifest { format: 1, server: server(), generation, parts, declared: BTreeSet::new() },
         left_out: BTreeMap::new(),
     }
 }

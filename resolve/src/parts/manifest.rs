@@ -1,6 +1,6 @@
 //! The manifest: which parts belong together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use issuance::identity::ResourceName;
 use serde::{Deserialize, Serialize};
@@ -22,6 +22,10 @@ pub struct Manifest {
     pub generation: u64,
     /// By the name of their Secret.
     pub parts: BTreeMap<String, PartEntry>,
+    /// Credentials that resources declare and that are not among the parts, because something is wrong with them or with what they
+    /// refer to: they are not served, and are not taken for deleted. What they were used for stays counted.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub declared: BTreeSet<ResourceName>,
 }
 
 /// One part of a manifest.
@@ -69,7 +73,7 @@ impl Manifest {
             entries.insert(part.secret_name(), PartEntry { kind, name, sha256: sha256_hex(&json) });
             secrets.insert(part.secret_name(), json);
         }
-        Ok((Self { format: FORMAT, server, generation, parts: entries }, secrets))
+        Ok((Self { format: FORMAT, server, generation, parts: entries, declared: BTreeSet::new() }, secrets))
     }
 
     /// One line of JSON; the same manifest gives the same bytes.
@@ -110,6 +114,16 @@ impl Manifest {
 
     /// Whether both list the same, whatever their generations: there is nothing to publish then.
     pub fn lists_the_same(&self, other: &Self) -> bool {
-        (self.format, &self.server, &self.parts) == (other.format, &other.server, &other.parts)
+        (self.format, &self.server, &self.parts, &self.declared)
+            == (other.format, &other.server, &other.parts, &other.declared)
+    }
+
+    /// Of these credentials, which all have a resource, keeps those that are not among the parts as [`declared`](Self::declared).
+    #[must_use]
+    pub fn declaring(mut self, credentials: impl IntoIterator<Item = ResourceName>) -> Self {
+        let served = self.parts.values().filter(|entry| entry.kind == PartKind::Credential);
+        let served: BTreeSet<&ResourceName> = served.map(|entry| &entry.name).collect();
+        self.declared = credentials.into_iter().filter(|name| !served.contains(name)).collect();
+        self
     }
 }

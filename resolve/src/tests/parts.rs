@@ -337,6 +337,21 @@ fn the_same_parts_have_the_same_bytes_and_other_generations_other_ones() {
 }
 
 #[test]
+fn a_credential_that_is_declared_and_not_served_is_named() {
+    let manifest = published().manifest;
+    let served =
+        manifest.parts.values().find(|entry| entry.kind == PartKind::Credential).unwrap().name.clone();
+    let broken = ResourceName::new("pki", "broken");
+    let declaring = manifest.clone().declaring([served, broken.clone()]);
+    assert_eq!(declaring.declared, [broken].into());
+    assert!(!manifest.lists_the_same(&declaring));
+    let json = declaring.to_json().unwrap();
+    assert_eq!(Manifest::from_json(&json).unwrap(), declaring);
+    // What a release wrote that did not know the member.
+    assert_eq!(Manifest::from_json(&manifest.to_json().unwrap()).unwrap().declared, [].into());
+}
+
+#[test]
 fn a_part_survives_being_written_secrets_included() {
     for part in parts_of(&resolution()) {
         let json = part.to_json().unwrap();

@@ -107,6 +107,19 @@ async fn a_credential_of_the_same_name_for_another_user_is_another_credential() 
 }
 
 #[tokio::test]
+async fn a_credential_that_does_not_resolve_for_a_while_is_the_same_afterwards() {
+    let mut scene = Scene::new().await;
+    let before = scene.replica.declared().await.remove(0);
+    scene.operator.change(Kind::EnrollmentCredential, "factory", "methodRef", json!({"name": "gone"}));
+    scene.publish().await;
+    assert!(!scene.published.manifest.parts.values().any(|entry| entry.name == before.name));
+    assert_eq!(scene.replica.declared().await, [before.clone()]);
+    scene.operator.change(Kind::EnrollmentCredential, "factory", "methodRef", json!({"name": "devices"}));
+    scene.publish().await;
+    assert_eq!(scene.replica.declared().await, [before]);
+}
+
+#[tokio::test]
 async fn a_method_that_is_gone_is_not_served_any_more() {
     let mut scene = Scene::new().await;
     scene.operator.delete(Kind::EnrollmentMethod, "devices");

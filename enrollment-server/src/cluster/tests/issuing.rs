@@ -162,7 +162,7 @@ async fn every_kind_of_key_and_name_goes_through_unchanged() {
         "subjectAltNames",
         json!({
             "dns": {"wildcards": "Allowed"}, "ip": any, "uri": any, "email": any,
-            "otherNames": [{"type": "1.3.6.1.4.1.311.20.2.3"}],
+            "otherName": [{"typeId": "1.3.6.1.4.1.311.20.2.3"}],
         }),
     );
     scene.publish().await;

@@ -192,7 +192,9 @@ impl FakeOperator {
     pub(super) fn publish_parts(&mut self, parts: &[Part]) -> Publication {
         self.generation += 1;
         let (manifest, secrets) = Manifest::of(server(), self.generation, parts).unwrap();
-        self.sign(manifest, secrets)
+        let credentials = self.documents.keys().filter(|(kind, _)| *kind == Kind::EnrollmentCredential);
+        let declared = credentials.map(|(_, name)| ResourceName::new("enrollment", name));
+        self.sign(manifest.declaring(declared), secrets)
     }
 
     pub(super) fn sign(&self, manifest: Manifest, secrets: BTreeMap<String, Vec<u8>>) -> Publication {
