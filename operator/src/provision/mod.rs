@@ -16,6 +16,8 @@
 pub mod authorities;
 pub mod credentials;
 pub mod identities;
+#[cfg(test)]
+pub(crate) mod tests;
 mod vault;
 
 use issuance::identity::ResourceName;
@@ -33,6 +35,8 @@ pub enum ProvisionError {
         "its key is lost: the Secret {0} is gone; restore it, or delete the authority and make it again with a new key"
     )]
     KeyLost(ResourceName),
+    #[error("its parent {0} has no certificate yet")]
+    ParentMissing(ResourceName),
     /// Somebody changed it at the same time; the next pass sees what they did.
     #[error("the Secret {0} was changed at the same time")]
     Conflict(ResourceName),
@@ -60,9 +64,13 @@ impl ProvisionError {
     pub fn is_retried(&self) -> bool {
         match self {
             Self::Conflict(_) | Self::Api { .. } | Self::List(_) | Self::Sign(_) | Self::Interrupted => true,
-            Self::Foreign(_) | Self::Unusable { .. } | Self::KeyLost(_) | Self::Key(_) | Self::Sealing(_) => {
-                false
-            }
+            // What the parent lacks is said of the parent.
+            Self::ParentMissing(_)
+            | Self::Foreign(_)
+            | Self::Unusable { .. }
+            | Self::KeyLost(_)
+            | Self::Key(_)
+            | Self::Sealing(_) => false,
         }
     }
 

@@ -44,6 +44,7 @@ impl Keeper {
         kept: &Kept,
         base: Option<&str>,
     ) -> Result<KeptAuthority, ProvisionError> {
+        let parent = self.parent(want, kept)?;
         let authority = match kept.authorities.get(&want.name) {
             Some(found) => found.clone(),
             None => {
@@ -63,15 +64,30 @@ impl Keeper {
         if !authority.chain.is_empty() {
             return Ok(authority);
         }
-        let chain = self.sign(want, &authority, kept, base).await?;
+        let chain = self.sign(want, &authority, parent, base).await?;
         self.write(KeptAuthority { chain, ..authority }).await
+    }
+
+    /// Who signs, where that is another authority: no key is made before there is somebody who signs for it.
+    fn parent<'k>(
+        &self,
+        want: &AuthorityWant,
+        kept: &'k Kept,
+    ) -> Result<Option<&'k KeptAuthority>, ProvisionError> {
+        match &want.certificate.issuer {
+            AuthorityIssuer::SelfSigned => Ok(None),
+            AuthorityIssuer::Authority(parent) => {
+                let found = kept.authorities.get(parent).filter(|found| !found.chain.is_empty());
+                found.map(Some).ok_or_else(|| ProvisionError::ParentMissing(parent.clone()))
+            }
+        }
     }
 
     async fn sign(
         &self,
         want: &AuthorityWant,
         authority: &KeptAuthority,
-        kept: &Kept,
+        parent: Option<&KeptAuthority>,
         base: Option<&str>,
     ) -> Result<Vec<Vec<u8>>, ProvisionError> {
         let (wanted, now) = (&want.certificate, self.clock.now());
@@ -82,21 +98,14 @@ impl Keeper {
             path_length: wanted.path_length,
             name_constraints: wanted.name_constraints.clone(),
         };
-        match &wanted.issuer {
-            AuthorityIssuer::SelfSigned => Ok(vec![sign_root(&template, &authority.signer, now).await?]),
-            AuthorityIssuer::Authority(parent) => {
-                let found = kept.authorities.get(parent).filter(|found| !found.chain.is_empty());
-                let found = found.ok_or_else(|| {
-                    self.unusable(parent, "has no certificate of the parent yet".to_owned())
-                })?;
-                // What it publishes matters here, how often does not.
-                let crl = CrlSettings { validity: Duration::ZERO, renew_before: Duration::ZERO };
-                let issuer = self.runtime(found, crl, base)?;
-                let key = authority.signer.public_key();
-                let der = sign_intermediate(&template, key, &issuer, now).await?;
-                Ok(std::iter::once(der).chain(found.chain.iter().cloned()).collect())
-            }
-        }
+        let Some(parent) = parent else {
+            return Ok(vec![sign_root(&template, &authority.signer, now).await?]);
+        };
+        // What it publishes matters here, how often does not.
+        let crl = CrlSettings { validity: Duration::ZERO, renew_before: Duration::ZERO };
+        let issuer = self.runtime(parent, crl, base)?;
+        let der = sign_intermediate(&template, authority.signer.public_key(), &issuer, now).await?;
+        Ok(std::iter::once(der).chain(parent.chain.iter().cloned()).collect())
     }
 
     async fn import(

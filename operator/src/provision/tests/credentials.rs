@@ -1,0 +1,234 @@
+//! Values of credentials.
+
+use std::sync::Arc;
+
+use crds::labels;
+use issuance::{
+    credential::{CredentialState, Verifier},
+    identity::{Owner, Protocol, ResourceName},
+    ports::Clock as _,
+    secret,
+};
+use k8s_openapi::api::core::v1::Secret;
+use pki::time::Time;
+use resolve::{Compiled, CompiledCredential, CredentialValue, Resources};
+
+use super::{DAY, Hands, compiled, foreign, named, resources, secret};
+use crate::{
+    provision::credentials::{Fulfilled, Values},
+    testing::FakeApi,
+};
+
+struct Scene {
+    api: FakeApi,
+    clock: Arc<Hands>,
+    values: Values,
+    compiled: Compiled,
+}
+
+impl Scene {
+    async fn new() -> Self {
+        let (api, clock) = (FakeApi::new(), Hands::new());
+        // Authorities in an API of their own: only Secrets of credentials are in `api`.
+        let compiled = compiled().await;
+        let values = Values::new(api.client(), clock.clone());
+        Self { api, clock, values, compiled }
+    }
+
+    /// What the server is given for the credential, if it is given any.
+    async fn fulfil(&mut self, credential: &str) -> (Option<CompiledCredential>, Fulfilled) {
+        let resources = declared(credential);
+        let mut compiled = Compiled { credentials: vec![compile(&resources)], ..self.compiled.clone() };
+        let fulfilled = self.values.fulfil(&mut compiled, &resources, None).await;
+        (compiled.credentials.pop(), fulfilled)
+    }
+
+    async fn given(&mut self, credential: &str) -> (secret::Secret, u64) {
+        let (found, fulfilled) = self.fulfil(credential).await;
+        let found = found.unwrap_or_else(|| panic!("{:?}", fulfilled.failures));
+        match found.value {
+            CredentialValue::Generated(value) => (value, found.regeneration),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn secret(&self) -> Secret {
+        secret(&self.api, "pki", "credential")
+    }
+
+    fn password(&self) -> Option<Vec<u8>> {
+        Some(self.secret().data?.get("password")?.0.clone())
+    }
+}
+
+fn declared(extra: &str) -> Resources {
+    resources(&format!(
+        "
+kind: EnrollmentCredential
+metadata: {{name: credential, namespace: pki}}
+spec: {{methodRef: {{name: method}}, est: {{username: line-3}}, owner: {{group: factory}}{extra}}}
+"
+    ))
+}
+
+/// As resolving does.
+fn compile(resources: &Resources) -> CompiledCredential {
+    let spec = &resources.credentials[0].spec;
+    let write_to = spec.write_to.as_ref().map_or("credential", |target| target.secret_name.as_str());
+    CompiledCredential {
+        name: named("credential"),
+        method: named("method"),
+        protocol: Protocol::Est,
+        username: spec.est.as_ref().and_then(|est| est.username.clone()),
+        owner: Owner::Group("factory".into()),
+        expires_at: spec.expires_at.as_ref().map(|end| Time::from_unix(end.0.as_second())),
+        maximum_uses: None,
+        state: if spec.revoked { CredentialState::Revoked } else { CredentialState::Active },
+        regeneration: spec.regeneration.into(),
+        value: CredentialValue::Generate { write_to: ResourceName::new("pki", write_to) },
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_something_else_made_is_never_overwritten_and_opens_nothing() {
+    let mut scene = Scene::new().await;
+    for type_ in ["Opaque", "kubernetes.io/basic-auth"] {
+        let before = scene.api.put(&foreign("pki", "credential", type_));
+        let (given, fulfilled) = scene.fulfil("").await;
+        assert_eq!(given, None);
+        let failure = &fulfilled.failures[&named("credential")];
+        assert!(failure.text.contains("in the way") && !failure.retried, "{failure:?}");
+        assert_eq!(scene.secret(), before);
+    }
+}
+
+#[tokio::test]
+async fn the_secret_of_another_credential_is_not_shared() {
+    let mut scene = Scene::new().await;
+    scene.given("").await;
+    let mut other = scene.secret();
+    let labels = other.metadata.labels.as_mut().unwrap();
+    labels.insert(labels::OWNER_UID.into(), "EnrollmentCredential-other".into());
+    let annotations = other.metadata.annotations.as_mut().unwrap();
+    annotations.insert(labels::FOR.into(), "pki/other".into());
+    let before = scene.api.put(&other);
+    let (given, fulfilled) = scene.fulfil("").await;
+    assert_eq!((given, fulfilled.failures.len()), (None, 1));
+    assert_eq!(scene.secret(), before);
+}
+
+#[tokio::test]
+async fn a_value_is_made_once_and_is_what_the_secret_says() {
+    let mut scene = Scene::new().await;
+    let (value, _) = scene.given("").await;
+    assert_eq!(scene.password().as_deref(), Some(value.expose()));
+    let made = scene.secret();
+    assert_eq!(made.type_.as_deref(), Some("kubernetes.io/basic-auth"));
+    assert_eq!(made.data.as_ref().unwrap()["username"].0, b"line-3");
+    let owner = &made.metadata.owner_references.as_ref().unwrap()[0];
+    assert_eq!(
+        (owner.kind.as_str(), owner.uid.as_str()),
+        ("EnrollmentCredential", "EnrollmentCredential-credential")
+    );
+    scene.api.forget_calls();
+    assert_eq!(scene.given("").await.0, value);
+    // Also after the operator was started anew.
+    scene.values = Values::new(scene.api.client(), scene.clock.clone());
+    assert_eq!(scene.given("").await.0, value);
+    assert_eq!(scene.api.writes(), []);
+}
+
+#[tokio::test]
+async fn a_grown_regeneration_makes_another_value_and_a_lower_one_does_not() {
+    let mut scene = Scene::new().await;
+    let (first, number) = scene.given("").await;
+    let (second, next) = scene.given(", regeneration: 4").await;
+    assert_ne!(first, second);
+    assert!(next > number);
+    assert_eq!(scene.password().as_deref(), Some(second.expose()));
+    assert_eq!(scene.given(", regeneration: 2").await.0, second);
+}
+
+#[tokio::test]
+async fn a_value_is_replaced_when_it_is_as_old_as_it_may_be() {
+    let mut scene = Scene::new().await;
+    let rotation = ", rotation: {every: 30d}";
+    let (first, number) = scene.given(rotation).await;
+    let due = scene.clock.now().plus_seconds(30 * DAY);
+    let (_, fulfilled) = scene.fulfil(rotation).await;
+    assert_eq!(fulfilled.values[&named("credential")].rotates_at, Some(due));
+    assert_eq!(fulfilled.due, Some(due));
+    scene.clock.turn(30 * DAY - 1);
+    assert_eq!(scene.given(rotation).await.0, first);
+    scene.clock.turn(1);
+    let (second, next) = scene.given(rotation).await;
+    assert_ne!(second, first);
+    assert!(next > number);
+    // Both kinds of replacement count up together.
+    let (_, last) = scene.given(", rotation: {every: 30d}, regeneration: 1").await;
+    assert!(last > next);
+}
+
+#[tokio::test]
+async fn a_secret_that_was_emptied_or_deleted_gets_another_value() {
+    let mut scene = Scene::new().await;
+    let (first, _) = scene.given("").await;
+    let mut emptied = scene.secret();
+    emptied.data.as_mut().unwrap().remove("password");
+    scene.api.put(&emptied);
+    let (second, _) = scene.given("").await;
+    assert_ne!(second, first);
+    scene.api.delete::<Secret>(Some("pki"), "credential");
+    let (third, _) = scene.given("").await;
+    assert_ne!(third, second);
+    assert_eq!(scene.password().as_deref(), Some(third.expose()));
+}
+
+#[tokio::test]
+async fn what_has_ended_has_no_value_any_more_and_nothing_opens_it() {
+    for ended in [", revoked: true", ", expiresAt: '2020-01-01T00:00:00Z'"] {
+        let mut scene = Scene::new().await;
+        let (first, _) = scene.given("").await;
+        let (nothing, _) = scene.given(ended).await;
+        assert_eq!(scene.password(), None, "{ended}");
+        assert_eq!(scene.secret().data.unwrap()["username"].0, b"line-3");
+        let verifier = Verifier::of_generated(&nothing);
+        for presented in [first.expose(), b"", b"anything"] {
+            assert!(!verifier.matches(&secret::Secret::new(presented)).unwrap(), "{ended}");
+        }
+        scene.api.forget_calls();
+        scene.given(ended).await;
+        assert_eq!(scene.api.writes(), [], "{ended}");
+    }
+}
+
+#[tokio::test]
+async fn what_ends_before_it_began_has_a_secret_without_a_value() {
+    let mut scene = Scene::new().await;
+    scene.given(", est: {}, revoked: true").await;
+    let data = scene.secret().data.unwrap();
+    // The type wants one of its two keys.
+    assert_eq!(data.keys().collect::<Vec<_>>(), ["username"]);
+}
+
+#[tokio::test]
+async fn the_secret_of_a_former_resource_of_the_same_name_is_not_taken_over() {
+    let mut scene = Scene::new().await;
+    let (first, _) = scene.given("").await;
+    let mut former = scene.secret();
+    former.metadata.labels.as_mut().unwrap().insert(labels::OWNER_UID.into(), "former".into());
+    scene.api.put(&former);
+    let (second, _) = scene.given("").await;
+    assert_ne!(second, first);
+    assert_eq!(scene.secret().metadata.labels.unwrap()[labels::OWNER_UID], "EnrollmentCredential-credential");
+}
+
+#[tokio::test]
+async fn an_api_server_that_fails_leaves_others_alone_and_is_asked_again() {
+    let mut scene = Scene::new().await;
+    scene.api.refuse("POST", "secrets", 500, "InternalError", 1);
+    let (given, fulfilled) = scene.fulfil("").await;
+    assert_eq!(given, None);
+    assert!(fulfilled.retried && fulfilled.failures[&named("credential")].retried);
+    scene.given("").await;
+}
