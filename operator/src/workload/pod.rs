@@ -24,6 +24,13 @@ const DATA_PATH: &str = "/var/lib/chancery";
 /// Where the sealing keys lie.
 const SEALING_PATH: &str = "/etc/chancery/sealing";
 
+/// Where the certificates lie that the URL of a database may name (`sslrootcert=/etc/chancery/database/ca.crt`): as far as the
+/// Secret with the URL holds them.
+const DATABASE_PATH: &str = "/etc/chancery/database";
+
+/// The keys of that Secret which become files.
+const DATABASE_FILES: [&str; 3] = ["ca.crt", "tls.crt", "tls.key"];
+
 /// How long a replica that is to stop goes on serving, so that whoever sends requests to it notices that it is no longer
 /// ready: seconds.
 const DRAIN_DELAY: u32 = 5;
@@ -36,6 +43,7 @@ const TERMINATION_GRACE: i64 = 60;
 pub(super) const DATA_VOLUME: &str = "data";
 
 const SEALING_VOLUME: &str = "sealing";
+const DATABASE_VOLUME: &str = "database";
 const TMP_VOLUME: &str = "tmp";
 
 /// The annotation of a pod that changes when the URL of the database does: the server reads it only at its start.
@@ -183,11 +191,13 @@ fn probe(path: &str, period: i32, failures: i32) -> Probe {
     }
 }
 
-/// With PostgreSQL there is no data beside the database.
+/// Data with SQLite; with PostgreSQL there is none beside the database.
 fn mounts(blueprint: &Blueprint<'_>) -> Vec<VolumeMount> {
-    let data = blueprint.database_secret().is_none().then(|| mount(DATA_VOLUME, DATA_PATH, false));
-    let always = [mount(SEALING_VOLUME, SEALING_PATH, true), mount(TMP_VOLUME, "/tmp", false)];
-    data.into_iter().chain(always).collect()
+    let own = match blueprint.database_secret() {
+        None => mount(DATA_VOLUME, DATA_PATH, false),
+        Some(_) => mount(DATABASE_VOLUME, DATABASE_PATH, true),
+    };
+    vec![own, mount(SEALING_VOLUME, SEALING_PATH, true), mount(TMP_VOLUME, "/tmp", false)]
 }
 
 fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
@@ -201,22 +211,30 @@ fn mount(volume: &str, path: &str, read_only: bool) -> VolumeMount {
 
 /// The data of SQLite comes from the claims of the StatefulSet.
 fn volumes(blueprint: &Blueprint<'_>) -> Vec<Volume> {
-    let sealing = Volume {
-        name: SEALING_VOLUME.to_owned(),
+    let sealing =
+        secret(SEALING_VOLUME, &labels::sealing_secret_name(blueprint.name), &[labels::SEALING_KEY], None);
+    let database = blueprint
+        .database_secret()
+        .map(|(name, _)| secret(DATABASE_VOLUME, name, &DATABASE_FILES, Some(true)));
+    [Some(sealing), Some(empty(TMP_VOLUME, "64Mi")), database].into_iter().flatten().collect()
+}
+
+/// Keys of a Secret as files of the same names; `optional`: those that it has.
+fn secret(volume: &str, name: &str, keys: &[&str], optional: Option<bool>) -> Volume {
+    let file =
+        |key: &&str| KeyToPath { key: (*key).to_owned(), path: (*key).to_owned(), ..KeyToPath::default() };
+    Volume {
+        name: volume.to_owned(),
         secret: Some(SecretVolumeSource {
-            secret_name: Some(labels::sealing_secret_name(blueprint.name)),
-            items: Some(vec![KeyToPath {
-                key: labels::SEALING_KEY.to_owned(),
-                path: labels::SEALING_KEY.to_owned(),
-                ..KeyToPath::default()
-            }]),
+            secret_name: Some(name.to_owned()),
+            items: Some(keys.iter().map(file).collect()),
             // Read by the group, which is the pod's own.
             default_mode: Some(0o440),
+            optional,
             ..SecretVolumeSource::default()
         }),
         ..Volume::default()
-    };
-    vec![sealing, empty(TMP_VOLUME, "64Mi")]
+    }
 }
 
 fn empty(name: &str, limit: &str) -> Volume {

@@ -212,3 +212,13 @@ fn no_argument_or_variable_of_a_pod_holds_a_secret() {
     let secret = database.value_from.unwrap().secret_key_ref.unwrap();
     assert_eq!((secret.name.as_str(), secret.key.as_str(), secret.optional), ("database", "uri", None));
 }
+
+#[test]
+fn what_a_database_is_verified_with_is_a_file_and_its_password_is_not() {
+    let pod = pod_template(&rendered(FULL, &Standing::default())).spec.unwrap();
+    let volume =
+        pod.volumes.unwrap().into_iter().find(|volume| volume.name == "database").unwrap().secret.unwrap();
+    assert_eq!((volume.secret_name.as_deref(), volume.optional), (Some("database"), Some(true)));
+    let files: Vec<String> = volume.items.unwrap().into_iter().map(|item| item.path).collect();
+    assert_eq!(files, ["ca.crt", "tls.crt", "tls.key"]);
+}
