@@ -11,7 +11,7 @@ use kube::{
 };
 use resolve::parts::{Manifest, sha256_hex};
 
-use super::{ManifestSigner, secrets::is_ours};
+use super::ManifestSigner;
 use crate::world::World;
 
 /// A part may have a megabyte.
@@ -27,13 +27,11 @@ pub(super) struct Shelf {
 }
 
 /// A Secret as it was last read or written.
-#[derive(Debug)]
-struct Known {
+#[derive(Clone, Debug)]
+pub(super) struct Known {
     /// Of what it holds.
-    sha256: String,
-    version: String,
-    /// It was written, and this is what the watch said of it before: until the watch has caught up, that is no news.
-    before: Option<Option<String>>,
+    pub(super) sha256: String,
+    pub(super) version: String,
 }
 
 impl Shelf {
@@ -55,7 +53,7 @@ impl Shelf {
                 if name == manifest {
                     shelf.manifest = verified(&secret, signer);
                 }
-                shelf.put(&name, digest(&secret), &secret.metadata, None);
+                shelf.put(&name, digest(&secret), &secret.metadata);
             }
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters = parameters.continue_token(&token),
@@ -64,34 +62,18 @@ impl Shelf {
         }
     }
 
-    /// Whether the Secret is there and holds this, as far as the watch knows.
-    pub(super) fn holds(&mut self, world: &World, name: &ResourceName, sha256: &str) -> bool {
-        let Some(known) = self.known.get_mut(name.name()) else { return false };
-        let seen = world.secret(name).map(|secret| secret.resource_version.clone());
-        if seen.as_ref() == Some(&known.version) {
-            known.before = None;
-        } else if known.before.as_ref() != Some(&seen) {
-            return false;
-        }
-        known.sha256 == sha256
+    /// What was last read or written, and whether the watch says that it is still so. A watch may lag behind what was just
+    /// written: where it says something else, the API server knows better.
+    pub(super) fn known(&self, world: &World, name: &ResourceName) -> Option<(&Known, bool)> {
+        let known = self.known.get(name.name())?;
+        let seen = world.secret(name).map(|secret| secret.resource_version.as_str());
+        Some((known, seen == Some(&known.version)))
     }
 
-    /// Whether the manifest is there as it was written, signature and all, as far as the watch knows.
-    pub(super) fn holds_manifest(&mut self, world: &World, name: &ResourceName) -> bool {
-        let held = self.known.get(name.name()).map(|known| known.sha256.clone());
-        held.is_some_and(|held| self.holds(world, name, &held))
-    }
-
-    /// It was read or written: `before` is what the watch said when it was written.
-    pub(super) fn put(
-        &mut self,
-        name: &str,
-        sha256: String,
-        meta: &ObjectMeta,
-        before: Option<Option<String>>,
-    ) {
+    /// It was read or written.
+    pub(super) fn put(&mut self, name: &str, sha256: String, meta: &ObjectMeta) {
         let version = meta.resource_version.clone().unwrap_or_default();
-        self.known.insert(name.to_owned(), Known { sha256, version, before });
+        self.known.insert(name.to_owned(), Known { sha256, version });
     }
 
     pub(super) fn remove(&mut self, name: &str) {
@@ -115,14 +97,4 @@ pub(super) fn verified(secret: &Secret, signer: &dyn ManifestSigner) -> Option<M
     let data = secret.data.as_ref()?;
     let (json, signature) = (&data.get(labels::MANIFEST_KEY)?.0, &data.get(labels::SIGNATURE_KEY)?.0);
     signer.is_signed(json, signature).then(|| Manifest::from_json(json).ok()).flatten()
-}
-
-/// Looks once more who made a Secret, before it is written.
-pub(super) async fn is_free_or_ours(
-    api: &Api<Secret>,
-    name: &str,
-    server: &ResourceName,
-) -> Result<bool, kube::Error> {
-    let found = api.get_metadata_opt(name).await?;
-    Ok(found.is_none_or(|found| is_ours(&found.metadata, server)))
 }

@@ -66,8 +66,7 @@ impl Identified {
             client.identify(&identity)?;
             self.shown = Some(identity);
         }
-        self.known =
-            Some(Known { since: Instant::now(), manifest_key, authority, servers: BTreeMap::new() });
+        self.known = Some(Known { since: Instant::now(), manifest_key, authority, servers: BTreeMap::new() });
         Ok(())
     }
 

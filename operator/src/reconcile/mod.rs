@@ -14,6 +14,8 @@ mod pass;
 mod server;
 mod shown;
 mod sweep;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 

@@ -158,7 +158,12 @@ impl Reconciler {
     }
 
     /// What resolving says after everything was made. What is said of a resource does not depend on which server is asked for.
-    fn statuses(&self, resources: &Resources, kept: &Kept, outlook: &Outlook) -> Vec<resolve::ResourceStatus> {
+    fn statuses(
+        &self,
+        resources: &Resources,
+        kept: &Kept,
+        outlook: &Outlook,
+    ) -> Vec<resolve::ResourceStatus> {
         let began = Instant::now();
         let observed = kept.observed(self.context.clock.now());
         let statuses = resolve(resources, &observed, outlook.servers.keys().next()).statuses;
@@ -195,7 +200,10 @@ impl Reconciler {
         match swept {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "what is left over could not be removed; trying again");
+                tracing::warn!(
+                    error = format!("{error:#}"),
+                    "what is left over could not be removed; trying again"
+                );
                 false
             }
         }

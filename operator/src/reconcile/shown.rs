@@ -8,12 +8,8 @@ use crate::{
     world::{Entry, World},
 };
 
-const KINDS: [Kind; 4] = [
-    Kind::CertificateAuthority,
-    Kind::EnrollmentServer,
-    Kind::ChanceryIssuer,
-    Kind::ChanceryClusterIssuer,
-];
+const KINDS: [Kind; 4] =
+    [Kind::CertificateAuthority, Kind::EnrollmentServer, Kind::ChanceryIssuer, Kind::ChanceryClusterIssuer];
 
 /// Authorities, servers and issuers, as their statuses say.
 pub(super) fn resources(world: &World) -> Vec<ShownResource> {

@@ -88,7 +88,7 @@ impl Poller {
     }
 
     /// Says whether there was news.
-    pub(super) async fn ask_all(&self, with_usage: bool) -> bool {
+    pub(crate) async fn ask_all(&self, with_usage: bool) -> bool {
         let asked = self.fleet.all().into_iter().map(|state| self.ask(state, with_usage));
         stream::iter(asked).buffer_unordered(CONCURRENCY).fold(false, async |any, news| any | news).await
     }

@@ -1,4 +1,5 @@
-//! Server-side apply and merge patches, simplified: a list is one field, and belongs to whoever applied it.
+//! Server-side apply and merge patches, simplified: a list is one field, and belongs to whoever applied it; but for
+//! conditions, which are merged by their type.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -99,10 +100,29 @@ fn collect(value: &Value, path: &mut Vec<String>, found: &mut Fields) {
                 path.pop();
             }
         }
+        Value::Array(list) if is_keyed(path, list) => {
+            for item in list {
+                path.push(key(item));
+                collect(item, path, found);
+                path.pop();
+            }
+        }
         _ => {
             found.insert(path.clone());
         }
     }
+}
+
+/// Lists that are maps by `type`.
+fn is_keyed(path: &[String], list: &[Value]) -> bool {
+    path.last().is_some_and(|member| member == "conditions")
+        && !list.is_empty()
+        && list.iter().all(|item| item.get("type").is_some_and(Value::is_string))
+}
+
+/// An item of a keyed list in a path.
+fn key(item: &Value) -> String {
+    format!("type={}", item.get("type").and_then(Value::as_str).unwrap_or_default())
 }
 
 fn is_kept_by_the_server(path: &[String]) -> bool {
@@ -124,7 +144,10 @@ fn is_kept_by_the_server(path: &[String]) -> bool {
 }
 
 fn at<'a>(value: &'a Value, path: &[String]) -> Option<&'a Value> {
-    path.iter().try_fold(value, |value, member| value.get(member))
+    path.iter().try_fold(value, |value, member| match value {
+        Value::Array(list) => list.iter().find(|item| key(item) == *member),
+        other => other.get(member),
+    })
 }
 
 fn set(value: &mut Value, path: &[String], to: Value) {
@@ -132,6 +155,19 @@ fn set(value: &mut Value, path: &[String], to: Value) {
         *value = to;
         return;
     };
+    if let Some(kind) = member.strip_prefix("type=") {
+        if !value.is_array() {
+            *value = Value::Array(Vec::new());
+        }
+        let Value::Array(list) = value else { return };
+        if !list.iter().any(|item| key(item) == *member) {
+            list.push(serde_json::json!({ "type": kind }));
+        }
+        if let Some(item) = list.iter_mut().find(|item| key(item) == *member) {
+            set(item, rest, to);
+        }
+        return;
+    }
     if !value.is_object() {
         *value = Value::Object(Map::new());
     }
@@ -142,13 +178,33 @@ fn set(value: &mut Value, path: &[String], to: Value) {
 
 /// Removes a leaf, and what is empty without it.
 fn remove(value: &mut Value, path: &[String]) {
-    let (Some((member, rest)), Value::Object(object)) = (path.split_first(), value) else { return };
-    let Some(inner) = object.get_mut(member) else { return };
-    if !rest.is_empty() {
-        remove(inner, rest);
-        if inner.as_object().is_none_or(|inner| !inner.is_empty()) {
-            return;
+    let Some((member, rest)) = path.split_first() else { return };
+    match value {
+        Value::Object(object) => {
+            let Some(inner) = object.get_mut(member) else { return };
+            if !rest.is_empty() {
+                remove(inner, rest);
+                if !is_empty(inner) {
+                    return;
+                }
+            }
+            object.remove(member);
         }
+        Value::Array(list) => {
+            if let Some(item) = list.iter_mut().find(|item| key(item) == *member) {
+                remove(item, rest);
+            }
+            // Its key goes before the rest of an item, or after.
+            list.retain(|item| !is_empty(item) && item.get("type").is_some());
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
-    object.remove(member);
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Object(object) => object.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => true,
+    }
 }

@@ -16,7 +16,7 @@ mod tests;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kube::{Client, Resource};
+use kube::{Client, Resource, core::ApiResource};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -101,6 +101,27 @@ impl FakeApi {
         let text = |field: &str| value["metadata"][field].as_str().map(str::to_owned);
         let key = key::<K>(text("namespace").as_deref(), &text("name").unwrap());
         self.put_value::<Value>(key, value);
+    }
+
+    /// As [`put_unchecked`](Self::put_unchecked), of a kind that is known only now.
+    pub(crate) fn put_dynamic(&self, resource: &ApiResource, value: Value) {
+        let text = |field: &str| value["metadata"][field].as_str().map(str::to_owned);
+        let key = dynamic_key(resource, text("namespace").as_deref(), &text("name").unwrap());
+        self.put_value::<Value>(key, value);
+    }
+
+    pub(crate) fn get_dynamic(&self, resource: &ApiResource, namespace: &str, name: &str) -> Option<Value> {
+        self.lock().objects.get(&dynamic_key(resource, Some(namespace), name)).cloned()
+    }
+
+    pub(crate) fn delete_dynamic(&self, resource: &ApiResource, namespace: Option<&str>, name: &str) {
+        let key = dynamic_key(resource, namespace, name);
+        self.change(|objects| objects.delete(&key));
+    }
+
+    /// How many there are of a kind.
+    pub(crate) fn count(&self, resource: &ApiResource) -> usize {
+        self.lock().objects.of_kind(&resource.group, &resource.plural).count()
     }
 
     fn put_value<T: DeserializeOwned>(&self, key: Key, value: Value) -> T {
@@ -220,6 +241,15 @@ fn key<K: Resource<DynamicType = ()>>(namespace: Option<&str>, name: &str) -> Ke
     Key {
         group: K::group(&()).into_owned(),
         plural: K::plural(&()).into_owned(),
+        namespace: namespace.map(str::to_owned),
+        name: name.to_owned(),
+    }
+}
+
+fn dynamic_key(resource: &ApiResource, namespace: Option<&str>, name: &str) -> Key {
+    Key {
+        group: resource.group.clone(),
+        plural: resource.plural.clone(),
         namespace: namespace.map(str::to_owned),
         name: name.to_owned(),
     }

@@ -135,3 +135,36 @@ async fn a_server_that_is_down_answers_nothing() {
     assert!(api.get_opt("m").await.is_ok());
     assert_eq!(fake.writes(), []);
 }
+
+#[tokio::test]
+async fn conditions_are_merged_by_type_and_each_is_its_managers() {
+    let fake = FakeApi::new();
+    let api: Api<crds::CertificateProfile> = Api::namespaced(fake.client(), "a");
+    fake.put_unchecked::<crds::CertificateProfile>(json!({
+        "apiVersion": "chancery.dev/v1alpha1", "kind": "CertificateProfile",
+        "metadata": { "name": "p", "namespace": "a" },
+        "spec": { "authorityRef": { "name": "x" }, "preset": "Device" },
+    }));
+    let condition = |type_: &str, status: &str| {
+        json!({
+            "type": type_, "status": status, "reason": "R", "message": "",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        })
+    };
+    let apply = async |manager: &str, conditions: Vec<serde_json::Value>| {
+        let patch = json!({
+            "apiVersion": "chancery.dev/v1alpha1", "kind": "CertificateProfile",
+            "metadata": { "name": "p" }, "status": { "conditions": conditions },
+        });
+        let manager = PatchParams::apply(manager).force();
+        let found = api.patch_status("p", &manager, &Patch::Apply(&patch)).await.unwrap();
+        let conditions = found.status.map(|status| status.conditions).unwrap_or_default();
+        conditions.into_iter().map(|found| (found.type_, found.status)).collect::<Vec<_>>()
+    };
+    let pair = |type_: &str, status: &str| (type_.to_owned(), status.to_owned());
+    apply("approver", vec![condition("Approved", "True")]).await;
+    let both = apply("signer", vec![condition("Ready", "False"), condition("Seen", "True")]).await;
+    assert_eq!(both, [pair("Approved", "True"), pair("Ready", "False"), pair("Seen", "True")]);
+    let fewer = apply("signer", vec![condition("Ready", "True")]).await;
+    assert_eq!(fewer, [pair("Approved", "True"), pair("Ready", "True")]);
+}
