@@ -1,12 +1,14 @@
 //! The command line. Flags say where the process lives; all policy is in the resources.
 
-use std::{io::Write as _, net::SocketAddr, process::ExitCode};
+use std::{io::Write as _, net::SocketAddr, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::{
     context::{Options, Scope},
+    definitions,
+    metrics::Metrics,
     run,
 };
 
@@ -22,8 +24,19 @@ pub struct Cli {
 enum Command {
     /// Looks after a cluster until it is told to stop.
     Run(Box<RunArgs>),
-    /// Prints the custom resource definitions, as YAML.
-    Crds,
+    /// The custom resource definitions of this release.
+    Crds {
+        #[command(subcommand)]
+        action: CrdsAction,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum CrdsAction {
+    /// Prints them, as YAML.
+    Print,
+    /// Puts them in force in the cluster, over those of another release.
+    Apply,
 }
 
 #[derive(Debug, Args)]
@@ -63,7 +76,8 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let outcome = match self.command {
             Command::Run(args) => run(*args),
-            Command::Crds => print_crds(),
+            Command::Crds { action: CrdsAction::Print } => print_crds(),
+            Command::Crds { action: CrdsAction::Apply } => apply_crds(),
         };
         match outcome {
             Ok(()) => ExitCode::SUCCESS,
@@ -79,8 +93,22 @@ impl Cli {
 
 fn run(args: RunArgs) -> anyhow::Result<()> {
     crate::telemetry::init()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    runtime.context("the runtime cannot start")?.block_on(run::run(args.into()))
+    runtime()?.block_on(run::run(args.into()))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")
+}
+
+fn apply_crds() -> anyhow::Result<()> {
+    crate::telemetry::init()?;
+    runtime()?.block_on(async {
+        let client = crate::api::client(Arc::new(Metrics::new())).await?;
+        for (name, change) in definitions::install(&client).await? {
+            tracing::info!(name, ?change, "a definition is in force");
+        }
+        Ok(())
+    })
 }
 
 fn print_crds() -> anyhow::Result<()> {

@@ -17,6 +17,7 @@ pub mod bundles;
 pub mod cli;
 pub mod context;
 pub mod controllers;
+pub mod definitions;
 pub mod events;
 pub mod health;
 pub mod issuer;
