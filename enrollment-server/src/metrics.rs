@@ -108,6 +108,7 @@ impl Metrics {
             accept_errors: self.accept_errors.get_or_create_owned(&labels),
             requests_in_flight: self.requests_in_flight.get_or_create_owned(&labels),
             requests_overloaded: self.requests_overloaded.get_or_create_owned(&labels),
+            proxy_header: cut(Cut::ProxyHeader),
             slow_header: cut(Cut::SlowHeader),
             idle: cut(Cut::Idle),
             drain: cut(Cut::Drain),
@@ -277,6 +278,7 @@ pub struct ListenerMetrics {
     pub requests_in_flight: Gauge,
     /// Requests answered 503 by the in-flight limit.
     pub requests_overloaded: Counter,
+    proxy_header: Counter,
     slow_header: Counter,
     idle: Counter,
     drain: Counter,
@@ -286,6 +288,7 @@ impl ListenerMetrics {
     /// The server ended a connection by itself.
     pub fn cut(&self, reason: Cut) {
         match reason {
+            Cut::ProxyHeader => self.proxy_header.inc(),
             Cut::SlowHeader => self.slow_header.inc(),
             Cut::Idle => self.idle.inc(),
             Cut::Drain => self.drain.inc(),

@@ -77,11 +77,14 @@ impl Sockets {
     ) -> anyhow::Result<JoinSet<Drained>> {
         let mut tasks = JoinSet::new();
         let mut serve = |listener: Listener| drop(tasks.spawn(listener.serve(shutdown.clone())));
+        let behind_proxies = |listener: Listener| Listener { proxy: Some(app.proxy.clone()), ..listener };
         let device = protocols::est::router(app.clone());
         let settings = Some(tls.settings().build()?);
-        serve(listener(app, ListenerKind::Device, self.device, device, settings, &app.limits));
+        let device = listener(app, ListenerKind::Device, self.device, device, settings, &app.limits);
+        serve(behind_proxies(device));
         let public = publish::router(app.clone());
-        serve(listener(app, ListenerKind::Public, self.public, public, None, &app.limits));
+        let public = listener(app, ListenerKind::Public, self.public, public, None, &app.limits);
+        serve(behind_proxies(public));
         let private = private_router(app.metrics.clone(), readiness);
         serve(listener(app, ListenerKind::Private, self.private, private, None, &app.limits));
         Ok(tasks)
@@ -97,7 +100,7 @@ pub(crate) fn listener(
     tls: Option<Arc<ServerConfig>>,
     limits: &Arc<ArcSwap<Limits>>,
 ) -> Listener {
-    Listener { kind, socket, tls, router, limits: limits.clone(), metrics: app.metrics.clone() }
+    Listener { kind, socket, tls, router, limits: limits.clone(), metrics: app.metrics.clone(), proxy: None }
 }
 
 /// Keeps the readiness of the store current without a probe ever waiting for it.

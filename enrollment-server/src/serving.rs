@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use issuance::{
     Engine, Error,
     audit::AnonymousRefusals,
@@ -21,7 +21,7 @@ use issuance::{
 use resolve::{CompiledNotice, Granted};
 
 use crate::{
-    listeners::{AuthenticationThrottle, Limits},
+    listeners::{AuthenticationThrottle, Limits, ProxyProtocol},
     metrics::{self, Metrics},
     protocols::est::EstService,
     publish::{CrlCache, Published},
@@ -37,6 +37,8 @@ pub struct App {
     pub anonymous: AnonymousRefusals,
     pub metrics: Arc<Metrics>,
     pub limits: Arc<ArcSwap<Limits>>,
+    /// Whose headers of the PROXY protocol are believed; none: connections begin without one.
+    pub proxy: Arc<ArcSwapOption<ProxyProtocol>>,
     pub sealing: Arc<SealingKeys>,
     pub crls: CrlCache,
     pub usage: MethodCounters,
@@ -77,6 +79,7 @@ impl App {
             engine,
             metrics,
             limits,
+            proxy: Arc::default(),
             sealing,
             crls: CrlCache::default(),
             usage: MethodCounters::default(),

@@ -23,7 +23,7 @@ pub(crate) use self::{
 };
 use crate::{
     jobs::{ensure_crl_jobs, ensure_notice_jobs},
-    listeners::Limits,
+    listeners::{Limits, ProxyProtocol},
     serving::{App, Serving},
 };
 
@@ -41,6 +41,7 @@ pub(crate) struct Prepared {
     serving: Serving,
     tls: PreparedTls,
     limits: Limits,
+    proxy: Option<Arc<ProxyProtocol>>,
 }
 
 /// A part of a configuration that cannot be served. Whatever refers to it cannot either, and is reported too.
@@ -90,7 +91,9 @@ impl Installer {
         let (serving, failures) = office::serving(compiled, material, generation);
         let tls = self.tls.prepare(&compiled.server, &serving).await?;
         let limits = limits(&compiled.server.limits);
-        Ok((Prepared { serving, tls, limits }, failures))
+        let proxy = compiled.server.proxy_protocol.as_ref();
+        let proxy = proxy.map(|proxy| Arc::new(ProxyProtocol { trusted: proxy.trusted.clone() }));
+        Ok((Prepared { serving, tls, limits, proxy }, failures))
     }
 
     /// Makes the rows of declared credentials agree with the configuration.
@@ -109,6 +112,7 @@ impl Installer {
     /// Puts it in force: requests that begin from now on see it.
     pub(crate) async fn install(&self, prepared: Prepared) {
         self.app.limits.store(Arc::new(prepared.limits));
+        self.app.proxy.store(prepared.proxy);
         self.tls.show(prepared.tls);
         self.app.serve(prepared.serving);
         if let Err(error) = ensure_crl_jobs(&self.app).await {

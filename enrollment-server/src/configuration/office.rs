@@ -167,11 +167,7 @@ pub(crate) fn runtime_authority(
     let der = chain.first().with_context(|| format!("authority {name} has no certificate"))?;
     let certificate =
         Certificate::from_der(der).with_context(|| format!("the certificate of authority {name}"))?;
-    let key_id = key_identifier(&certificate);
-    let urls = PublicationUrls {
-        crl: base.map(|base| format!("{base}{}", publish::crl_path(key_id))),
-        certificate: base.map(|base| format!("{base}{}", publish::certificate_path(key_id))),
-    };
+    let urls = PublicationUrls::below(base, key_identifier(&certificate));
     Ok(Authority::new(name.clone(), certificate, chain.to_vec(), signer, crl, &urls)?)
 }
 

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::Router;
 use rustls::ServerConfig;
 use tokio::{
@@ -23,13 +23,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::{
-    Limits,
+    Limits, ProxyProtocol,
     connection::{self, Http},
     edge::Edge,
     peer::Peer,
     tls::ALPN_H2,
 };
-use crate::metrics::{HandshakeOutcome, ListenerKind, ListenerMetrics, Metrics, TlsVersionLabel};
+use crate::metrics::{Cut, HandshakeOutcome, ListenerKind, ListenerMetrics, Metrics, TlsVersionLabel};
 
 /// How long to wait when the process or the host has no descriptor or memory left for a connection: nothing tells when
 /// there is one again.
@@ -50,6 +50,8 @@ pub struct Listener {
     pub limits: Arc<ArcSwap<Limits>>,
     /// Where it counts.
     pub metrics: Arc<Metrics>,
+    /// Set: whether connections begin with a header of the PROXY protocol; replaceable while it runs.
+    pub proxy: Option<Arc<ArcSwapOption<ProxyProtocol>>>,
 }
 
 /// How a listener ended.
@@ -71,6 +73,7 @@ impl Listener {
             tls: self.tls.map(TlsAcceptor::from),
             edge: Arc::new(Edge::new(self.router, Arc::clone(&self.limits), metrics.clone())),
             limits: self.limits,
+            proxy: self.proxy,
             metrics: self.metrics,
             listener_metrics: metrics,
             places: Places::default(),
@@ -88,6 +91,7 @@ struct Shared {
     tls: Option<TlsAcceptor>,
     edge: Arc<Edge>,
     limits: Arc<ArcSwap<Limits>>,
+    proxy: Option<Arc<ArcSwapOption<ProxyProtocol>>>,
     metrics: Arc<Metrics>,
     listener_metrics: ListenerMetrics,
     places: Places,
@@ -186,12 +190,13 @@ struct Connection {
 }
 
 impl Connection {
-    async fn serve(self, stream: TcpStream, address: SocketAddr) {
+    async fn serve(self, mut stream: TcpStream, socket: SocketAddr) {
         let limits = self.shared.limits.load_full();
         if let Err(error) = stream.set_nodelay(true) {
-            debug!(%address, %error, "the connection ended before it began");
+            debug!(address = %socket, %error, "the connection ended before it began");
             return;
         }
+        let Some(address) = self.origin(&mut stream, socket, &limits).await else { return };
         match &self.shared.tls {
             None => self.speak(stream, Http::One, Peer::plain(address), limits).await,
             Some(acceptor) => {
@@ -202,6 +207,25 @@ impl Connection {
                 self.speak(stream, http, peer, limits).await;
             }
         }
+    }
+
+    /// From whom the connection is. None: it does not begin as it must, and is closed without a word.
+    async fn origin(
+        &self,
+        stream: &mut TcpStream,
+        socket: SocketAddr,
+        limits: &Limits,
+    ) -> Option<SocketAddr> {
+        let proxy = self.shared.proxy.as_ref().and_then(|proxy| proxy.load_full());
+        let Some(proxy) = proxy else { return Some(socket) };
+        let header = timeout(limits.handshake_timeout, proxy.read(stream, socket));
+        match self.shared.shutdown.run_until_cancelled(header).await? {
+            Ok(Ok(address)) => return Some(address),
+            Ok(Err(error)) => debug!(address = %socket, %error, "connection closed"),
+            Err(_elapsed) => debug!(address = %socket, "the header of the PROXY protocol took too long"),
+        }
+        self.shared.listener_metrics.cut(Cut::ProxyHeader);
+        None
     }
 
     async fn speak<S>(&self, stream: S, http: Http, peer: Peer, limits: Arc<Limits>)

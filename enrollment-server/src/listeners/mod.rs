@@ -11,7 +11,8 @@
 //! graceful end) and `edge` (requests in flight, declared size, [`Peer`]) to the router; a handler reads its body
 //! with [`read_body`] and so answers 413 and 408 in the words of its protocol.
 //!
-//! Who the peer is comes from the socket and the handshake only. `Forwarded`, `X-Forwarded-For` and forwarded client
+//! Who the peer is comes from the socket and the handshake only, or, where the configuration says so, from the header by which a
+//! trusted load balancer begins a connection ([`proxy`]). `Forwarded`, `X-Forwarded-For` and forwarded client
 //! certificates are never read: whoever can reach the listener could write them.
 
 pub mod accept;
@@ -22,6 +23,7 @@ pub mod limits;
 pub mod mutual;
 pub mod peer;
 pub mod private;
+pub mod proxy;
 pub mod throttle;
 pub mod tls;
 
@@ -31,6 +33,7 @@ pub use limits::{FailedAuthentications, Limits};
 pub use mutual::{MutualTls, OperatorGate};
 pub use peer::{Peer, TlsVersion};
 pub use private::{Check, Readiness, ReadinessReport, private_router};
+pub use proxy::{ProxyError, ProxyProtocol};
 pub use throttle::{AuthenticationThrottle, RetryAfter};
 pub use tls::{ServerCertificate, ServerIdentity, TlsError, TlsSettings};
 

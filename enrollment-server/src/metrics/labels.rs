@@ -190,6 +190,8 @@ label! {
 label! {
     /// Why the server ended a connection by itself.
     Cut {
+        /// It did not begin with the header of the PROXY protocol that is asked for.
+        ProxyHeader => "proxy_header",
         /// The request head took too long.
         SlowHeader => "slow_header",
         /// Nothing happened for the idle timeout.

@@ -33,16 +33,6 @@ use crate::{
     telemetry::TraceRequests,
 };
 
-/// Where an authority's CRL is, below the public base URL.
-pub fn crl_path(key_id: KeyId) -> String {
-    format!("/pki/{key_id}/crl")
-}
-
-/// Where an authority's certificate is, below the public base URL.
-pub fn certificate_path(key_id: KeyId) -> String {
-    format!("/pki/{key_id}/certificate")
-}
-
 /// The endpoints.
 pub fn router(app: Arc<App>) -> Router {
     let traced = |operation| TraceRequests::new(&app.metrics, Protocol::Publication, operation);

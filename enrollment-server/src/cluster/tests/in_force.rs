@@ -113,7 +113,7 @@ async fn a_credential_that_does_not_resolve_for_a_while_is_the_same_afterwards()
     scene.operator.change(Kind::EnrollmentCredential, "factory", "methodRef", json!({"name": "gone"}));
     scene.publish().await;
     assert!(!scene.published.manifest.parts.values().any(|entry| entry.name == before.name));
-    assert_eq!(scene.replica.declared().await, [before.clone()]);
+    assert_eq!(scene.replica.declared().await, std::slice::from_ref(&before));
     scene.operator.change(Kind::EnrollmentCredential, "factory", "methodRef", json!({"name": "devices"}));
     scene.publish().await;
     assert_eq!(scene.replica.declared().await, [before]);

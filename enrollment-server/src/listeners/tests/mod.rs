@@ -2,7 +2,7 @@
 
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use axum::{
     Extension, Router,
     body::{Body, Bytes},
@@ -26,6 +26,7 @@ use crate::metrics::{ListenerKind, Metrics};
 
 mod limits;
 mod private;
+mod proxy;
 mod shutdown;
 mod throttle;
 mod tls;
@@ -54,6 +55,14 @@ impl Server {
     }
 
     async fn start(tls: Option<Arc<ServerConfig>>, limits: Limits) -> Self {
+        Self::behind(None, tls, limits).await
+    }
+
+    async fn behind(
+        proxy: Option<Arc<ArcSwapOption<ProxyProtocol>>>,
+        tls: Option<Arc<ServerConfig>>,
+        limits: Limits,
+    ) -> Self {
         let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = socket.local_addr().unwrap();
         let (metrics, shutdown, gate) = (Arc::new(Metrics::new()), CancellationToken::new(), Gate::new());
@@ -64,6 +73,7 @@ impl Server {
             router: router(gate.clone()),
             limits: Arc::new(ArcSwap::from_pointee(limits)),
             metrics: Arc::clone(&metrics),
+            proxy,
         };
         let running = tokio::spawn(listener.serve(shutdown.clone()));
         Self { address, metrics, shutdown, running, gate }
