@@ -2,12 +2,13 @@
 
 use crds::{
     AuthorityUrls, BundleStatus, CertificateAuthority, CertificateAuthorityStatus, Counters, CrlStatus,
+    conditions::{ConditionStatus, ConditionType, Reason},
 };
 use issuance::authority::{PublicationUrls, key_identifier};
 use pki::{certificate::Certificate, pem, time::Time};
-use resolve::{CompiledAuthority, ResourceStatus};
+use resolve::{CompiledAuthority, ResourceStatus, StatusCondition};
 
-use super::conditions::{Beyond, changed, judge, moment, status};
+use super::conditions::{Beyond, changed, judge, moment, put, status};
 use crate::{provision::authorities::ListFacts, servers::Programmed};
 
 /// What else is known of it.
@@ -20,6 +21,8 @@ pub(super) struct Extras<'a> {
     pub(super) list: Option<ListFacts>,
     pub(super) counters: Option<Counters>,
     pub(super) bundle: Option<&'a BundleStatus>,
+    /// When the authority above revoked its certificate, if it did.
+    pub(super) revoked_at: Option<Time>,
     /// What could not be made for it.
     pub(super) failure: Option<&'a str>,
 }
@@ -44,8 +47,23 @@ pub(super) fn decide(
         describe(&mut status, compiled, &certificate, extras);
     }
     let beyond = Beyond { note: extras.failure.map(str::to_owned), ..Beyond::default() };
-    let judged = judge(resolved, programmed, &beyond);
+    let judged = judge(&revoked(resolved, extras.revoked_at), programmed, &beyond);
     changed(existing, status, &judged, resolved.generation, now)
+}
+
+/// Resolving knows no revocations: they are what servers and lists say.
+fn revoked(resolved: &ResourceStatus, at: Option<Time>) -> ResourceStatus {
+    let mut resolved = resolved.clone();
+    if let Some(at) = at.filter(|_| resolved.is_accepted()) {
+        let issued = StatusCondition {
+            condition: ConditionType::Issued,
+            status: ConditionStatus::False,
+            reason: Reason::Revoked,
+            message: format!("its certificate was revoked at {at}"),
+        };
+        put(&mut resolved.conditions, issued);
+    }
+    resolved
 }
 
 fn describe(

@@ -1,6 +1,6 @@
 //! What one pass has come to, by resource.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use client::internal::{CredentialUsage, MethodUsage};
 use crds::{
@@ -8,10 +8,11 @@ use crds::{
     Kind, ServerUrls, conditions::ConditionType, labels,
 };
 use issuance::{
-    identity::ResourceName,
+    authority::key_identifier,
+    identity::{KeyId, ResourceName},
     policy::{IssuerChoice, Profile},
 };
-use pki::certificate::Certificate;
+use pki::{certificate::Certificate, time::Time};
 use resolve::{
     Compiled, CompiledAuthority, CompiledMethod, CompiledServer, CompiledTls, ResourceStatus,
     issuer_method_name,
@@ -24,6 +25,7 @@ use super::{
 };
 use crate::{
     context::{Outlook, ServerOutlook},
+    revocation::{RevokedIntermediate, revoked_intermediates},
     servers::{Programmed, programmed},
 };
 
@@ -36,6 +38,8 @@ pub(super) struct Facts<'a> {
     methods: HashMap<&'a ResourceName, (&'a ServerOutlook, &'a CompiledMethod)>,
     credentials: HashMap<&'a ResourceName, &'a ServerOutlook>,
     usage: HashMap<&'a ResourceName, MethodUsage>,
+    /// What resources have revoked, by the key of who signed.
+    revoked: BTreeMap<KeyId, Vec<RevokedIntermediate>>,
     /// By the name of profiles and authorities.
     counted: HashMap<(Kind, &'a ResourceName), Counters>,
 }
@@ -51,6 +55,7 @@ impl<'a> Facts<'a> {
             methods: HashMap::new(),
             credentials: HashMap::new(),
             usage: HashMap::new(),
+            revoked: revoked_intermediates(&outlook.world),
             counted: HashMap::new(),
         };
         for server in outlook.servers.values() {
@@ -114,6 +119,7 @@ impl<'a> Facts<'a> {
             list: self.outlook.lists.get(name).copied(),
             counters: self.counted.get(&(Kind::CertificateAuthority, name)).copied(),
             bundle: self.outlook.bundles.get(name),
+            revoked_at: found.and_then(|(_, compiled)| self.revoked_at(compiled)),
             failure: failures.filter_map(|failures| failures.get(name)).next().map(String::as_str),
         };
         (is_programmed(found.map(|(server, _)| server), PartKind::Authority, name), extras)
@@ -213,6 +219,14 @@ impl<'a> Facts<'a> {
             usage: self.usage.get(&method).cloned(),
         };
         (is_programmed(found, PartKind::Method, &method), extras)
+    }
+
+    /// When the authority above revoked this one's certificate, as far as resources have brought that about.
+    fn revoked_at(&self, authority: &CompiledAuthority) -> Option<Time> {
+        let certificate = Certificate::from_der(&authority.certificate).ok()?;
+        let above = Certificate::from_der(authority.chain.get(1)?).ok()?;
+        let entries = self.revoked.get(&key_identifier(&above))?;
+        entries.iter().find(|entry| entry.serial == *certificate.serial()).map(|entry| entry.at)
     }
 
     /// The beginning of URLs for devices: as configured, or an address that the server's certificate has, or else the Service.

@@ -141,7 +141,7 @@ pub struct ValueFailure {
 #[derive(Clone, Debug, Default)]
 pub struct Fulfilled {
     pub values: BTreeMap<ResourceName, ValueFacts>,
-    /// Credentials that have no value, and why. They are not among those compiled any more.
+    /// Credentials whose Secret is not as it should be, and why. Those that have not ended are not among those compiled any more.
     pub failures: BTreeMap<ResourceName, ValueFailure>,
     /// Whether one of them may be gone by itself.
     pub retried: bool,
@@ -197,6 +197,10 @@ impl Values {
                 }
                 Err(error) => {
                     self.known.remove(&wanted.credential);
+                    // What has ended has ended, whatever becomes of its Secret.
+                    if wanted.stopped.is_some() {
+                        values.insert(wanted.credential.clone(), (nothing(), wanted.regeneration));
+                    }
                     let text = error.sentence();
                     tracing::error!(credential = %wanted.credential, error = text, "a credential has no value");
                     fulfilled.retried |= error.is_retried();
@@ -332,9 +336,9 @@ impl Held {
         Some(self.created_at.plus_seconds(every))
     }
 
-    /// The value for the server, and its number, which only grows. An empty value is presented by nobody: it opens nothing.
+    /// The value for the server, and its number, which only grows.
     fn compiled(&self) -> (Secret, u64) {
-        let value = self.value.clone().unwrap_or_else(|| Secret::new(Vec::new()));
+        let value = self.value.clone().unwrap_or_else(nothing);
         (value, self.regeneration.saturating_add(self.rotations))
     }
 }
@@ -357,6 +361,11 @@ impl Known {
             rotates_at: self.held.rotates_at(self.wanted.rotation).filter(|_| has_value),
         }
     }
+}
+
+/// A value that nobody can present: a verifier takes no empty one, so it opens nothing.
+fn nothing() -> Secret {
+    Secret::new(Vec::new())
 }
 
 /// Reads the Secret of a credential and makes it what it is to be.

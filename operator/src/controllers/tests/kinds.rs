@@ -82,6 +82,22 @@ async fn what_an_authority_was_is_still_shown_when_it_is_not_accepted_any_more()
     assert_eq!(said(&after.conditions, ConditionType::Ready), "False NotAccepted");
 }
 
+#[test]
+fn an_authority_that_was_revoked_is_not_ready() {
+    let authority: CertificateAuthority =
+        resource(Kind::CertificateAuthority, "{selfSigned: {}, subject: {commonName: Root}}");
+    let extras =
+        certificate_authority::Extras { revoked_at: Some(NOW), ..certificate_authority::Extras::default() };
+    let kind = Kind::CertificateAuthority;
+    let decide = |resolved: &resolve::ResourceStatus| {
+        let status =
+            certificate_authority::decide(&authority, resolved, &Programmed::Yes, &extras, NOW).unwrap();
+        [ConditionType::Issued, ConditionType::Ready].map(|wanted| said(&status.conditions, wanted))
+    };
+    assert_eq!(decide(&accepted(kind)), ["False Revoked", "False NotIssued"]);
+    assert_eq!(decide(&refused(kind)), ["False NotAccepted", "False NotAccepted"]);
+}
+
 #[tokio::test]
 async fn what_could_not_be_made_for_an_authority_is_said_of_it() {
     let authority: CertificateAuthority =

@@ -203,6 +203,19 @@ async fn what_has_ended_has_no_value_any_more_and_nothing_opens_it() {
 }
 
 #[tokio::test]
+async fn what_was_revoked_opens_nothing_also_where_its_secret_cannot_be_emptied() {
+    let mut scene = Scene::new().await;
+    let (first, _) = scene.given("").await;
+    scene.api.put(&foreign("pki", "credential", "Opaque"));
+    let (given, fulfilled) = scene.fulfil(", revoked: true").await;
+    assert_eq!(fulfilled.failures.len(), 1);
+    let given = given.unwrap();
+    assert_eq!(given.state, CredentialState::Revoked);
+    let CredentialValue::Generated(value) = given.value else { panic!("{:?}", given.value) };
+    assert!(!Verifier::of_generated(&value).matches(&first).unwrap());
+}
+
+#[tokio::test]
 async fn what_ends_before_it_began_has_a_secret_without_a_value() {
     let mut scene = Scene::new().await;
     scene.given(", est: {}, revoked: true").await;
