@@ -32,7 +32,13 @@ pub(crate) fn check() -> Result<()> {
 
 fn write() -> Result<()> {
     run_test(test().env("CHANCERY_GENERATE", "1"))?;
-    shell::run(shell::command("git").args(["status", "--short", "crds/generated", "charts/chancery/crds", "docs/crd-reference.md"]))
+    shell::run(shell::command("git").args([
+        "status",
+        "--short",
+        "crds/generated",
+        "charts/chancery/crds",
+        "docs/crd-reference.md",
+    ]))
 }
 
 fn test() -> Command {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::{NAMES, Profile};
-use crate::cargo::cargo;
+use crate::cargo::{cargo, executable};
 use crate::shell;
 
 /// Where distributions keep the certificates of public authorities: the first that is there. Debian's name is the one in
@@ -56,16 +56,7 @@ fn build(profile: Profile) -> Result<Vec<PathBuf>> {
     let answer = command.output().context("cannot run cargo")?;
     ensure!(answer.status.success(), "the programs do not build ({})", answer.status);
     let messages = String::from_utf8(answer.stdout)?;
-    let built: Vec<PathBuf> = messages
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
-        .collect();
-    let of = |name: &&str| {
-        let found = built.iter().find(|path| path.file_name().is_some_and(|file| file == *name));
-        found.cloned().with_context(|| format!("cargo did not say where {name} is"))
-    };
-    NAMES.iter().map(of).collect()
+    NAMES.iter().map(|name| executable(&messages, name)).collect()
 }
 
 fn fill_root(root: &Path, name: &str, program: &Path) -> Result<()> {
