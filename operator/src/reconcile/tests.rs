@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use client::internal::Loaded;
+use client::internal::{Loaded, MethodUsage, Usage};
 use crds::{
     CertificateAuthority, CertificateProfile, EnrollmentCredential, EnrollmentMethod, EnrollmentServer, Kind,
     labels,
@@ -79,9 +79,9 @@ impl Scene {
                     self.watches.secret_version(&resolve::resource_name(&secret.metadata))
                         == secret.metadata.resource_version
                 });
-                let gone = world.secrets().all(|(name, _)| {
-                    self.api.get::<Secret>(Some(name.namespace()), name.name()).is_some()
-                });
+                let gone = world
+                    .secrets()
+                    .all(|(name, _)| self.api.get::<Secret>(Some(name.namespace()), name.name()).is_some());
                 let resources = Kind::ALL.iter().all(|kind| {
                     world.of_kind(*kind).count() == self.api.count(&crate::world::api_resource(*kind))
                 });
@@ -115,7 +115,8 @@ impl Scene {
     /// As the kubelet and the server do: a pod that serves what was published.
     fn serve(&self, outlook: &Outlook) {
         let published = outlook.servers[&name(SERVER)].published.clone().expect("nothing is published");
-        let parts = published.parts().iter().map(|(secret, part)| (secret.clone(), part.sha256.clone())).collect();
+        let parts =
+            published.parts().iter().map(|(secret, part)| (secret.clone(), part.sha256.clone())).collect();
         let loaded = Loaded {
             version: "1".to_owned(),
             formats: (resolve::FORMAT, resolve::FORMAT),
@@ -152,8 +153,11 @@ impl Scene {
         let conditions = value["status"]["conditions"].clone();
         let conditions: Vec<Condition> = serde_json::from_value(conditions).unwrap_or_default();
         let says = |condition: &Condition| format!("{}: {}", condition.type_, condition.message);
-        let problems: Vec<String> =
-            conditions.iter().filter(|found| found.status != "True" && !found.message.is_empty()).map(says).collect();
+        let problems: Vec<String> = conditions
+            .iter()
+            .filter(|found| found.status != "True" && !found.message.is_empty())
+            .map(says)
+            .collect();
         let ready = conditions.into_iter().find(|condition| condition.type_ == "Ready");
         ready.map(|ready| (ready.status, ready.reason, problems.join("; "))).unwrap_or_default()
     }
@@ -235,9 +239,14 @@ async fn the_example_becomes_a_published_configuration_and_what_runs_it() {
     assert_eq!(scene.ready::<EnrollmentMethod>("enrollment", "devices").0, "False");
 
     scene.serve(&outlook);
+    let counts = MethodUsage { issued: 3, refused: 1, last_failure: None };
+    let methods = BTreeMap::from([("enrollment/devices".to_owned(), counts)]);
+    scene.servers.has_used("enroll-0", Usage { methods, ..Usage::default() });
     scene.until_seen().await;
     let outlook = scene.settle().await;
     assert!(outlook.settled);
+    let method: EnrollmentMethod = scene.api.get(Some("enrollment"), "devices").unwrap();
+    assert_eq!(method.status.unwrap().counters.unwrap().issued, 3);
     for ready in [
         scene.ready::<EnrollmentMethod>("enrollment", "devices"),
         scene.ready::<EnrollmentCredential>("enrollment", "factory"),
@@ -272,7 +281,8 @@ async fn an_operator_that_begins_anew_writes_nothing_where_nothing_changed() {
     let mut again = Scene::new(scene.api.clone()).await;
     again.api.forget_calls();
     let after = again.reconciler.pass().await.unwrap();
-    let secrets: Vec<_> = again.api.writes().into_iter().filter(|call| call.path.contains("/secrets/")).collect();
+    let secrets: Vec<_> =
+        again.api.writes().into_iter().filter(|call| call.path.contains("/secrets/")).collect();
     assert_eq!(secrets, []);
     assert_eq!(after.servers[&name(SERVER)].published, before.servers[&name(SERVER)].published);
 }
@@ -301,7 +311,8 @@ async fn a_changed_profile_is_published_with_the_next_pass_alone() {
         .filter(|call| call.method == "PATCH" && call.path.contains("/secrets/"))
         .map(|call| call.path.rsplit('/').next().unwrap_or_default().to_owned())
         .collect();
-    let part = resolve::parts::part_secret_name(resolve::parts::PartKind::Profile, &name("enrollment/device"));
+    let part =
+        resolve::parts::part_secret_name(resolve::parts::PartKind::Profile, &name("enrollment/device"));
     assert_eq!(written, [part, "chancery-manifest-enroll".to_owned()]);
 }
 
@@ -352,7 +363,8 @@ async fn a_resource_that_cannot_be_read_stops_nobody_and_is_told_of() {
     assert!(outlook.servers[&name(SERVER)].published.is_some());
     let status = scene.api.get_dynamic(&crate::world::api_resource(Kind::CertificateProfile), "shop", "odd");
     let conditions = status.unwrap()["status"]["conditions"].clone();
-    let accepted = conditions.as_array().unwrap().iter().find(|found| found["type"] == "Accepted").unwrap().clone();
+    let accepted =
+        conditions.as_array().unwrap().iter().find(|found| found["type"] == "Accepted").unwrap().clone();
     assert_eq!(accepted["status"], "False");
     assert!(accepted["message"].as_str().unwrap().contains("quantum"), "{accepted}");
 }
@@ -416,4 +428,70 @@ async fn a_key_is_not_destroyed_while_authorities_cannot_be_listed() {
     scene.settle().await;
     assert!(!scene.secrets("chancery-system").contains(&"chancery-authority-enrollment.root".to_owned()));
     assert!(scene.api.get::<EnrollmentServer>(Some("enrollment"), "enroll").is_some());
+}
+
+/// The whole operator, as the leader runs it.
+fn operate(api: &FakeApi, shutdown: &CancellationToken) -> tokio::task::JoinHandle<anyhow::Result<()>> {
+    let run = super::run(
+        api.client(),
+        Arc::new(options()),
+        Arc::new(Metrics::new()),
+        crate::health::Heartbeat::default(),
+        shutdown.clone(),
+    );
+    tokio::spawn(run)
+}
+
+async fn until_published(api: &FakeApi) -> Secret {
+    let published = async {
+        loop {
+            if let Some(manifest) = api.get::<Secret>(Some("enrollment"), "chancery-manifest-enroll") {
+                return manifest;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(120), published).await.expect("nothing is published")
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_loop_survives_an_api_server_that_restarts_and_takes_up_what_changed_meanwhile() {
+    let (api, shutdown) = (FakeApi::new(), CancellationToken::new());
+    for document in example() {
+        put(&api, &document);
+    }
+    let running = operate(&api, &shutdown);
+    let before = until_published(&api).await;
+    api.stop();
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    let mut profile = example().into_iter().find(|found| found["metadata"]["name"] == "device").unwrap();
+    profile["spec"]["validity"]["default"] = json!("30d");
+    put(&api, &profile);
+    api.expire_watches();
+    api.start();
+    let changed = async {
+        while api.get::<Secret>(Some("enrollment"), "chancery-manifest-enroll").unwrap().data == before.data {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(Duration::from_secs(180), changed).await.expect("the change was not taken up");
+    shutdown.cancel();
+    running.await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_any_more_once_the_lead_is_lost() {
+    let (api, shutdown) = (FakeApi::new(), CancellationToken::new());
+    for document in example() {
+        put(&api, &document);
+    }
+    let running = operate(&api, &shutdown);
+    until_published(&api).await;
+    // As the process does when it cannot renew the lease.
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    api.forget_calls();
+    api.delete::<Secret>(Some("enrollment"), "chancery-manifest-enroll");
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    assert_eq!(api.calls(), []);
 }

@@ -21,6 +21,8 @@ mod programmed;
 mod replicas;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 #[cfg(test)]
 pub(crate) use self::memory::MemoryServers;
