@@ -1,6 +1,7 @@
 //! The life of the process.
 
 use std::{
+    fs::File,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -20,7 +21,7 @@ use kube::Client;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -39,7 +40,7 @@ use crate::{
     process::{AUDIT_STREAM, Addresses, Sockets, bind, check_store, drain, listener, record},
     serving::App,
     standalone::data::{DataFolder, read_secret},
-    store::{DatabaseUrl, StoreLocation},
+    store::{DatabaseUrl, OpenStore, StoreLocation},
 };
 
 /// Where the process lives.
@@ -66,64 +67,13 @@ pub struct Options {
 /// Where it cannot begin: no cluster, the data folder, the database, the sealing key, a socket.
 pub async fn run(options: Options) -> anyhow::Result<()> {
     // Before anything is begun: a signal is then answered in every state.
-    let signals = Signals::new()?;
+    let mut signals = Signals::new()?;
     let config = kube::Config::infer().await.context("there is no cluster that this process could ask")?;
     let client = Client::try_from(config).context("the API server cannot be asked")?;
-    run_with(options, client, signals).await
-}
-
-async fn run_with(options: Options, client: Client, mut signals: Signals) -> anyhow::Result<()> {
-    let folder = options.data.as_deref().map(DataFolder::open).transpose()?;
-    let _lock = folder.as_ref().map(DataFolder::lock).transpose()?;
-    let sealing = Arc::new(sealing_keys(&options.sealing_key_file)?);
-    let metrics = Arc::new(Metrics::new());
-    let location = location(&options, folder.as_ref())?;
-    let store = location.open(AUDIT_STREAM, Some(metrics.clone())).await?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let limits = Arc::new(ArcSwap::from_pointee(Limits::default()));
-    let engine = Engine::new(store.store(), clock.clone());
-    let app = Arc::new(App::new(engine, metrics, limits, sealing.clone())?);
-    let server = Server::new(app.clone(), sealing, clock);
-    let shutdown = CancellationToken::new();
-    let listeners = server.listen(&options, &shutdown).await?;
-    record(&app, Action::ServerStarted, None).await?;
-    let report = server.status.clone();
-    let checks =
-        tokio::spawn(check_store(app.clone(), move |outcome| report.store(outcome), shutdown.clone()));
-    let followed = app.clone();
-    let news = tokio::spawn(async move { followed.follow_news().await });
-
-    let mut watch = SecretWatch::start(&client, options.server.namespace(), options.server.name());
-    let mut configuration = server.configuration(options.server.clone(), options.manifest_key.clone());
-    tracing::info!(server = %options.server, "waiting for a configuration");
-    let mut background = None;
-    loop {
-        tokio::select! {
-            () = signals.received() => break,
-            () = configuration.next(&mut watch) => {}
-        }
-        if background.is_none() && configuration.is_in_force() {
-            let runner = Runner::new(app.clone(), server.tls.clone())?;
-            runner.ensure_standing_jobs().await?;
-            background = Some(tokio::spawn(runner.run(shutdown.clone())));
-        }
-    }
-
-    tracing::info!("stopping: new connections are taken until nobody sends any");
-    server.status.stopping();
+    let mut running = Running::start(options, &client).await?;
+    running.serve(signals.received()).await?;
     // A second signal ends the wait.
-    let _ = tokio::time::timeout(options.drain_delay, signals.received()).await;
-    tracing::info!("stopping: requests in flight are finished");
-    shutdown.cancel();
-    drain(listeners).await?;
-    news.abort();
-    if let Some(background) = background {
-        background.await?;
-    }
-    checks.await?;
-    record(&app, Action::ServerStopped, None).await?;
-    store.shutdown().await;
-    Ok(())
+    running.stop(signals.received()).await
 }
 
 /// What asks the process to stop.
@@ -142,6 +92,99 @@ impl Signals {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}
         }
+    }
+}
+
+/// A process whose sockets are open.
+pub(super) struct Running {
+    pub(super) addresses: Addresses,
+    pub(super) server: Server,
+    drain_delay: Duration,
+    store: OpenStore,
+    configuration: Configuration,
+    watch: SecretWatch,
+    listeners: JoinSet<Drained>,
+    shutdown: CancellationToken,
+    /// Ends with the shutdown.
+    checks: JoinHandle<()>,
+    /// Never ends.
+    news: JoinHandle<()>,
+    /// Begins with the first configuration, ends with the shutdown.
+    jobs: Option<JoinHandle<()>>,
+    _lock: Option<File>,
+}
+
+impl Running {
+    pub(super) async fn start(options: Options, client: &Client) -> anyhow::Result<Self> {
+        let folder = options.data.as_deref().map(DataFolder::open).transpose()?;
+        let lock = folder.as_ref().map(DataFolder::lock).transpose()?;
+        let sealing = Arc::new(sealing_keys(&options.sealing_key_file)?);
+        let metrics = Arc::new(Metrics::new());
+        let location = location(&options, folder.as_ref())?;
+        let store = location.open(AUDIT_STREAM, Some(metrics.clone())).await?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let limits = Arc::new(ArcSwap::from_pointee(Limits::default()));
+        let engine = Engine::new(store.store(), clock.clone());
+        let app = Arc::new(App::new(engine, metrics, limits, sealing.clone())?);
+        let server = Server::new(app.clone(), sealing, clock);
+        let shutdown = CancellationToken::new();
+        let (addresses, listeners) = server.listen(&options, &shutdown).await?;
+        record(&app, Action::ServerStarted, None).await?;
+        let report = server.status.clone();
+        let report = move |outcome| report.store(outcome);
+        let checks = tokio::spawn(check_store(app.clone(), report, shutdown.clone()));
+        let news = tokio::spawn(async move { app.follow_news().await });
+        let name = options.server;
+        tracing::info!(server = %name, "waiting for a configuration");
+        Ok(Self {
+            addresses,
+            drain_delay: options.drain_delay,
+            store,
+            watch: SecretWatch::start(client, name.namespace(), name.name()),
+            configuration: server.configuration(name, options.manifest_key),
+            server,
+            listeners,
+            shutdown,
+            checks,
+            news,
+            jobs: None,
+            _lock: lock,
+        })
+    }
+
+    /// Puts in force what the operator says, until `stop`.
+    pub(super) async fn serve(&mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => return Ok(()),
+                () = self.configuration.next(&mut self.watch) => {}
+            }
+            if self.jobs.is_none() && self.configuration.is_in_force() {
+                let runner = Runner::new(self.server.app.clone(), self.server.tls.clone())?;
+                runner.ensure_standing_jobs().await?;
+                self.jobs = Some(tokio::spawn(runner.run(self.shutdown.clone())));
+            }
+        }
+    }
+
+    /// Says that it is not ready any more, takes connections until nobody sends any (the delay, or `at_once`), finishes
+    /// what was begun, and ends.
+    pub(super) async fn stop(self, at_once: impl Future<Output = ()>) -> anyhow::Result<()> {
+        tracing::info!("stopping: connections are taken until nobody sends any");
+        self.server.status.stopping();
+        let _ = tokio::time::timeout(self.drain_delay, at_once).await;
+        tracing::info!("stopping: requests in flight are finished");
+        self.shutdown.cancel();
+        drain(self.listeners).await?;
+        self.news.abort();
+        if let Some(jobs) = self.jobs {
+            jobs.await?;
+        }
+        self.checks.await?;
+        record(&self.server.app, Action::ServerStopped, None).await?;
+        self.store.shutdown().await;
+        Ok(())
     }
 }
 
@@ -173,13 +216,14 @@ impl Server {
         &self,
         options: &Options,
         shutdown: &CancellationToken,
-    ) -> anyhow::Result<JoinSet<Drained>> {
+    ) -> anyhow::Result<(Addresses, JoinSet<Drained>)> {
         let Options { device, public, private, .. } = *options;
         let sockets = Sockets::bind(Addresses { device, public, private }).await?;
+        let addresses = sockets.addresses()?;
         let internal = bind(options.internal, "--internal-listen").await?;
         let mut listeners = sockets.serve(&self.app, &self.tls, self.status.clone(), shutdown)?;
         self.serve_operator(internal, &mut listeners, shutdown)?;
-        Ok(listeners)
+        Ok((addresses, listeners))
     }
 
     /// Serves the internal listener. Its limits are its own, so that no configuration shuts the operator out.

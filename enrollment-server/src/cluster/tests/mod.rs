@@ -13,6 +13,7 @@
 //! | `strangers.rs` | who is let in at the internal listener |
 //! | `issuing.rs` | certificates for requests of the cluster |
 //! | `revoking.rs` | revocations and counts |
+//! | `process.rs` | a whole process, from its sockets to its end |
 //! | `replicas.rs` | two servers on one PostgreSQL |
 
 mod api;
@@ -21,6 +22,7 @@ mod forged;
 mod in_force;
 mod issuing;
 mod operator;
+mod process;
 mod replicas;
 mod restart;
 mod revoking;
