@@ -15,6 +15,10 @@ pub const SERVER: &str = "chancery.dev/server";
 /// The label of a part; its value is the kind of the part: `server`, `authority`, `profile`, `method` or `credential`.
 pub const PART: &str = "chancery.dev/part";
 
+/// The label of a Secret in the operator's namespace that says what it holds: `authority-key`, `internal-authority`,
+/// `server-identity` or `manifest-key`.
+pub const HOLDS: &str = "chancery.dev/holds";
+
 /// The annotation with `namespace/name` of the resource that an object is for, for people.
 pub const FOR: &str = "chancery.dev/for";
 

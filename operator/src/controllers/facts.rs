@@ -38,6 +38,8 @@ pub(super) struct Facts<'a> {
     methods: HashMap<&'a ResourceName, (&'a ServerOutlook, &'a CompiledMethod)>,
     credentials: HashMap<&'a ResourceName, &'a ServerOutlook>,
     usage: HashMap<&'a ResourceName, MethodUsage>,
+    /// What profiles ask for, accepted or not.
+    specs: HashMap<ResourceName, &'a CertificateProfileSpec>,
     /// What resources have revoked, by the key of who signed.
     revoked: BTreeMap<KeyId, Vec<RevokedIntermediate>>,
     /// By the name of profiles and authorities.
@@ -47,6 +49,8 @@ pub(super) struct Facts<'a> {
 impl<'a> Facts<'a> {
     pub(super) fn of(outlook: &'a Outlook) -> Self {
         let statuses = outlook.statuses.iter().map(|status| ((status.kind, &status.name), status)).collect();
+        let specs = outlook.resources.profiles.iter();
+        let specs = specs.map(|found| (resolve::resource_name(&found.metadata), &found.spec)).collect();
         let mut facts = Self {
             outlook,
             statuses,
@@ -55,6 +59,7 @@ impl<'a> Facts<'a> {
             methods: HashMap::new(),
             credentials: HashMap::new(),
             usage: HashMap::new(),
+            specs,
             revoked: revoked_intermediates(&outlook.world),
             counted: HashMap::new(),
         };
@@ -266,9 +271,7 @@ impl<'a> Facts<'a> {
 
     /// What a profile hangs on that is not there or cannot sign now.
     fn waits_for_profile(&self, name: &ResourceName) -> Option<String> {
-        let found = self.outlook.resources.profiles.iter();
-        let found = found.into_iter().find(|found| resolve::resource_name(&found.metadata) == *name)?;
-        self.unissued(name, &found.spec)
+        self.unissued(name, self.specs.get(name)?)
     }
 
     fn unissued(&self, profile: &ResourceName, spec: &CertificateProfileSpec) -> Option<String> {

@@ -15,9 +15,6 @@ use super::ProvisionError;
 
 const PAGE: u32 = 250;
 
-/// What a Secret of the operator is for: the label [`HOLDS`].
-pub(super) const HOLDS: &str = "chancery.dev/holds";
-
 /// Secrets in one namespace.
 #[derive(Clone)]
 pub(super) struct Vault {
@@ -69,9 +66,9 @@ impl Vault {
         self.api.get_opt(name).await.map_err(|source| self.failed(name, "read", source))
     }
 
-    /// All of ours with this value of [`HOLDS`].
+    /// All of ours with this value of [`HOLDS`](labels::HOLDS).
     pub(super) async fn list(&self, holds: &str) -> Result<Vec<Secret>, ProvisionError> {
-        let ours = format!("{}={},{HOLDS}={holds}", labels::MANAGED_BY, labels::MANAGER);
+        let ours = format!("{}={},{}={holds}", labels::MANAGED_BY, labels::MANAGER, labels::HOLDS);
         let mut parameters = ListParams::default().labels(&ours).limit(PAGE);
         let mut found = Vec::new();
         loop {

@@ -13,14 +13,10 @@ use crate::{
     context::Scope,
     provision::{
         authorities::{Keeper, Kept},
-        identities::Identities,
+        identities::{HOLDS_SERVER_IDENTITY, Identities},
     },
     world::{Source, World, live},
 };
-
-/// The label of Secrets in the operator's namespace that says what they hold.
-const HOLDS: &str = "chancery.dev/holds";
-const SERVER_IDENTITY: &str = "server-identity";
 
 /// Destroys the keys of authorities that are gone and said `deletionPolicy: Delete`.
 pub(super) async fn authorities(
@@ -51,7 +47,7 @@ pub(super) async fn identities(
     let is_left_over = world.secrets().any(|(name, secret)| {
         name.namespace() == namespace
             && secret.is_ours()
-            && secret.label(HOLDS) == Some(SERVER_IDENTITY)
+            && secret.label(labels::HOLDS) == Some(HOLDS_SERVER_IDENTITY)
             && secret.label(labels::OWNER_UID).is_some_and(|owner| !living.contains(owner))
     });
     if is_left_over && world.is_complete(Source::Resources(kind)) {

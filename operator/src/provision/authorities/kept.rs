@@ -19,7 +19,7 @@ use k8s_openapi::{ByteString, api::core::v1};
 use pki::pem;
 use signers::SoftwareSigner;
 
-use crate::provision::vault::{HOLDS, Vault, annotation, bytes, is_ours, label, set_annotation, set_label};
+use crate::provision::vault::{Vault, annotation, bytes, is_ours, label, set_annotation, set_label};
 
 /// The value of the label that all Secrets of this kind have.
 pub(super) const HOLDS_AUTHORITY_KEY: &str = "authority-key";
@@ -105,7 +105,7 @@ impl KeptAuthority {
         meta.name = secret.metadata.name.take();
         meta.namespace = secret.metadata.namespace.take();
         meta.labels.get_or_insert_default().extend(fresh);
-        set_label(&mut meta, HOLDS, HOLDS_AUTHORITY_KEY);
+        set_label(&mut meta, labels::HOLDS, HOLDS_AUTHORITY_KEY);
         set_label(&mut meta, labels::OWNER_UID, &self.owner);
         set_annotation(&mut meta, labels::FOR, &self.name.to_string());
         set_annotation(&mut meta, DELETION_POLICY, self.deletion_policy.as_str());

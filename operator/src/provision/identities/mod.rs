@@ -37,7 +37,7 @@ use resolve::CompiledInternal;
 use self::internal::{Internal, Leaf};
 use super::{
     ProvisionError,
-    vault::{Created, HOLDS, Vault, bytes, is_ours, label, set_annotation, set_label},
+    vault::{Created, Vault, bytes, is_ours, label, set_annotation, set_label},
 };
 use crate::servers::OperatorIdentity;
 
@@ -45,7 +45,8 @@ pub use self::manifest_key::ManifestKey;
 
 const AUTHORITY_SECRET: &str = "chancery-internal-authority";
 const HOLDS_INTERNAL_AUTHORITY: &str = "internal-authority";
-const HOLDS_SERVER_IDENTITY: &str = "server-identity";
+/// What the Secrets of servers' internal certificates hold: the value of the label [`HOLDS`](labels::HOLDS).
+pub const HOLDS_SERVER_IDENTITY: &str = "server-identity";
 const MANIFEST_KEY_SECRET: &str = "chancery-manifest-key";
 const HOLDS_MANIFEST_KEY: &str = "manifest-key";
 
@@ -149,7 +150,7 @@ impl Identities {
         let mut secret = self.vault.secret(&name, IDENTITY_TYPE, data);
         secret.metadata.resource_version =
             found.as_ref().and_then(|found| found.metadata.resource_version.clone());
-        set_label(&mut secret.metadata, HOLDS, HOLDS_SERVER_IDENTITY);
+        set_label(&mut secret.metadata, labels::HOLDS, HOLDS_SERVER_IDENTITY);
         set_label(&mut secret.metadata, labels::OWNER_UID, uid);
         set_annotation(&mut secret.metadata, labels::FOR, &server.to_string());
         match found {
@@ -195,7 +196,7 @@ impl Identities {
         if found.is_none() {
             let (key, chain) = make().await?;
             let mut secret = self.vault.secret(name, IDENTITY_TYPE, data(&key, &chain));
-            set_label(&mut secret.metadata, HOLDS, holds);
+            set_label(&mut secret.metadata, labels::HOLDS, holds);
             found = match self.vault.create(&secret).await? {
                 Created::Made(made) => Some(*made),
                 Created::Exists => self.vault.read(name).await?,
