@@ -30,7 +30,7 @@ use crate::{
     printcolumn(name = "State", type_ = "string", json_path = ".status.state"),
     printcolumn(name = "Method", type_ = "string", json_path = ".spec.methodRef.name"),
     printcolumn(name = "Uses", type_ = "integer", json_path = ".status.uses"),
-    printcolumn(name = "Expires", type_ = "date", json_path = ".spec.expiresAt"),
+    printcolumn(name = "Expires", type_ = "string", json_path = ".spec.expiresAt"),
     printcolumn(name = "Last-Used", type_ = "date", json_path = ".status.lastUsedAt", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
