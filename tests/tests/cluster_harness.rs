@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use chancery_tests::cluster::{Cluster, Reach, Route, ToolboxPod, in_namespace};
+use chancery_tests::cluster::{Cluster, Kubectl, Reach, Route, ToolboxPod, in_namespace};
 use chancery_tests::plain_http;
 use serde_json::json;
 
@@ -21,7 +21,7 @@ fn a_test_that_fails_or_panics_leaves_no_namespace() -> Result<()> {
         bail!("on purpose")
     });
     ensure!(failed.is_err_and(|error| error.to_string() == "on purpose"), "the error was lost");
-    ensure!(kubectl.find(&format!("namespace/{name}"))?.is_none(), "{name} is still there");
+    goes_away(&kubectl, &name)?;
 
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         in_namespace("panics", |namespace| {
@@ -30,8 +30,15 @@ fn a_test_that_fails_or_panics_leaves_no_namespace() -> Result<()> {
         })
     }));
     ensure!(panicked.is_err(), "the panic was lost");
-    ensure!(kubectl.find(&format!("namespace/{name}"))?.is_none(), "{name} is still there");
-    Ok(())
+    goes_away(&kubectl, &name)
+}
+
+fn goes_away(kubectl: &Kubectl, namespace: &str) -> Result<()> {
+    if let Some(found) = kubectl.find(&format!("namespace/{namespace}"))? {
+        ensure!(found.pointer("/metadata/deletionTimestamp").is_some(), "{namespace} is not being deleted");
+    }
+    let limit = format!("--timeout={}s", LIMIT.as_secs());
+    kubectl.succeed(&["wait", "--for=delete", &format!("namespace/{namespace}"), &limit], None).map(drop)
 }
 
 #[test]

@@ -1,15 +1,10 @@
 //! A namespace for one test.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use serde_json::json;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use super::{Cluster, Kubectl, dump};
-
-/// A namespace that does not go away is an error: something holds what it will never release.
-const DELETE_LIMIT: Duration = Duration::from_secs(120);
 
 /// A namespace that holds what one test makes. Whatever runs in it has to fit the strictest of Kubernetes' pod security
 /// standards, as Chancery's own pods do.
@@ -19,8 +14,9 @@ pub struct Namespace {
     cluster: Cluster,
 }
 
-/// Runs a test in a namespace of its own. If the test fails, everything in the namespace is printed; then it is deleted,
-/// and has to be gone within two minutes. `CHANCERY_KEEP=1` keeps it.
+/// Runs a test in a namespace of its own. If the test fails, everything in the namespace is printed; then it is deleted.
+/// The test does not wait for that, but the runner does: a namespace that does not go away fails the run.
+/// `CHANCERY_KEEP=1` keeps it.
 pub fn in_namespace(purpose: &str, test: impl FnOnce(&Namespace) -> Result<()>) -> Result<()> {
     let namespace = Namespace::create(Cluster::current()?, purpose)?;
     let outcome = catch_unwind(AssertUnwindSafe(|| test(&namespace)));
@@ -41,6 +37,7 @@ impl Namespace {
             "generateName": format!("test-{purpose}-"),
             "labels": {
                 "app.kubernetes.io/managed-by": "chancery-tests",
+                "chancery.dev/test-run": cluster.run,
                 "pod-security.kubernetes.io/enforce": "restricted",
             },
         }});
@@ -70,15 +67,13 @@ impl Namespace {
         self.kubectl().impersonate(&format!("system:serviceaccount:{}:{name}", self.name))
     }
 
-    /// Deletes it with all it holds, and returns when it is gone.
+    /// Has it deleted with all it holds, and returns at once.
     pub fn delete(&self) -> Result<()> {
         if std::env::var_os("CHANCERY_KEEP").is_some() {
             return Ok(());
         }
-        let deleted = self.cluster.kubectl().delete(&format!("namespace/{}", self.name), DELETE_LIMIT);
-        if deleted.is_err() {
-            dump(&self.kubectl(), &self.name);
-        }
-        deleted.with_context(|| format!("namespace {} does not go away", self.name))
+        let arguments = ["delete", "namespace", &self.name, "--ignore-not-found", "--wait=false"];
+        let deleted = self.cluster.kubectl().succeed(&arguments, None);
+        deleted.map(drop).with_context(|| format!("namespace {} cannot be deleted", self.name))
     }
 }

@@ -23,6 +23,8 @@ pub struct Cluster {
     pub server_image: String,
     /// The image of [`ToolboxPod`](super::ToolboxPod).
     pub toolbox_image: String,
+    /// What tells the namespaces of this run of the tests from others'.
+    pub run: String,
     /// A command for the shell that makes the API server end and come back.
     pub restart_api_server: Option<String>,
 }
@@ -59,6 +61,7 @@ impl Cluster {
             operator_image: needed("CHANCERY_OPERATOR_IMAGE")?,
             server_image: needed("CHANCERY_SERVER_IMAGE")?,
             toolbox_image: needed("CHANCERY_TOOLBOX_IMAGE")?,
+            run: variable("CHANCERY_CLUSTER_RUN").unwrap_or_else(|| std::process::id().to_string()),
             restart_api_server: variable("CHANCERY_CLUSTER_RESTART_API_SERVER"),
         })
     }

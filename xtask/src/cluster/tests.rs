@@ -25,6 +25,8 @@ pub(crate) fn run_tests(
     let mut environment = provider.environment()?;
     let cases = record_admission_cases()?;
     environment.push(pair("CHANCERY_ADMISSION_CASES", &cases.to_string_lossy()));
+    let run_id = std::process::id().to_string();
+    environment.push(pair("CHANCERY_CLUSTER_RUN", &run_id));
     let programs = build(files)?;
     // They are marked as ignored, so that `cargo test` says what it leaves out where there is no cluster. One at a time:
     // they share one operator, and some of them kill it.
@@ -41,10 +43,28 @@ pub(crate) fn run_tests(
             failed.push(name.as_str());
         }
     }
+    if let Err(error) = everything_goes(provider, &run_id) {
+        eprintln!("{error:#}");
+        failed.push("deletion of the tests' namespaces");
+    }
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// Tests delete their namespaces and do not wait for that. One that stays is held by something that will never let go.
+fn everything_goes(provider: &Provider, run_id: &str) -> Result<()> {
+    if std::env::var_os("CHANCERY_KEEP").is_some() {
+        return Ok(());
+    }
+    let ours = format!("--selector=chancery.dev/test-run={run_id}");
+    let arguments = ["delete", "namespaces", &ours, "--timeout=180s"];
+    if shell::run(&mut provider.exec("kubectl", &arguments)).is_ok() {
+        return Ok(());
+    }
+    shell::run(&mut provider.exec("kubectl", &["get", "namespaces", &ours, "--output=yaml"]))?;
+    bail!("namespaces of tests do not go away")
 }
 
 /// The programs of these files, in their order.
