@@ -45,6 +45,8 @@ pub struct Metrics {
     jobs: Family<JobLabels, Counter>,
     reloads: Family<ReloadLabels, Counter>,
     generation: Gauge,
+    failed_parts: Gauge,
+    rejected: Gauge,
 }
 
 impl Metrics {
@@ -69,6 +71,8 @@ impl Metrics {
             jobs: Family::default(),
             reloads: Family::default(),
             generation: Gauge::default(),
+            failed_parts: Gauge::default(),
+            rejected: Gauge::default(),
         };
         metrics.register_traffic();
         metrics.register_connections();
@@ -156,6 +160,16 @@ impl Metrics {
         self.generation.set(generation);
     }
 
+    /// How many parts of the configuration in force cannot be served.
+    pub fn failed_parts(&self, count: usize) {
+        self.failed_parts.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Whether what was read last is not in force.
+    pub fn rejecting(&self, rejecting: bool) {
+        self.rejected.set(i64::from(rejecting));
+    }
+
     fn register_traffic(&mut self) {
         let registry = &mut self.registry;
         registry.register("requests", "Requests answered", self.requests.clone());
@@ -222,6 +236,16 @@ impl Metrics {
             "configuration_generation",
             "Generation of the configuration in force",
             self.generation.clone(),
+        );
+        registry.register(
+            "configuration_failed_parts",
+            "Parts of the configuration in force that cannot be served",
+            self.failed_parts.clone(),
+        );
+        registry.register(
+            "configuration_rejected",
+            "1 while the configuration that was read last is not in force",
+            self.rejected.clone(),
         );
     }
 }

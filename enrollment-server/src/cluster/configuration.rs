@@ -131,6 +131,7 @@ impl Configuration {
         let why = match self.take_over(found).await {
             Ok(()) => {
                 self.patience.reset();
+                self.app.metrics.rejecting(false);
                 return;
             }
             Err(NotTaken::Rejected(rejection)) => {
@@ -152,6 +153,7 @@ impl Configuration {
         if !self.is_in_force() {
             self.restore().await;
         }
+        self.app.metrics.rejecting(true);
         if self.status.rejected(why.clone()) {
             tracing::error!(why, "the configuration was not taken; the last good one stays in force");
             self.app.metrics.reloaded(ReloadOutcome::Rejected);
@@ -274,6 +276,7 @@ impl Configuration {
         for (secret, why) in &assembled.failed {
             tracing::warn!(secret, why, "a part of the configuration is not in force");
         }
+        self.app.metrics.failed_parts(failed.len());
         self.status.applied(mark.generation, parts, failed);
     }
 }

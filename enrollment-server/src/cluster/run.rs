@@ -154,6 +154,8 @@ impl Running {
 
     /// Puts in force what the operator says, until `stop`.
     pub(super) async fn serve(&mut self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Addresses { device, public, private } = self.addresses;
+        tracing::info!(%device, %public, %private, "listening");
         let mut stop = std::pin::pin!(stop);
         loop {
             tokio::select! {

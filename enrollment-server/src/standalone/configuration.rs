@@ -105,12 +105,16 @@ impl Configuration {
     /// Takes the folder over as it is now, if it has changed. A bad one is reported and changes nothing.
     pub(super) async fn reload(&mut self) {
         match self.take_over().await {
-            Ok(Some(_applied)) => self.app.metrics.reloaded(ReloadOutcome::Applied),
-            Ok(None) => {}
+            Ok(Some(_applied)) => {
+                self.app.metrics.reloaded(ReloadOutcome::Applied);
+                self.app.metrics.rejecting(false);
+            }
+            Ok(None) => self.app.metrics.rejecting(false),
             Err(error) => {
                 let error = format!("{error:#}");
                 tracing::error!(%error, "the folder was not taken; the last good configuration stays in force");
                 self.app.metrics.reloaded(ReloadOutcome::Rejected);
+                self.app.metrics.rejecting(true);
                 self.live.rejected(error);
             }
         }

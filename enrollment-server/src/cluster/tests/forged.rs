@@ -24,10 +24,12 @@ async fn refuses(scene: &mut Scene, forged: &Publication, why: &str) {
     }
     assert!(std::sync::Arc::ptr_eq(&serving, &scene.replica.app.serving()));
     assert_eq!(scene.replica.metric(REJECTED), counted + 1, "said and counted once");
+    assert_eq!(scene.replica.metric("chancery_configuration_rejected"), 1);
     assert!(scene.replica.is_ready(), "what works is not taken away");
     // The right one again: there is nothing to complain about any more.
     scene.replica.consider(&scene.published.found()).await;
     assert_eq!(scene.replica.loaded(), before);
+    assert_eq!(scene.replica.metric("chancery_configuration_rejected"), 0);
 }
 
 #[tokio::test]
