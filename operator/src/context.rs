@@ -60,6 +60,16 @@ pub enum Scope {
     Namespaces(BTreeSet<String>),
 }
 
+impl Scope {
+    /// Whether what is in a namespace is seen: else nothing is known about what does not exist there.
+    pub fn covers(&self, namespace: &str) -> bool {
+        match self {
+            Self::Cluster => true,
+            Self::Namespaces(namespaces) => namespaces.contains(namespace),
+        }
+    }
+}
+
 /// What every part of the operator works with.
 #[derive(Clone)]
 pub struct Context {

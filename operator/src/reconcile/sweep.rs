@@ -2,7 +2,8 @@
 //! deletes resources, namespaces and the operator in whatever order is never kept waiting.
 //!
 //! Whether something is left over is seen in the world. Before it is removed, a complete list straight from the API server
-//! has to say the same: see `world::live`.
+//! has to say the same: see `world::live`. What belongs to namespaces that are not looked after is left alone: what is in no list
+//! of theirs may be there.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +14,7 @@ use crate::{
     context::Scope,
     provision::{
         authorities::{Keeper, Kept},
-        identities::{HOLDS_SERVER_IDENTITY, Identities},
+        identities::{HOLDS_SERVER_IDENTITY, Identities, is_of},
     },
     world::{Source, World, live},
 };
@@ -27,9 +28,9 @@ pub(super) async fn authorities(
     kept: &mut Kept,
 ) -> anyhow::Result<()> {
     let kind = Kind::CertificateAuthority;
-    if world.is_complete(Source::Resources(kind)) && Keeper::is_sweep_due(kept, &uids(world, kind)) {
+    if world.is_complete(Source::Resources(kind)) && Keeper::is_sweep_due(kept, scope, &uids(world, kind)) {
         let uids = live::uids(client, scope, kind).await?;
-        keeper.sweep(kept, &uids).await?;
+        keeper.sweep(kept, scope, &uids).await?;
     }
     Ok(())
 }
@@ -48,11 +49,12 @@ pub(super) async fn identities(
         name.namespace() == namespace
             && secret.is_ours()
             && secret.label(labels::HOLDS) == Some(HOLDS_SERVER_IDENTITY)
+            && is_of(scope, secret.annotations.get(labels::FOR).map(String::as_str))
             && secret.label(labels::OWNER_UID).is_some_and(|owner| !living.contains(owner))
     });
     if is_left_over && world.is_complete(Source::Resources(kind)) {
         let uids = live::uids(client, scope, kind).await?;
-        identities.sweep(&uids).await?;
+        identities.sweep(scope, &uids).await?;
     }
     Ok(())
 }

@@ -37,7 +37,7 @@ use pki::{certificate::Certificate, crl::CertificateList};
 use resolve::{Observed, ObservedAuthority, Resolution, Resources, resolve, resource_name};
 
 use super::{ProvisionError, vault::Vault};
-use crate::revocation::RevokedIntermediate;
+use crate::{context::Scope, revocation::RevokedIntermediate};
 
 pub use self::kept::{KeptAuthority, secret_name};
 
@@ -121,6 +121,15 @@ impl Kept {
         &self.unusable
     }
 
+    /// Keys that are to go: `uids` are those of the resources that there are in `scope`.
+    fn left_over(&self, scope: &Scope, uids: &BTreeSet<String>) -> impl Iterator<Item = &KeptAuthority> {
+        self.authorities.values().filter(move |found| {
+            found.deletion_policy == DeletionPolicy::Delete
+                && scope.covers(found.name.namespace())
+                && !uids.contains(&found.owner)
+        })
+    }
+
     fn put(&mut self, kept: KeptAuthority) {
         self.authorities.insert(kept.name.clone(), kept);
     }
@@ -193,19 +202,18 @@ impl Keeper {
     }
 
     /// Removes the keys of authorities that are gone and asked for that (`deletionPolicy: Delete`). `uids` are those of **all**
-    /// CertificateAuthorities there are, from a complete list. Says whose keys were destroyed.
+    /// CertificateAuthorities of `scope`, from a complete list: keys of other namespaces are left alone. Says whose keys were
+    /// destroyed.
     ///
     /// # Errors
     /// [`ProvisionError::Api`] and [`ProvisionError::Conflict`]: the rest is still there.
     pub async fn sweep(
         &self,
         kept: &mut Kept,
+        scope: &Scope,
         uids: &BTreeSet<String>,
     ) -> Result<Vec<ResourceName>, ProvisionError> {
-        let is_gone = |authority: &&KeptAuthority| {
-            authority.deletion_policy == DeletionPolicy::Delete && !uids.contains(&authority.owner)
-        };
-        let gone: Vec<KeptAuthority> = kept.authorities.values().filter(is_gone).cloned().collect();
+        let gone: Vec<KeptAuthority> = kept.left_over(scope, uids).cloned().collect();
         let mut destroyed = Vec::new();
         for authority in gone {
             self.vault.delete(&authority.meta).await?;
@@ -216,10 +224,9 @@ impl Keeper {
         Ok(destroyed)
     }
 
-    /// The authorities in `kept` whose keys a [`sweep`](Self::sweep) would remove, where these were all there are.
-    pub fn is_sweep_due(kept: &Kept, uids: &BTreeSet<String>) -> bool {
-        let mut all = kept.authorities.values();
-        all.any(|found| found.deletion_policy == DeletionPolicy::Delete && !uids.contains(&found.owner))
+    /// Whether a [`sweep`](Self::sweep) would remove any key in `kept`, where these were all there are.
+    pub fn is_sweep_due(kept: &Kept, scope: &Scope, uids: &BTreeSet<String>) -> bool {
+        kept.left_over(scope, uids).next().is_some()
     }
 
     /// A resource that was deleted, said Delete and was made again before a sweep: its old key must not come back with it.

@@ -24,6 +24,7 @@ mod sealing;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    str::FromStr as _,
     sync::Arc,
 };
 
@@ -37,9 +38,9 @@ use resolve::CompiledInternal;
 use self::internal::{Internal, Leaf};
 use super::{
     ProvisionError,
-    vault::{Created, Vault, bytes, is_ours, label, set_annotation, set_label},
+    vault::{Created, Vault, annotation, bytes, is_ours, label, set_annotation, set_label},
 };
-use crate::servers::OperatorIdentity;
+use crate::{context::Scope, servers::OperatorIdentity};
 
 pub use self::manifest_key::ManifestKey;
 
@@ -171,14 +172,16 @@ impl Identities {
         sealing::ensure(&Vault::new(self.client.clone(), server.namespace()), server, uid).await
     }
 
-    /// Removes the identities of servers that are gone. `uids` are those of **all** EnrollmentServers there are, from a complete list.
+    /// Removes the identities of servers that are gone. `uids` are those of **all** EnrollmentServers of `scope`, from a complete list:
+    /// those of other namespaces are left alone.
     ///
     /// # Errors
     /// [`ProvisionError`].
-    pub async fn sweep(&self, uids: &BTreeSet<String>) -> Result<(), ProvisionError> {
+    pub async fn sweep(&self, scope: &Scope, uids: &BTreeSet<String>) -> Result<(), ProvisionError> {
         for secret in self.vault.list(HOLDS_SERVER_IDENTITY).await? {
             let owner = label(&secret.metadata, labels::OWNER_UID);
-            if owner.is_some_and(|owner| !uids.contains(owner)) {
+            let is_seen = is_of(scope, annotation(&secret.metadata, labels::FOR));
+            if is_seen && owner.is_some_and(|owner| !uids.contains(owner)) {
                 self.vault.delete(&secret.metadata).await?;
             }
         }
@@ -269,6 +272,13 @@ impl Held {
         let chain = blocks.into_iter().map(|block| block.der).collect();
         Ok(Self { secret: secret.clone(), key: Secret::new(key.der), chain })
     }
+}
+
+/// Whether the server that an identity is for ([`FOR`](labels::FOR)) is in a namespace that is looked after.
+pub fn is_of(scope: &Scope, server: Option<&str>) -> bool {
+    server
+        .and_then(|text| ResourceName::from_str(text).ok())
+        .is_some_and(|server| scope.covers(server.namespace()))
 }
 
 /// The Secret with the internal certificate of a server, in the operator's namespace.

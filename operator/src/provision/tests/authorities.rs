@@ -1,6 +1,9 @@
 //! Keys and certificates of authorities.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crds::labels;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
@@ -9,6 +12,7 @@ use resolve::Resources;
 
 use super::{BASE, Hands, OWN, foreign, named, resources, secret, with};
 use crate::{
+    context::Scope,
     provision::authorities::{Keeper, Kept, Settled, secret_name},
     testing::FakeApi,
 };
@@ -232,13 +236,35 @@ spec: {selfSigned: {}, subject: {commonName: Mortal}, deletionPolicy: Delete}
     let mut kept = keeper.observe().await.unwrap();
     let all = ["CertificateAuthority-root", "CertificateAuthority-issuing", "CertificateAuthority-mortal"];
     let uids = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    assert!(!Keeper::is_sweep_due(&kept, &uids(&all)));
-    assert_eq!(keeper.sweep(&mut kept, &uids(&all)).await.unwrap(), []);
-    assert!(Keeper::is_sweep_due(&kept, &uids(&[])));
-    assert_eq!(keeper.sweep(&mut kept, &uids(&[])).await.unwrap(), [named("mortal")]);
+    let scope = Scope::Cluster;
+    assert!(!Keeper::is_sweep_due(&kept, &scope, &uids(&all)));
+    assert_eq!(keeper.sweep(&mut kept, &scope, &uids(&all)).await.unwrap(), []);
+    assert!(Keeper::is_sweep_due(&kept, &scope, &uids(&[])));
+    assert_eq!(keeper.sweep(&mut kept, &scope, &uids(&[])).await.unwrap(), [named("mortal")]);
     let left: Vec<String> =
         scene.api.all::<Secret>().into_iter().filter_map(|secret| secret.metadata.name).collect();
     assert_eq!(left, [secret_name(&named("issuing")), secret_name(&named("root"))]);
+}
+
+#[tokio::test]
+async fn keys_of_namespaces_that_are_not_looked_after_are_nobodys_to_destroy() {
+    let scene = Scene::new();
+    let mortal = "
+kind: CertificateAuthority
+metadata: {name: mortal, namespace: pki}
+spec: {selfSigned: {}, subject: {commonName: Mortal}, deletionPolicy: Delete}
+";
+    scene.settle(&with(mortal)).await;
+    let keeper = scene.keeper();
+    let mut kept = keeper.observe().await.unwrap();
+    // Its resource is there still, and in no list that is made of another namespace.
+    let (narrow, nothing) = (Scope::Namespaces(["team-a".to_owned()].into()), BTreeSet::new());
+    assert!(!Keeper::is_sweep_due(&kept, &narrow, &nothing));
+    assert_eq!(keeper.sweep(&mut kept, &narrow, &nothing).await.unwrap(), []);
+    scene.key("mortal");
+    let within = Scope::Namespaces(["team-a".to_owned(), "pki".to_owned()].into());
+    assert!(Keeper::is_sweep_due(&kept, &within, &nothing));
+    assert_eq!(keeper.sweep(&mut kept, &within, &nothing).await.unwrap(), [named("mortal")]);
 }
 
 #[tokio::test]

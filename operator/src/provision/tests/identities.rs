@@ -18,6 +18,7 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, Server
 
 use super::{DAY, Hands, OWN, foreign, named, secret};
 use crate::{
+    context::Scope,
     provision::{
         ProvisionError,
         identities::{Identities, InternalAuthority},
@@ -177,9 +178,13 @@ async fn identities_go_with_their_servers() {
     let scene = Scene::new();
     scene.server().await;
     let name = "chancery-server-identity-pki.server";
-    scene.identities().sweep(&["uid".to_owned()].into()).await.unwrap();
+    let (cluster, narrow) = (Scope::Cluster, Scope::Namespaces(["team-a".to_owned()].into()));
+    scene.identities().sweep(&cluster, &["uid".to_owned()].into()).await.unwrap();
     secret(&scene.api, OWN, name);
-    scene.identities().sweep(&["other".to_owned()].into()).await.unwrap();
+    // Of a namespace that is not looked after nobody knows what is gone.
+    scene.identities().sweep(&narrow, &["other".to_owned()].into()).await.unwrap();
+    secret(&scene.api, OWN, name);
+    scene.identities().sweep(&cluster, &["other".to_owned()].into()).await.unwrap();
     assert!(scene.api.get::<Secret>(Some(OWN), name).is_none());
     secret(&scene.api, OWN, "chancery-internal-authority");
 }
