@@ -176,7 +176,7 @@ fn devices_enrol_through_the_address_of_the_load_balancer() -> Result<()> {
         let key_id = text(&issuing, "/status/keyId");
         ensure!(!key_id.is_empty(), "{}", issuing["status"]);
         let public = format!("http://{address}/pki/{key_id}");
-        let found = ["ca.crt", "ca.crl"].map(|file| Request::get(&format!("{public}/{file}")).send());
+        let found = ["certificate", "crl"].map(|file| Request::get(&format!("{public}/{file}")).send());
         for answer in found {
             ensure!(!answer?.expect(200)?.body.is_empty());
         }
@@ -234,8 +234,9 @@ fn a_server_can_read_secrets_of_its_namespace_and_not_the_key_of_a_root_nor_anyt
             let content =
                 openssl::openssl(&["base64", "-d", "-A"], Some(text(&secret, "/data/part.json").as_bytes()))?;
             let part: Value = serde_json::from_slice(&content)?;
-            let is_root = text(&part, "/name").ends_with("/root");
-            ensure!(part.get("key").is_some_and(|key| !key.is_null()) != is_root, "{}", part["name"]);
+            let name = text(&part, "/content/authority/name");
+            ensure!(name.starts_with(namespace.name()), "{name:?}");
+            ensure!(part.get("key").is_some() != name.ends_with("/root"), "{name}");
         }
         Ok(())
     })
