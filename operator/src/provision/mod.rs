@@ -35,6 +35,12 @@ pub enum ProvisionError {
         "its key is lost: the Secret {0} is gone; restore it, or delete the authority and make it again with a new key"
     )]
     KeyLost(ResourceName),
+    /// Another key would open nothing of what the server has sealed.
+    #[error(
+        "the sealing key is lost: the Secret {sealing} is gone, and the server has begun with it; restore it, or delete the Secret \
+         {manifest} to begin with another key, without what was sealed"
+    )]
+    SealingLost { sealing: ResourceName, manifest: ResourceName },
     #[error("its parent {0} has no certificate yet")]
     ParentMissing(ResourceName),
     /// Somebody changed it at the same time; the next pass sees what they did.
@@ -69,6 +75,7 @@ impl ProvisionError {
             | Self::Foreign(_)
             | Self::Unusable { .. }
             | Self::KeyLost(_)
+            | Self::SealingLost { .. }
             | Self::Key(_)
             | Self::Sealing(_) => false,
         }

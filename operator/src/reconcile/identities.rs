@@ -12,7 +12,10 @@ use kube::Client;
 use resolve::CompiledInternal;
 
 use crate::{
-    provision::identities::{Identities, InternalAuthority, ManifestKey},
+    provision::{
+        ProvisionError,
+        identities::{Identities, InternalAuthority, ManifestKey},
+    },
     servers::{InternalClient, OperatorIdentity},
 };
 
@@ -70,19 +73,31 @@ impl Identified {
         Ok(())
     }
 
-    /// The internal certificate of a server; its sealing key is made too, where it is not there.
+    /// Makes the sealing key of a server where there is none. Says so where it is lost: nothing is sealed with another one then.
     ///
     /// # Errors
-    /// Where one of them can neither be read nor made.
+    /// Where it can neither be read nor made.
+    pub(super) async fn sealing(
+        &self,
+        server: &ResourceName,
+        uid: &str,
+    ) -> anyhow::Result<Option<ProvisionError>> {
+        match self.identities.sealing(server, uid).await {
+            Ok(()) => Ok(None),
+            Err(lost @ ProvisionError::SealingLost { .. }) => Ok(Some(lost)),
+            Err(error) => Err(error).context("the sealing key"),
+        }
+    }
+
+    /// The internal certificate of a server.
+    ///
+    /// # Errors
+    /// Where it can neither be read nor made.
     pub(super) async fn server(
         &mut self,
         server: &ResourceName,
         uid: &str,
-        is_sealing_kept: bool,
     ) -> anyhow::Result<CompiledInternal> {
-        if !is_sealing_kept {
-            self.identities.sealing(server, uid).await.context("the sealing key")?;
-        }
         let known = self.known.as_mut().context("the operator's own keys are not known")?;
         if let Some((of, internal)) = known.servers.get(server)
             && of == uid

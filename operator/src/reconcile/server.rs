@@ -96,9 +96,11 @@ impl Reconciler {
         format_to_write((FORMAT, FORMAT), outlook.ready().filter_map(|state| state.loaded.as_ref()))?;
         outlook.credentials = Arc::new(self.fulfil(&name, &mut compiled, resources, world).await);
         let uid = server.metadata.uid.clone().unwrap_or_default();
-        let is_sealing_kept = self.watches.secret_version(&sealing(&name)).is_some();
-        let internal = self.identified.server(&name, &uid, is_sealing_kept).await?;
-        compiled.server.internal = Some(internal);
+        let lost = match self.watches.secret_version(&sealing(&name)) {
+            Some(_) => None,
+            None => self.identified.sealing(&name, &uid).await?,
+        };
+        compiled.server.internal = Some(self.identified.server(&name, &uid).await?);
 
         let began = Instant::now();
         let parts = parts(&resolution, &compiled, kept);
@@ -116,7 +118,14 @@ impl Reconciler {
         let published = self.publisher.publish(client, world, signer.as_ref(), order).await?;
         self.publisher.sweep(client, world, &published).await?;
         self.context.metrics.step(Step::Publish, began.elapsed());
-        Ok(published)
+        match lost {
+            None => Ok(published),
+            // Replicas that run have the key still, and learn what changed: what is revoked, above all.
+            Some(lost) => {
+                outlook.published = Some(published);
+                Err(lost.into())
+            }
+        }
     }
 
     async fn fulfil(

@@ -411,6 +411,25 @@ async fn deleting_everything_in_either_order_leaves_only_what_is_to_be_kept() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lost_sealing_key_is_told_of_and_what_changes_is_published_all_the_same() {
+    let mut scene = example_scene().await;
+    let before = scene.settle().await.servers[&name(SERVER)].published.clone().unwrap();
+    scene.api.delete::<Secret>(Some("enrollment"), "enroll-sealing");
+    let mut profile = example().into_iter().find(|found| found["metadata"]["name"] == "device").unwrap();
+    profile["spec"]["validity"]["default"] = json!("30d");
+    put(&scene.api, &profile);
+    scene.until_seen().await;
+    let outlook = scene.reconciler.pass().await.unwrap();
+    let server = &outlook.servers[&name(SERVER)];
+    assert!(server.published.as_ref().unwrap().generation() > before.generation());
+    let failure = server.failure.as_deref().unwrap_or_default();
+    assert!(failure.contains("sealing key is lost"), "{failure}");
+    assert!(!scene.secrets("enrollment").contains(&"enroll-sealing".to_owned()));
+    let (ready, _, why) = scene.ready::<EnrollmentServer>("enrollment", "enroll");
+    assert!(ready == "False" && why.contains("sealing key is lost"), "{ready}: {why}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_key_is_not_destroyed_while_authorities_cannot_be_listed() {
     let mut scene = example_scene().await;
     let mut root = example().into_iter().find(|found| found["metadata"]["name"] == "root").unwrap();

@@ -1,4 +1,6 @@
 //! Sealing keys: made once for each server, and kept when the server is gone. Without it, what the server sealed is lost.
+//!
+//! A server is published only after its key was made. Where it is published and the key is gone, somebody lost it.
 
 use std::str;
 
@@ -8,7 +10,7 @@ use k8s_openapi::ByteString;
 
 use crate::provision::{
     ProvisionError,
-    vault::{Created, Vault, bytes, set_annotation, set_label},
+    vault::{Created, Vault, bytes, is_ours, set_annotation, set_label},
 };
 
 /// Makes the Secret where there is none. One that somebody restored, or put there, is taken as it is: it is never written to.
@@ -16,6 +18,11 @@ pub(super) async fn ensure(vault: &Vault, server: &ResourceName, uid: &str) -> R
     let name = labels::sealing_secret_name(server.name());
     let mut found = vault.read(&name).await?;
     if found.is_none() {
+        let manifest = labels::manifest_secret_name(server.name());
+        if vault.read(&manifest).await?.is_some_and(|found| is_ours(&found.metadata)) {
+            let (sealing, manifest) = (vault.name(&name), vault.name(&manifest));
+            return Err(ProvisionError::SealingLost { sealing, manifest });
+        }
         let line = SealingKeys::generate_line()?;
         let data = [(labels::SEALING_KEY.to_owned(), ByteString(format!("{}\n", *line).into_bytes()))];
         let mut secret = vault.secret(&name, "Opaque", data.into());

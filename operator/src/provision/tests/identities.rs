@@ -203,6 +203,35 @@ async fn a_sealing_key_is_made_once_and_never_written_again() {
 }
 
 #[tokio::test]
+async fn a_lost_sealing_key_is_not_replaced_while_the_server_is_published() {
+    let scene = Scene::new();
+    let ensure = || async { scene.identities().sealing(&named("server"), "uid").await };
+    ensure().await.unwrap();
+    let manifest = |labels: serde_json::Value| -> Secret {
+        let name = labels::manifest_secret_name("server");
+        serde_json::from_value(serde_json::json!({
+            "metadata": { "name": name, "namespace": "pki", "labels": labels },
+            "type": labels::MANIFEST_TYPE,
+        }))
+        .unwrap()
+    };
+    let ours = serde_json::json!({ labels::MANAGED_BY: labels::MANAGER, labels::SERVER: "server" });
+    scene.api.put(&manifest(ours));
+    ensure().await.unwrap();
+    scene.api.delete::<Secret>(Some("pki"), "server-sealing");
+    let lost = ensure().await.unwrap_err();
+    assert!(matches!(lost, ProvisionError::SealingLost { .. }), "{lost:?}");
+    for named in ["pki/server-sealing", "pki/chancery-manifest-server", "restore"] {
+        assert!(lost.to_string().contains(named), "{lost}");
+    }
+    assert!(scene.api.get::<Secret>(Some("pki"), "server-sealing").is_none());
+    // Whoever wants to begin anew says so by removing what is published; a Secret of somebody else says nothing.
+    scene.api.put(&manifest(serde_json::json!({})));
+    ensure().await.unwrap();
+    secret(&scene.api, "pki", "server-sealing");
+}
+
+#[tokio::test]
 async fn a_restored_sealing_key_is_taken_and_one_that_is_none_is_refused() {
     let scene = Scene::new();
     let restored = |text: &str| -> Secret {
