@@ -72,7 +72,9 @@ string_enum! {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PostgresStorage {
     /// A Secret in the same namespace with the URL of the database, which holds its password:
-    /// `postgres://user:password@host/database?sslmode=verify-full`. `key` is `url` if absent.
+    /// `postgres://user:password@host/database?sslmode=verify-full`. `key` is `url` if absent. In a cluster its keys
+    /// `ca.crt`, `tls.crt` and `tls.key`, as far as it has them, are files beside the server, which the URL can name:
+    /// `sslrootcert=/etc/chancery/database/ca.crt`. The pods are replaced whenever the Secret changes.
     pub secret_ref: SecretKeyRef,
 }
 

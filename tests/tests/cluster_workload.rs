@@ -265,8 +265,28 @@ fn what_a_volume_cannot_become_is_refused_or_said() -> Result<()> {
             ready.is_some_and(|ready| text(ready, "/message").contains("do not shrink"))
         };
         kubectl.wait_until("enrollmentserver/enroll", "says that volumes do not shrink", LIMIT, says)?;
+        grow(&kubectl)?;
         kubectl.wait_condition("enrollmentserver/enroll", "Ready", LIMIT).map(drop)
     })
+}
+
+/// A claim grows where the storage class lets it, and the status says so where it does not.
+fn grow(kubectl: &Kubectl) -> Result<()> {
+    let size = |size: &str| json!({ "spec": { "storage": { "sqlite": { "size": size } } } });
+    kubectl.patch("enrollmentserver/enroll", &size("128Mi"))?;
+    let claim: Value = kubectl.get("persistentvolumeclaim/data-enroll-0")?;
+    let class: Value = kubectl.get(&format!("storageclass/{}", text(&claim, "/spec/storageClassName")))?;
+    if class["allowVolumeExpansion"] == true {
+        let grown = |claim: &Value| text(claim, "/spec/resources/requests/storage") == "128Mi";
+        kubectl.wait_until("persistentvolumeclaim/data-enroll-0", "is told to grow", LIMIT, grown)?;
+    } else {
+        let says = |server: &Value| {
+            let ready = condition(server, "Ready");
+            ready.is_some_and(|ready| text(ready, "/message").contains("must support resize"))
+        };
+        kubectl.wait_until("enrollmentserver/enroll", "says what the class lacks", LIMIT, says)?;
+    }
+    kubectl.patch("enrollmentserver/enroll", &size("64Mi"))
 }
 
 #[test]
