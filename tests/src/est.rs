@@ -26,6 +26,8 @@ use crate::Endpoint;
 #[derive(Clone)]
 pub struct Target {
     address: SocketAddr,
+    /// What the server's certificate is for.
+    name: ServerName<'static>,
     path: String,
     authorization: String,
     tls: Arc<ClientConfig>,
@@ -63,13 +65,24 @@ impl Target {
     /// An endpoint with a user name and password.
     pub fn new(endpoint: &Endpoint, username: &str, password: &str) -> Result<Self> {
         let url = endpoint.url("simpleenroll")?;
-        let path = url.split_once("://").and_then(|(_, rest)| rest.find('/').and_then(|at| rest.get(at..)));
         let authority = endpoint.authority()?;
+        let address: SocketAddr =
+            authority.parse().with_context(|| format!("{authority} is not an address and port"))?;
+        Self::at(address, &url, &endpoint.ca, username, password)
+    }
+
+    /// The URL of a `simpleenroll`, whose host is found at `address`; `ca` is the PEM file with what its certificate chains to.
+    pub fn at(address: SocketAddr, url: &str, ca: &Path, username: &str, password: &str) -> Result<Self> {
+        let (_, rest) = url.split_once("://").context("no scheme in the URL")?;
+        let (authority, path) = rest.split_at(rest.find('/').context("no path in the URL")?);
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _)| host);
+        let name = ServerName::try_from(host.to_owned()).with_context(|| format!("{host} is no host"))?;
         Ok(Self {
-            address: authority.parse().with_context(|| format!("{authority} is not an address and port"))?,
-            path: path.context("no path in the URL")?.to_owned(),
+            address,
+            name,
+            path: path.to_owned(),
             authorization: STANDARD.encode(format!("{username}:{password}")),
-            tls: Arc::new(client_config(&endpoint.ca)?),
+            tls: Arc::new(client_config(ca)?),
         })
     }
 }
@@ -105,7 +118,7 @@ impl Client {
             "POST {} HTTP/1.1\r\nHost: {}\r\nAuthorization: Basic {}\r\nContent-Type: application/pkcs10\r\n\
              Content-Transfer-Encoding: base64\r\nContent-Length: {}\r\n\r\n",
             self.target.path,
-            self.target.address,
+            self.target.name.to_str(),
             self.target.authorization,
             body.len()
         );
@@ -123,8 +136,8 @@ impl Target {
             TcpStream::connect_timeout(&self.address, Duration::from_secs(5)).context("cannot connect")?;
         tcp.set_nodelay(true)?;
         tcp.set_read_timeout(Some(Duration::from_secs(20)))?;
-        let name = ServerName::from(self.address.ip());
-        Ok(StreamOwned::new(ClientConnection::new(Arc::clone(&self.tls), name)?, tcp))
+        let tls = ClientConnection::new(Arc::clone(&self.tls), self.name.clone())?;
+        Ok(StreamOwned::new(tls, tcp))
     }
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn expressions() -> Result<Vec<(String, String)>> {
         }
     }
     for document in
-        Case::named("everything").documents()?.iter().filter(|found| kind(found) == "PrometheusRule")
+        Case::named("everything")?.documents()?.iter().filter(|found| kind(found) == "PrometheusRule")
     {
         for rule in document["spec"]["groups"][0]["rules"].as_array().into_iter().flatten() {
             found.push((rule["alert"].to_string(), rule["expr"].as_str().unwrap_or_default().to_owned()));
@@ -79,7 +79,7 @@ fn a_metric_that_nothing_counts_is_noticed() -> Result<()> {
 
 #[test]
 fn every_alert_says_how_bad_it_is_and_what_to_do() -> Result<()> {
-    let documents = Case::named("everything").documents()?;
+    let documents = Case::named("everything")?.documents()?;
     let rules = documents.iter().find(|document| kind(document) == "PrometheusRule").unwrap();
     for rule in rules["spec"]["groups"][0]["rules"].as_array().unwrap() {
         let severity = rule["labels"]["severity"].as_str().unwrap_or_default();

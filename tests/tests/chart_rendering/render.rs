@@ -25,8 +25,8 @@ impl Case {
         ]
     }
 
-    pub(crate) fn named(name: &str) -> Self {
-        Self::all().into_iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case {name}"))
+    pub(crate) fn named(name: &str) -> Result<Self> {
+        Self::all().into_iter().find(|case| case.name == name).with_context(|| format!("no case {name}"))
     }
 
     /// The YAML of all objects, as an upgrade makes them: hooks too.

@@ -30,7 +30,7 @@ fn a_misspelt_member_and_an_unknown_kind_are_noticed() -> Result<()> {
     let workspace = Workspace::new()?;
     let schemas = workspace.path().join("schemas");
     write_schemas(&schemas)?;
-    let good = Case::named("defaults").render()?;
+    let good = Case::named("defaults")?.render()?;
     for (right, wrong, named) in [
         ("serviceAccountName:", "serviceAccount_Name:", "serviceAccount_Name"),
         ("replicas: 2", "replicas: two", "replicas"),

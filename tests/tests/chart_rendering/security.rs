@@ -95,7 +95,7 @@ fn every_pod_meets_the_restricted_standard_and_writes_nowhere() -> Result<()> {
 
 #[test]
 fn the_check_of_the_standard_sees_each_thing_that_it_forbids() -> Result<()> {
-    let (_, good) = pods(&Case::named("defaults"))?.remove(0);
+    let (_, good) = pods(&Case::named("defaults")?)?.remove(0);
     let spoilers: [(&str, Value); 9] = [
         ("/hostNetwork", json!(true)),
         ("/volumes", json!([{"name": "node", "hostPath": {"path": "/"}}])),
@@ -153,7 +153,7 @@ fn no_role_has_a_wildcard() -> Result<()> {
 
 #[test]
 fn with_a_list_of_namespaces_nothing_cluster_wide_is_allowed() -> Result<()> {
-    let documents = Case::named("namespaced").documents()?;
+    let documents = Case::named("namespaced")?.documents()?;
     let bound: Vec<_> = documents.iter().filter(|document| kind(document) == "ClusterRoleBinding").collect();
     // One lets cert-manager approve, the other is the upgrade job's; the operator's account has none.
     for binding in bound {
@@ -170,7 +170,7 @@ fn with_a_list_of_namespaces_nothing_cluster_wide_is_allowed() -> Result<()> {
 
 #[test]
 fn people_without_the_admin_role_make_no_authority_and_read_no_secret() -> Result<()> {
-    let documents = Case::named("defaults").documents()?;
+    let documents = Case::named("defaults")?.documents()?;
     let of = |suffix: &str| -> Vec<Value> {
         let named = |document: &&Value| {
             kind(document) == "ClusterRole" && document["metadata"]["name"] == format!("chancery-{suffix}")
