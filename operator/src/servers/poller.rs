@@ -14,8 +14,10 @@ use tokio_util::sync::CancellationToken;
 use super::{Fleet, ReplicaState, ServerApi, programmed::is_settled};
 use crate::publish::Published;
 
-/// While something is still to be programmed.
-const FAST: Duration = Duration::from_millis(500);
+/// While something is still to be programmed: at first so, then after twice the pause each time up to [`FAST`].
+const FIRST: Duration = Duration::from_millis(100);
+
+const FAST: Duration = Duration::from_millis(800);
 
 /// Where it still is not after [`PATIENCE`]: a person is needed, and asking often does not help.
 const STUBBORN: Duration = Duration::from_secs(5);
@@ -63,6 +65,7 @@ impl Poller {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut usage_asked: Option<Instant> = None;
         let mut unsettled_since: Option<Instant> = None;
+        let mut next = FIRST;
         loop {
             let with_usage = usage_asked.is_none_or(|asked| asked.elapsed() >= SLOW);
             if with_usage {
@@ -72,16 +75,17 @@ impl Poller {
                 self.wake.notify_one();
             }
             let pause = if self.is_settled() {
-                unsettled_since = None;
+                (unsettled_since, next) = (None, FIRST);
                 SLOW
             } else if unsettled_since.get_or_insert_with(Instant::now).elapsed() < PATIENCE {
-                FAST
+                let longer = (next * 2).min(FAST);
+                std::mem::replace(&mut next, longer)
             } else {
                 STUBBORN
             };
             tokio::select! {
                 () = shutdown.cancelled() => return,
-                () = self.hurry.notified() => unsettled_since = None,
+                () = self.hurry.notified() => (unsettled_since, next) = (None, FIRST),
                 () = tokio::time::sleep(pause) => {}
             }
         }
