@@ -2,14 +2,17 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use crds::{IssuerStatus, Kind, Resource, conditions::ConditionType};
-use issuance::identity::ResourceName;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::core::ObjectMeta;
+use crds::{Kind, conditions::ConditionType};
+use issuance::{identity::ResourceName, policy::IssuerChoice};
+use resolve::{
+    CLUSTER_SCOPE, ResourceStatus, issuer_method_name,
+    parts::{PartKind, part_secret_name},
+};
 
 use super::cert_manager::IssuerRef;
 use crate::{
-    context::{Outlook, ServerOutlook},
+    context::Outlook,
+    servers::{Programmed, programmed},
     world::Entry,
 };
 
@@ -45,10 +48,8 @@ impl IssuerKey {
     /// The compiled method of the issuer.
     pub(super) fn method(&self) -> ResourceName {
         match self {
-            Self::Namespaced(issuer) => {
-                ResourceName::new(issuer.namespace(), format!("issuer:{}", issuer.name()))
-            }
-            Self::Cluster(name) => ResourceName::new("-", format!("issuer:{name}")),
+            Self::Namespaced(issuer) => issuer_method_name(issuer),
+            Self::Cluster(name) => issuer_method_name(&ResourceName::new(CLUSTER_SCOPE, name)),
         }
     }
 }
@@ -113,103 +114,142 @@ impl Issuers {
     }
 }
 
-/// The state of every issuer as the last pass left it.
+/// The state of every issuer as the last pass left it: by what it resolved, published and heard of replicas, as statuses are
+/// made too. The statuses themselves come back by the watch only later.
 pub(super) fn states(outlook: &Outlook) -> BTreeMap<IssuerKey, IssuerState> {
-    let world = &outlook.world;
-    let issuers = world.of_kind(Kind::ChanceryIssuer).chain(world.of_kind(Kind::ChanceryClusterIssuer));
-    issuers
-        .filter_map(|(_, entry)| {
-            let key = key_of(entry)?;
-            let state = state(outlook, &key, entry);
-            Some((key, state))
-        })
+    let of_kind = |kind| outlook.world.of_kind(kind).map(move |(name, entry)| (kind, name, entry));
+    of_kind(Kind::ChanceryIssuer)
+        .chain(of_kind(Kind::ChanceryClusterIssuer))
+        .map(|(kind, name, entry)| (key_of(kind, name), judge(&findings(outlook, kind, name, entry))))
         .collect()
 }
 
-fn key_of(entry: &Entry) -> Option<IssuerKey> {
+fn key_of(kind: Kind, name: &ResourceName) -> IssuerKey {
+    if kind.is_namespaced() {
+        IssuerKey::Namespaced(name.clone())
+    } else {
+        IssuerKey::Cluster(name.name().to_owned())
+    }
+}
+
+/// What there is to say about one issuer.
+#[derive(Clone, Debug)]
+struct Findings {
+    /// Why it cannot be read.
+    undecodable: Option<String>,
+    deleting: bool,
+    generation: Option<i64>,
+    resolved: Option<ResourceStatus>,
+    served: Option<Served>,
+}
+
+/// The server whose configuration holds an issuer, and how far that is in force.
+#[derive(Clone, Debug)]
+struct Served {
+    server: ResourceName,
+    replicas: usize,
+    issuer: Programmed,
+    profile: (ResourceName, Programmed),
+    /// What resolving says about the authority of the profile.
+    authority: Option<ResourceStatus>,
+}
+
+fn findings(outlook: &Outlook, kind: Kind, name: &ResourceName, entry: &Entry) -> Findings {
     let meta = entry.meta();
-    let name = meta.name.clone()?;
-    Some(match meta.namespace.as_deref() {
-        Some(namespace) => IssuerKey::Namespaced(ResourceName::new(namespace, name)),
-        None => IssuerKey::Cluster(name),
+    Findings {
+        undecodable: match entry {
+            Entry::Undecodable { reason, .. } => Some(reason.clone()),
+            Entry::Read(_) => None,
+        },
+        deleting: meta.deletion_timestamp.is_some(),
+        generation: meta.generation,
+        resolved: outlook.status(kind, name).cloned(),
+        served: served(outlook, &issuer_method_name(name)),
+    }
+}
+
+fn served(outlook: &Outlook, method: &ResourceName) -> Option<Served> {
+    outlook.servers.iter().find_map(|(server, state)| {
+        let compiled = state.resolution.compiled.as_ref()?;
+        let method = compiled.methods.iter().find(|candidate| candidate.name == *method)?;
+        let profile = compiled.profiles.iter().find(|candidate| candidate.name == method.profile)?;
+        let authority = match &profile.issuer {
+            IssuerChoice::Authority(authority) => outlook.status(Kind::CertificateAuthority, authority),
+            IssuerChoice::SelfSigned => None,
+        };
+        let part = |kind, name| {
+            programmed(state.published.as_deref(), &state.replicas, &part_secret_name(kind, name))
+        };
+        Some(Served {
+            server: server.clone(),
+            replicas: state.replicas.iter().filter(|replica| replica.ready).count(),
+            issuer: part(PartKind::Method, &method.name),
+            profile: (profile.name.clone(), part(PartKind::Profile, &profile.name)),
+            authority: authority.cloned(),
+        })
     })
 }
 
-fn state(outlook: &Outlook, key: &IssuerKey, entry: &Entry) -> IssuerState {
-    let read = match entry {
-        Entry::Undecodable { reason, .. } => {
-            return IssuerState::NotReady(format!("cannot be read: {reason}"));
-        }
-        Entry::Read(resource) => resource,
-    };
-    if let Err(sentence) = ready(entry.meta(), issuer_status(read).map(|status| status.conditions.as_slice()))
-    {
-        return IssuerState::NotReady(sentence);
-    }
-    let Some((server, profile)) = served_by(outlook, key) else {
-        return IssuerState::NotReady("is served by no EnrollmentServer".to_owned());
-    };
-    if let Some(Entry::Read(Resource::CertificateProfile(found))) =
-        outlook.world.get(Kind::CertificateProfile, &profile)
-    {
-        let conditions = found.status.as_ref().map(|status| status.conditions.as_slice());
-        if let Err(sentence) = ready(&found.metadata, conditions) {
-            return IssuerState::NotReady(format!("waits: the CertificateProfile {profile} {sentence}"));
-        }
-    }
-    let replicas = |found: &ServerOutlook| found.replicas.iter().filter(|replica| replica.ready).count();
-    IssuerState::Ready { replicas: outlook.servers.get(&server).map_or(0, replicas), server }
-}
-
-fn issuer_status(resource: &Resource) -> Option<&IssuerStatus> {
-    match resource {
-        Resource::ChanceryIssuer(issuer) => issuer.status.as_ref(),
-        Resource::ChanceryClusterIssuer(issuer) => issuer.status.as_ref(),
-        Resource::CertificateAuthority(_)
-        | Resource::CertificateProfile(_)
-        | Resource::EnrollmentMethod(_)
-        | Resource::EnrollmentCredential(_)
-        | Resource::EnrollmentServer(_)
-        | Resource::CertificateRevocation(_) => None,
+fn judge(found: &Findings) -> IssuerState {
+    match ready(found) {
+        Ok(served) => IssuerState::Ready { server: served.server.clone(), replicas: served.replicas },
+        Err(sentence) => IssuerState::NotReady(sentence),
     }
 }
 
-/// The server whose configuration holds the issuer, and the issuer's profile.
-fn served_by(outlook: &Outlook, key: &IssuerKey) -> Option<(ResourceName, ResourceName)> {
-    let method = key.method();
-    outlook.servers.iter().find_map(|(server, found)| {
-        let compiled = found.resolution.compiled.as_ref()?;
-        let method = compiled.methods.iter().find(|candidate| candidate.name == method)?;
-        Some((server.clone(), method.profile.clone()))
-    })
-}
-
-/// # Errors
-/// Why the resource cannot be used now, as a sentence without its name.
-fn ready(meta: &ObjectMeta, conditions: Option<&[Condition]>) -> Result<(), String> {
-    if meta.deletion_timestamp.is_some() {
+fn ready(found: &Findings) -> Result<&Served, String> {
+    if let Some(reason) = &found.undecodable {
+        return Err(format!("cannot be read: {reason}"));
+    }
+    if found.deleting {
         return Err("is being deleted".to_owned());
     }
-    let ready = conditions
-        .into_iter()
-        .flatten()
-        .find(|condition| condition.type_ == ConditionType::Ready.as_str())
-        .ok_or("has no status yet")?;
-    if ready.observed_generation != meta.generation {
-        return Err("was changed, and its status does not speak of that yet".to_owned());
+    let resolved = found
+        .resolved
+        .as_ref()
+        .filter(|resolved| resolved.generation == found.generation)
+        .ok_or("is new or has changed, and was not looked at yet")?;
+    holds(resolved, ConditionType::Accepted)?;
+    let served = found.served.as_ref().ok_or("is in no server's configuration yet")?;
+    let (profile, profile_programmed) = &served.profile;
+    if let Some(authority) = &served.authority {
+        holds(authority, ConditionType::Issued)
+            .map_err(|why| format!("waits: the CertificateAuthority {} {why}", authority.name))?;
     }
-    if ready.status == "True" {
+    in_force(&served.server, profile_programmed)
+        .map_err(|why| format!("waits: the CertificateProfile {profile} {why}"))?;
+    in_force(&served.server, &served.issuer)?;
+    Ok(served)
+}
+
+fn holds(status: &ResourceStatus, condition: ConditionType) -> Result<(), String> {
+    if status.is_true(condition) {
         return Ok(());
     }
-    Err(match ready.message.as_str() {
-        "" => format!("is not ready ({})", ready.reason),
-        message => format!("is not ready ({}): {message}", ready.reason),
+    Err(match status.condition(condition) {
+        Some(found) if found.message.is_empty() => format!("is not ready ({})", found.reason),
+        Some(found) => format!("is not ready ({}): {}", found.reason, found.message),
+        None => "is not ready".to_owned(),
     })
+}
+
+/// What changes with every look is left out: a message that stays is written once.
+fn in_force(server: &ResourceName, programmed: &Programmed) -> Result<(), String> {
+    match programmed {
+        Programmed::Yes => Ok(()),
+        Programmed::Pending(_) => Err(format!("is not served by every replica of {server} yet")),
+        Programmed::Failed(why) => Err(format!("is not served by {server}: {why}")),
+        Programmed::ServerNotReady => {
+            Err(format!("is not served: no replica of the EnrollmentServer {server} is ready"))
+        }
+        Programmed::NotPublished => Err(format!("is not in the configuration of {server} yet")),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+    use crds::conditions::{ConditionStatus, Reason};
+    use resolve::StatusCondition;
 
     use super::*;
 
@@ -253,32 +293,91 @@ mod tests {
         assert_eq!(signer, key("ChanceryClusterIssuer"));
     }
 
-    fn condition(status: &str, generation: i64) -> Condition {
-        Condition {
-            type_: "Ready".into(),
-            status: status.into(),
-            reason: "NotProgrammed".into(),
-            message: String::new(),
-            observed_generation: Some(generation),
-            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+    fn status(kind: Kind, condition: ConditionType, reason: Reason) -> ResourceStatus {
+        let holds = matches!(reason, Reason::Accepted | Reason::Issued);
+        ResourceStatus {
+            kind,
+            name: ResourceName::new("pki", "issuing"),
+            generation: Some(2),
+            conditions: vec![StatusCondition {
+                condition,
+                status: if holds { ConditionStatus::True } else { ConditionStatus::False },
+                reason,
+                message: if holds { String::new() } else { "why".to_owned() },
+            }],
+        }
+    }
+
+    fn fine() -> Findings {
+        let accepted = status(Kind::ChanceryIssuer, ConditionType::Accepted, Reason::Accepted);
+        let issued = status(Kind::CertificateAuthority, ConditionType::Issued, Reason::Issued);
+        Findings {
+            undecodable: None,
+            deleting: false,
+            generation: Some(2),
+            resolved: Some(accepted),
+            served: Some(Served {
+                server: ResourceName::new("pki", "main"),
+                replicas: 2,
+                issuer: Programmed::Yes,
+                profile: (ResourceName::new("pki", "web"), Programmed::Yes),
+                authority: Some(issued),
+            }),
         }
     }
 
     #[test]
-    fn readiness_of_an_earlier_generation_does_not_count() {
-        let meta = ObjectMeta { generation: Some(2), ..ObjectMeta::default() };
-        for (conditions, sentence) in [
-            (None, "has no status yet"),
-            (Some(vec![]), "has no status yet"),
-            (Some(vec![condition("True", 1)]), "was changed, and its status does not speak of that yet"),
-            (Some(vec![condition("False", 2)]), "is not ready (NotProgrammed)"),
-            (Some(vec![condition("Unknown", 2)]), "is not ready (NotProgrammed)"),
-        ] {
-            assert_eq!(ready(&meta, conditions.as_deref()), Err(sentence.to_owned()));
+    fn an_issuer_is_asked_only_while_everything_it_leads_to_is_in_force() {
+        type Change = fn(&mut Findings, &mut Served);
+        let cases: [(Change, &str); 12] = [
+            (|it, _| it.undecodable = Some("why".into()), "cannot be read: why"),
+            (|it, _| it.deleting = true, "is being deleted"),
+            (|it, _| it.resolved = None, "is new or has changed, and was not looked at yet"),
+            (|it, _| it.generation = Some(3), "is new or has changed, and was not looked at yet"),
+            (
+                |it, _| {
+                    let refused = Reason::ReferenceNotPermitted;
+                    it.resolved = Some(status(Kind::ChanceryIssuer, ConditionType::Accepted, refused));
+                },
+                "is not ready (ReferenceNotPermitted): why",
+            ),
+            (
+                |_, it| {
+                    let expired = Reason::Expired;
+                    it.authority = Some(status(Kind::CertificateAuthority, ConditionType::Issued, expired));
+                },
+                "waits: the CertificateAuthority pki/issuing is not ready (Expired): why",
+            ),
+            (
+                |_, it| it.profile.1 = Programmed::Pending("main-0 serves generation 7".into()),
+                "waits: the CertificateProfile pki/web is not served by every replica of pki/main yet",
+            ),
+            (
+                |_, it| it.issuer = Programmed::Pending("main-0 serves generation 7".into()),
+                "is not served by every replica of pki/main yet",
+            ),
+            (|_, it| it.issuer = Programmed::Failed("why".into()), "is not served by pki/main: why"),
+            (
+                |_, it| it.issuer = Programmed::ServerNotReady,
+                "is not served: no replica of the EnrollmentServer pki/main is ready",
+            ),
+            (|_, it| it.issuer = Programmed::NotPublished, "is not in the configuration of pki/main yet"),
+            (
+                |_, it| it.profile.1 = Programmed::Failed("why".into()),
+                "waits: the CertificateProfile pki/web is not served by pki/main: why",
+            ),
+        ];
+        for (change, sentence) in cases {
+            let mut found = fine();
+            let mut served = found.served.take().unwrap();
+            change(&mut found, &mut served);
+            found.served = Some(served);
+            assert_eq!(judge(&found), IssuerState::NotReady(sentence.to_owned()));
         }
-        assert_eq!(ready(&meta, Some(&[condition("True", 2)])), Ok(()));
-        let deleted = ObjectMeta { deletion_timestamp: Some(Time(Timestamp::UNIX_EPOCH)), ..meta };
-        assert_eq!(ready(&deleted, Some(&[condition("True", 2)])), Err("is being deleted".to_owned()));
+        let nowhere = Findings { served: None, ..fine() };
+        assert_eq!(judge(&nowhere), IssuerState::NotReady("is in no server's configuration yet".to_owned()));
+        let server = ResourceName::new("pki", "main");
+        assert_eq!(judge(&fine()), IssuerState::Ready { server, replicas: 2 });
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! The authorities that could have signed a certificate.
 
-use issuance::identity::{KeyId, ResourceName};
+use issuance::{
+    authority::key_identifier,
+    identity::{KeyId, ResourceName},
+};
 use pki::certificate::Certificate;
 
 use crate::context::Outlook;
@@ -38,7 +41,7 @@ impl Signatories {
                 let issues = state.resolution.issuing.contains(&authority.name);
                 found.push(Signatory {
                     name: authority.name.clone(),
-                    key_id: key_id(&certificate),
+                    key_id: key_identifier(&certificate),
                     certificate,
                     server: server.clone(),
                     keeper: if issues { Keeper::Server } else { Keeper::Operator },
@@ -75,11 +78,4 @@ impl Signatories {
                 && signatory.certificate.issuer() == issuer.certificate.subject()
         })
     }
-}
-
-/// The same as a server computes for its rows: what the certificate says, or else RFC 5280 §4.2.1.2 (1).
-pub(super) fn key_id(certificate: &Certificate) -> KeyId {
-    let stated = certificate.subject_key_identifier().ok().flatten();
-    let stated = stated.and_then(|identifier| <[u8; 20]>::try_from(identifier.0).ok());
-    KeyId(stated.unwrap_or_else(|| certificate.public_key().key_identifier()))
 }

@@ -1,7 +1,7 @@
 //! Authorities, certificates and resources that revoke them.
 
 use crds::{CertificateRevocation, CertificateRevocationStatus};
-use issuance::identity::ResourceName;
+use issuance::{authority::key_identifier, identity::ResourceName};
 use k8s_openapi::{ByteString, api::core::v1::Secret, jiff::Timestamp};
 use pki::certificate::Certificate;
 use rcgen::{
@@ -10,7 +10,7 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 
-use crate::revocation::signatories::{Keeper, Signatories, Signatory, key_id};
+use crate::revocation::signatories::{Keeper, Signatories, Signatory};
 
 pub(super) fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
@@ -67,7 +67,7 @@ fn signatory(namespace: &str, name: &str, der: &[u8], keeper: Keeper) -> Signato
     let certificate = Certificate::from_der(der).unwrap();
     Signatory {
         name: ResourceName::new(namespace, name),
-        key_id: key_id(&certificate),
+        key_id: key_identifier(&certificate),
         certificate,
         server: ResourceName::new("pki", "main"),
         keeper,
