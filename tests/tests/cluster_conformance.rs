@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chancery_tests::Workspace;
-use chancery_tests::cluster::{Kubectl, Namespace, in_namespace};
+use chancery_tests::cluster::{Kubectl, Namespace, condition, in_namespace};
 use chancery_tests::conformance::{
     Delivered, Expected, Issuing, Office, cases, judge, signing_cases, subject_alt_names,
 };
@@ -151,14 +151,13 @@ fn every_signing_request_of_kubernetes_gets_what_was_asked_for() -> Result<()> {
 
 /// The certificate of a CertificateSigningRequest, as soon as it has one.
 fn signed(kubectl: &Kubectl, name: &str) -> Result<Vec<u8>> {
-    let over = |request: &Value| {
-        let failed = request.pointer("/status/conditions").and_then(Value::as_array).into_iter().flatten();
-        !request["status"]["certificate"].is_null() || failed.into_iter().any(|one| one["type"] == "Failed")
-    };
+    let certificate =
+        |request: &Value| request.pointer("/status/certificate").and_then(Value::as_str).map(str::to_owned);
+    let is_over = |request: &Value| certificate(request).is_some() || condition(request, "Failed").is_some();
     let object = format!("certificatesigningrequest/{name}");
-    let found = kubectl.wait_until(&object, "is signed", LIMIT, over)?;
+    let found = kubectl.wait_until(&object, "is signed", LIMIT, is_over)?;
     let text =
-        found["status"]["certificate"].as_str().with_context(|| format!("it failed: {}", found["status"]))?;
+        certificate(&found).with_context(|| format!("it failed: {:?}", condition(&found, "Failed")))?;
     Ok(STANDARD.decode(text)?)
 }
 

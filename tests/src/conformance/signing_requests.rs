@@ -183,6 +183,7 @@ impl SigningCase {
         Ok(Expected {
             key,
             subject: self.common_name.as_ref().map_or(String::new(), |name| format!("CN={name}")),
+            subject_in_order: true,
             names: self.expected_names(),
             key_usage,
             purposes,
