@@ -5,7 +5,11 @@ use std::{
     sync::Arc,
 };
 
-use crds::labels;
+use crds::{
+    Kind,
+    conditions::{ConditionType, Reason},
+    labels,
+};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use pki::{certificate::Certificate, pem};
 use resolve::Resources;
@@ -286,6 +290,53 @@ spec: {{selfSigned: {{}}, subject: {{commonName: Root}}, pathLength: 1, deletion
         assert_eq!(key(&before) == key(&after), same, "{policy}: {:?}", settled.failures);
         assert_eq!(key_label(&scene.key("root"), labels::OWNER_UID).as_deref(), Some("second"));
     }
+}
+
+#[tokio::test]
+async fn a_key_that_outlived_its_resource_is_given_to_no_other_server() {
+    let other = "
+kind: EnrollmentServer
+metadata: {name: other, namespace: pki, uid: other}
+spec: {tls: {secretRef: {name: tls}}}
+---
+kind: CertificateAuthority
+metadata: {name: root, namespace: pki}
+spec: {serverRef: {name: SERVER}, selfSigned: {}, subject: {commonName: Root}, pathLength: 1}
+---
+kind: CertificateAuthority
+metadata: {name: issuing, namespace: pki, uid: again}
+spec: {serverRef: {name: SERVER}, intermediate: {parentRef: {name: root}}, subject: {commonName: Issuing}, pathLength: 0}
+---
+kind: EnrollmentMethod
+metadata: {name: method, namespace: pki}
+spec: {profileRef: {name: profile}, est: {}}
+";
+    let scene = Scene::new();
+    scene.settle(&resources(BASE)).await;
+    let before = scene.key("issuing");
+    for without_first in [false, true] {
+        let mut moved = with(&other.replace("SERVER", "other"));
+        if without_first {
+            moved.servers.retain(|server| server.metadata.name.as_deref() == Some("other"));
+        }
+        let keeper = scene.keeper();
+        let mut kept = keeper.observe().await.unwrap();
+        let settled = keeper.settle(&mut kept, &moved, &named("other"), &BTreeMap::new()).await;
+        assert_eq!(settled.resolution.issuing, BTreeSet::new());
+        let status = settled.resolution.status(Kind::CertificateAuthority, &named("issuing")).unwrap();
+        let accepted = status.condition(ConditionType::Accepted).unwrap();
+        assert_eq!(accepted.reason, Reason::ImmutableMember, "{}", accepted.message);
+        assert!(
+            accepted.message.contains("belongs to the EnrollmentServer pki/server"),
+            "{}",
+            accepted.message
+        );
+        assert_eq!(scene.key("issuing"), before);
+    }
+    // Under the server that has had it, it goes on.
+    let (_, settled) = scene.settle(&with(&other.replace("SERVER", "server"))).await;
+    assert!(settled.resolution.issuing.contains(&named("issuing")), "{:?}", settled.resolution.statuses);
+    assert_eq!(scene.key("issuing").data, before.data);
 }
 
 #[tokio::test]
