@@ -5,7 +5,7 @@
 //! | `GET /internal/v1/loaded` | [`Loaded`]: what this replica serves |
 //! | `POST /internal/v1/issue` ([`IssueRequest`]) | [`IssueOutcome`]; the same `uid` and `spec_sha256` give the same answer |
 //! | `POST /internal/v1/revoke` ([`RevokeRequest`]) | [`RevokeOutcome`]; revoking twice is no error |
-//! | `GET /internal/v1/usage` | [`Usage`]: credentials that resources declare, and counts of each method |
+//! | `GET /internal/v1/usage` | [`Usage`]: credentials that resources declare, counts of each method, the newest revocation lists |
 //!
 //! Statuses: 200; 400 a body that cannot be read ([`Problem`]); 403 not the operator; 404 no such path; 503 try again
 //! ([`Problem`], with `Retry-After`). Unknown members are ignored, so that neighbouring releases work together.
@@ -157,6 +157,9 @@ pub struct Usage {
     pub credentials: BTreeMap<String, CredentialUsage>,
     /// Methods, by `namespace/name`: what this replica has counted since it started.
     pub methods: BTreeMap<String, MethodUsage>,
+    /// The newest revocation lists of the authorities that this server issues with, by key identifier (lower-case hexadecimal).
+    #[serde(default)]
+    pub crls: BTreeMap<String, ListUsage>,
 }
 
 /// One credential's row.
@@ -180,6 +183,18 @@ pub struct MethodUsage {
     /// Seconds since 1970, and the public sentence of the last refusal of somebody who was authenticated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_failure: Option<(i64, String)>,
+}
+
+/// One revocation list that the server has signed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListUsage {
+    /// RFC 5280 §5.2.3.
+    pub number: u64,
+    /// Seconds since 1970.
+    pub this_update: i64,
+    /// Seconds since 1970.
+    pub next_update: i64,
 }
 
 /// Why a request was not answered.

@@ -17,7 +17,7 @@ pub(super) struct Extras<'a> {
     /// None: it has no certificate, or is not accepted; what was said of the one that it had stays.
     pub(super) compiled: Option<&'a CompiledAuthority>,
     pub(super) public_base_url: Option<&'a str>,
-    /// None: its server makes its lists.
+    /// The newest that is known; none: its server makes its lists and does not answer. What was said of the last one stays.
     pub(super) list: Option<ListFacts>,
     pub(super) counters: Option<Counters>,
     pub(super) bundle: Option<&'a BundleStatus>,
@@ -74,7 +74,10 @@ fn describe(
 ) {
     let key_id = key_identifier(certificate);
     let urls = PublicationUrls::below(extras.public_base_url, key_id);
-    status.key_id = Some(key_id.to_string());
+    if status.key_id.replace(key_id.to_string()) != Some(key_id.to_string()) {
+        // That was another authority's.
+        status.crl = None;
+    }
     status.fingerprint = Some(hex::encode(certificate.fingerprint_sha256()));
     status.subject = Some(certificate.subject().to_string());
     status.serial_number = Some(hex::encode(certificate.serial().as_bytes()));
@@ -86,9 +89,11 @@ fn describe(
     let chain = compiled.chain.iter().take(length).map(|der| pem::encode("CERTIFICATE", der));
     status.chain = Some(chain.collect());
     status.urls = urls.crl.is_some().then_some(AuthorityUrls { crl: urls.crl, ca_issuers: urls.certificate });
-    status.crl = extras.list.map(|list| CrlStatus {
-        number: i64::try_from(list.number).unwrap_or(i64::MAX),
-        this_update: moment(list.this_update),
-        next_update: moment(list.next_update),
-    });
+    if let Some(list) = extras.list {
+        status.crl = Some(CrlStatus {
+            number: i64::try_from(list.number).unwrap_or(i64::MAX),
+            this_update: moment(list.this_update),
+            next_update: moment(list.next_update),
+        });
+    }
 }

@@ -25,6 +25,7 @@ use super::{
 };
 use crate::{
     context::{Outlook, ServerOutlook},
+    provision::authorities::ListFacts,
     revocation::{RevokedIntermediate, revoked_intermediates},
     servers::{Programmed, programmed},
 };
@@ -121,7 +122,12 @@ impl<'a> Facts<'a> {
             compiled: found.map(|(_, compiled)| compiled),
             public_base_url: found
                 .and_then(|(server, _)| compiled_server(server)?.public_base_url.as_deref()),
-            list: self.outlook.lists.get(name).copied(),
+            list: self
+                .outlook
+                .lists
+                .get(name)
+                .copied()
+                .or_else(|| found.and_then(|(server, compiled)| list_of(server, compiled))),
             counters: self.counted.get(&(Kind::CertificateAuthority, name)).copied(),
             bundle: self.outlook.bundles.get(name),
             revoked_at: found.and_then(|(_, compiled)| self.revoked_at(compiled)),
@@ -281,6 +287,18 @@ impl<'a> Facts<'a> {
         let is_issued = status.is_true(ConditionType::Issued);
         (!is_issued).then(|| format!("the CertificateAuthority {name} cannot sign now"))
     }
+}
+
+/// The newest list of an authority that its server issues with, as its replicas say.
+fn list_of(server: &ServerOutlook, authority: &CompiledAuthority) -> Option<ListFacts> {
+    let certificate = Certificate::from_der(&authority.certificate).ok()?;
+    let key = key_identifier(&certificate).to_string();
+    let lists = server.replicas.iter().filter_map(|state| state.usage.as_ref()?.crls.get(&key));
+    lists.max_by_key(|list| (list.number, list.this_update)).map(|list| ListFacts {
+        number: list.number,
+        this_update: Time::from_unix(list.this_update),
+        next_update: Time::from_unix(list.next_update),
+    })
 }
 
 fn compiled_server(server: &ServerOutlook) -> Option<&CompiledServer> {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
-use client::internal::{Loaded, MethodUsage, Usage};
+use client::internal::{ListUsage, Loaded, MethodUsage, Usage};
 use crds::{
     CertificateAuthority, CertificateProfile, EnrollmentCredential, EnrollmentMethod, EnrollmentServer, Kind,
     labels,
@@ -241,12 +241,21 @@ async fn the_example_becomes_a_published_configuration_and_what_runs_it() {
     scene.serve(&outlook);
     let counts = MethodUsage { issued: 3, refused: 1, last_failure: None };
     let methods = BTreeMap::from([("enrollment/devices".to_owned(), counts)]);
-    scene.servers.has_used("enroll-0", Usage { methods, ..Usage::default() });
+    let api = scene.api.clone();
+    let issuing = || api.get::<CertificateAuthority>(Some("enrollment"), "issuing").unwrap();
+    let status = issuing().status.unwrap();
+    assert_eq!(status.crl, None, "its server makes its lists");
+    let list = ListUsage { number: 5, this_update: 1_790_000_000, next_update: 1_790_086_400 };
+    let other = ListUsage { number: 9, ..list };
+    let crls = BTreeMap::from([(status.key_id.unwrap(), list), ("00".repeat(20), other)]);
+    scene.servers.has_used("enroll-0", Usage { methods, crls, ..Usage::default() });
     scene.until_seen().await;
     let outlook = scene.settle().await;
     assert!(outlook.settled);
     let method: EnrollmentMethod = scene.api.get(Some("enrollment"), "devices").unwrap();
     assert_eq!(method.status.unwrap().counters.unwrap().issued, 3);
+    let list = issuing().status.unwrap().crl.unwrap();
+    assert_eq!((list.number, list.next_update.0.as_second()), (5, 1_790_086_400));
     for ready in [
         scene.ready::<EnrollmentMethod>("enrollment", "devices"),
         scene.ready::<EnrollmentCredential>("enrollment", "factory"),

@@ -1,7 +1,7 @@
-//! `GET usage`: what credentials and methods were used for.
+//! `GET usage`: what credentials and methods were used for, and the newest revocation lists.
 
 use axum::{Json, extract::State};
-use client::internal::{CredentialUsage, MethodUsage, Usage};
+use client::internal::{CredentialUsage, ListUsage, MethodUsage, Usage};
 use issuance::{
     Error,
     store::{CredentialFilter, Page},
@@ -27,6 +27,14 @@ pub(super) async fn usage(
             let last_used_at = row.last_used_at.map(|time| time.unix());
             (row.name.to_string(), CredentialUsage { id: row.id.to_string(), uses: row.uses, last_used_at })
         }));
+    }
+    for authority in internal.app.serving().office.authorities.values().filter(|found| found.signs_crls()) {
+        let list = internal.app.engine.store().latest_crl(authority.key_id()).await.map_err(Error::from)?;
+        if let Some(row) = list {
+            let (this_update, next_update) = (row.this_update.unix(), row.next_update.unix());
+            let list = ListUsage { number: row.number, this_update, next_update };
+            usage.crls.insert(row.issuer.to_string(), list);
+        }
     }
     usage.methods = internal
         .app

@@ -1,7 +1,9 @@
-//! Revocations that resources ask for, and counts of what was used.
+//! Revocations that resources ask for, counts of what was used, and lists that were made.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use client::internal::{IssueRequest, OPERATOR_DNS_NAME, RevokeOutcome, RevokeRequest, Usage};
+use client::internal::{IssueRequest, ListUsage, OPERATOR_DNS_NAME, RevokeOutcome, RevokeRequest, Usage};
 use http::{Method, StatusCode};
 use issuance::{
     authority::key_identifier,
@@ -41,6 +43,12 @@ async fn revoke(scene: &Scene, request: &RevokeRequest) -> RevokeOutcome {
     let body = Bytes::from(serde_json::to_vec(request).unwrap());
     let (status, body) = operator_asks(scene, ask(Method::POST, "revoke", body)).await;
     assert_eq!(status, StatusCode::OK, "{}", String::from_utf8_lossy(&body));
+    serde_json::from_slice(&body).unwrap()
+}
+
+async fn used(scene: &Scene) -> Usage {
+    let (status, body) = operator_asks(scene, get("usage")).await;
+    assert_eq!(status, StatusCode::OK);
     serde_json::from_slice(&body).unwrap()
 }
 
@@ -116,13 +124,36 @@ async fn counts_say_what_was_used_and_refused() {
     issued(&scene, &asked()).await;
     let long = IssueRequest { duration_seconds: Some(u64::MAX), uid: "long".into(), ..asked() };
     assert_eq!(issue(&scene, &long).await.0, StatusCode::OK);
-    let (status, body) = operator_asks(&scene, get("usage")).await;
-    assert_eq!(status, StatusCode::OK);
-    let usage: Usage = serde_json::from_slice(&body).unwrap();
+    let usage = used(&scene).await;
     let method = &usage.methods["-/issuer:services"];
     assert_eq!((method.issued, method.refused), (1, 1));
     let (at, sentence) = method.last_failure.as_ref().unwrap();
     assert!(*at > 0 && sentence.contains("validity.maximum"), "{sentence}");
     let factory = ResourceName::new("enrollment", "factory").to_string();
     assert_eq!((usage.credentials.len(), usage.credentials[&factory].uses), (1, 0));
+}
+
+#[tokio::test]
+async fn the_newest_list_of_each_authority_that_is_issued_with_is_told() {
+    let scene = Scene::new().await;
+    let app = &scene.replica.app;
+    assert_eq!(used(&scene).await.crls, BTreeMap::new(), "none was made yet");
+    let serving = app.serving();
+    let issuing: Vec<_> = serving.office.authorities.values().collect();
+    assert_eq!(issuing.len(), 1, "the root is the operator's");
+    app.engine.publish_crl(issuing[0], None).await.unwrap();
+    let row = app.engine.publish_crl(issuing[0], None).await.unwrap();
+    let list = ListUsage {
+        number: row.number,
+        this_update: row.this_update.unix(),
+        next_update: row.next_update.unix(),
+    };
+    assert_eq!(used(&scene).await.crls, [(issuing[0].key_id().to_string(), list)].into());
+}
+
+/// What a server of the release before answers can be read.
+#[test]
+fn counts_without_lists_are_read() {
+    let usage: Usage = serde_json::from_str(r#"{"credentials":{},"methods":{}}"#).unwrap();
+    assert_eq!(usage, Usage::default());
 }

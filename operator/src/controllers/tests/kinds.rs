@@ -63,6 +63,29 @@ async fn an_authority_shows_what_people_compare_and_what_peers_fetch() {
 }
 
 #[tokio::test]
+async fn an_authoritys_list_is_said_of_it_until_the_next_and_of_no_other_key() {
+    let compiled = compiled().await;
+    let decide = |authority: &CertificateAuthority, name: &str, list| {
+        let extras = certificate_authority::Extras {
+            compiled: Some(authority_of(&compiled, name)),
+            list,
+            ..certificate_authority::Extras::default()
+        };
+        let resolved = accepted(Kind::CertificateAuthority);
+        certificate_authority::decide(authority, &resolved, &Programmed::Yes, &extras, NOW)
+    };
+    let mut authority: CertificateAuthority =
+        resource(Kind::CertificateAuthority, "{selfSigned: {}, subject: {commonName: Root}}");
+    let list = ListFacts { number: 7, this_update: NOW, next_update: NOW.plus_seconds(60) };
+    authority.status = decide(&authority, "issuing", Some(list));
+    // No replica answers for a while.
+    assert_eq!(decide(&authority, "issuing", None), None);
+    let next = decide(&authority, "issuing", Some(ListFacts { number: 8, ..list })).unwrap();
+    assert_eq!(next.crl.unwrap().number, 8);
+    assert_eq!(decide(&authority, "root", None).unwrap().crl, None);
+}
+
+#[tokio::test]
 async fn what_an_authority_was_is_still_shown_when_it_is_not_accepted_any_more() {
     let compiled = compiled().await;
     let mut authority: CertificateAuthority =
