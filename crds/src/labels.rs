@@ -12,8 +12,12 @@ pub const OWNER_UID: &str = "chancery.dev/owner-uid";
 /// The label with the name of the EnrollmentServer that an object belongs to.
 pub const SERVER: &str = "chancery.dev/server";
 
-/// The label of a part; its value is the kind of the part: `server`, `authority`, `profile`, `method` or `credential`.
+/// The label of a part; its value is the kind of the part: `server`, `authority`, `profile`, `method` or `credential`; or
+/// [`PART_LIST`].
 pub const PART: &str = "chancery.dev/part";
+
+/// The value of [`PART`] on a Secret with a list of parts, which is of their type and travels with them.
+pub const PART_LIST: &str = "list";
 
 /// The label of a Secret in the operator's namespace that says what it holds: `authority-key`, `internal-authority`,
 /// `server-identity` or `manifest-key`.

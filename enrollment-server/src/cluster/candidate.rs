@@ -9,7 +9,9 @@ use pki::{
     algorithm::SignatureAlgorithm,
     key::{Curve, KeyError, KeyType, PublicKey},
 };
-use resolve::parts::{AssembleError, Assembled, Manifest, ManifestError, assemble, sha256_hex};
+use resolve::parts::{
+    AssembleError, Assembled, Manifest, ManifestError, ManifestIndex, assemble, sha256_hex,
+};
 
 use super::watch::{Found, SignedManifest};
 
@@ -54,7 +56,7 @@ impl fmt::Debug for ManifestKey {
 pub(super) struct Candidate {
     pub(super) signed: SignedManifest,
     pub(super) manifest: Manifest,
-    /// The JSON of the parts that the manifest lists.
+    /// The JSON of the parts that the manifest lists, and of its lists.
     pub(super) parts: BTreeMap<String, Vec<u8>>,
     pub(super) assembled: Assembled,
 }
@@ -94,11 +96,17 @@ impl Rejection {
     /// Whether it may be that the rest is still on its way.
     pub(super) fn may_pass(&self) -> bool {
         match self {
-            Self::None | Self::Assemble(AssembleError::Missing { .. } | AssembleError::Mismatch { .. }) => {
-                true
-            }
+            Self::None
+            | Self::Manifest(ManifestError::ListMissing { .. } | ManifestError::ListMismatch { .. })
+            | Self::Assemble(AssembleError::Missing { .. } | AssembleError::Mismatch { .. }) => true,
             Self::Signature
-            | Self::Manifest(_)
+            | Self::Manifest(
+                ManifestError::TooLarge { .. }
+                | ManifestError::Format { .. }
+                | ManifestError::Malformed { .. }
+                | ManifestError::Write(_)
+                | ManifestError::Part { .. },
+            )
             | Self::Older { .. }
             | Self::Ambiguous(_)
             | Self::Assemble(
@@ -124,14 +132,16 @@ impl Candidate {
         key.0
             .verify(SignatureAlgorithm::EcdsaSha256, &signed.json, &signed.signature)
             .map_err(|_| Rejection::Signature)?;
-        let manifest = Manifest::from_json(&signed.json)?;
-        let mark = Mark::of(&manifest, signed);
+        let index = ManifestIndex::from_json(&signed.json)?;
+        let mark = Mark::of(index.generation(), signed);
         match in_force {
             Some(in_force) if *in_force == mark => return Ok(None),
             Some(in_force) => mark.check_follows(in_force)?,
             None => {}
         }
-        let listed = manifest.parts.keys().filter_map(|secret| found.parts.get_key_value(secret));
+        let manifest = index.complete(|list| found.parts.get(list).map(AsRef::as_ref))?;
+        let needed = index.lists().chain(manifest.parts.keys());
+        let listed = needed.filter_map(|secret| found.parts.get_key_value(secret));
         let parts = listed.map(|(secret, json)| (secret.clone(), json.to_vec())).collect();
         Self::whole(server, signed.clone(), manifest, parts).map(Some)
     }
@@ -148,13 +158,13 @@ impl Candidate {
     }
 
     pub(super) fn mark(&self) -> Mark {
-        Mark::of(&self.manifest, &self.signed)
+        Mark::of(self.manifest.generation, &self.signed)
     }
 }
 
 impl Mark {
-    fn of(manifest: &Manifest, signed: &SignedManifest) -> Self {
-        Self { generation: manifest.generation, sha256: sha256_hex(&signed.json) }
+    fn of(generation: u64, signed: &SignedManifest) -> Self {
+        Self { generation, sha256: sha256_hex(&signed.json) }
     }
 
     /// # Errors

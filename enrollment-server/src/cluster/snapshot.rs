@@ -11,7 +11,7 @@ use issuance::{
     secret::Secret,
     store::{Commit, Expect, SealedRow, Store, Write},
 };
-use resolve::parts::Manifest;
+use resolve::parts::ManifestIndex;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -119,12 +119,14 @@ impl Snapshot {
         })?;
         let decode = |text: &String| STANDARD.decode(text).map_err(internal);
         let json = decode(&sealed.manifest)?;
-        let manifest = Manifest::from_json(&json).map_err(internal)?;
         let signed = SignedManifest { json: json.into(), signature: decode(&sealed.signature)?.into() };
         let mut parts = BTreeMap::new();
         for (name, text) in &sealed.parts {
             parts.insert(name.clone(), decode(text)?);
         }
+        let manifest = ManifestIndex::from_json(&signed.json)
+            .and_then(|index| index.complete(|list| parts.get(list).map(Vec::as_slice)))
+            .map_err(internal)?;
         Candidate::whole(&self.server, signed, manifest, parts).map(Some).map_err(internal)
     }
 }

@@ -37,7 +37,7 @@ pub(super) struct SignedManifest {
 #[derive(Clone, Default)]
 pub(super) struct Found {
     pub(super) manifest: Option<SignedManifest>,
-    /// The JSON of parts, which holds secrets, by the name of the Secret.
+    /// The JSON of parts, which holds secrets, and of lists of them, by the name of the Secret.
     pub(super) parts: BTreeMap<String, Bytes>,
 }
 

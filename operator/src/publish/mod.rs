@@ -1,6 +1,6 @@
 //! Parts and manifests: the compiled configuration as Secrets in the namespaces of servers.
 //!
-//! Parts first, only those that changed; then the manifest that lists them, signed, with a generation that only grows; then the
+//! Parts first, and lists of them where they are many, only those that changed; then the manifest that lists them, signed, with a generation that only grows; then the
 //! parts that no manifest lists any more are removed. A Secret that the operator did not make is never written to.
 //!
 //! | file | what |
@@ -15,7 +15,10 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use issuance::identity::ResourceName;
 use resolve::parts::{Manifest, ManifestError, PartEntry, PartKind};
@@ -40,6 +43,8 @@ pub struct Published {
     pub manifest: Manifest,
     /// Parts that cannot be written, by the name of their Secret, and why.
     pub left_out: BTreeMap<String, String>,
+    /// The Secrets of lists that the manifest has as it is written.
+    pub lists: BTreeSet<String>,
 }
 
 impl Published {

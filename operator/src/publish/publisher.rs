@@ -17,7 +17,7 @@ use kube::{
     Api, Client,
     api::{DeleteParams, ObjectMeta, Patch, PatchParams, Preconditions},
 };
-use resolve::parts::{Manifest, Part, PartKind};
+use resolve::parts::{Manifest, Part, PartKind, WrittenManifest};
 
 use super::{
     ManifestSigner, PublishError, Published, secrets,
@@ -114,6 +114,7 @@ impl Publisher {
                 && secret.label(labels::PART).is_some()
                 && secret.label(labels::SERVER) == Some(server.name())
                 && !published.parts().contains_key(name.name())
+                && !published.lists.contains(name.name())
         };
         let api: Api<Secret> = Api::namespaced(client.clone(), server.namespace());
         let mut removed = 0;
@@ -167,20 +168,12 @@ impl Pass<'_> {
         drop(unreadable);
         let (parts, left_out) = writable(&order.parts);
         let (manifest, mut jsons) = Manifest::of(order.server.clone(), 0, &parts)?;
-        let credentials = world.of_kind(Kind::EnrollmentCredential);
-        let declared = credentials.filter(|(_, entry)| entry.meta().deletion_timestamp.is_none());
-        let mut manifest = manifest.declaring(declared.map(|(name, _)| name.clone()));
-        let mut writes = Vec::new();
-        for (name, entry) in &manifest.parts {
-            let secret = secrets::part(order, name, entry, jsons.remove(name).unwrap_or_default());
-            let full = self::name(order.server, name);
-            match shelf.known(world, &full) {
-                Some((known, true)) if known.sha256 == digest(&secret) => {}
-                known => writes.push((secret, known.map(|(known, _)| known.clone()))),
-            }
-        }
-        let count = writes.len();
-        write_all(client, order.server, shelf, writes).await?;
+        let mut manifest = manifest.declaring(declared(world, order, shelf));
+        let listed = manifest.parts.iter();
+        let secrets = listed
+            .map(|(name, entry)| secrets::part(order, name, entry, jsons.remove(name).unwrap_or_default()))
+            .collect();
+        let count = write_changed(client, world, order.server, shelf, secrets).await?;
 
         let last = shelf.manifest.as_ref().map_or(0, |last| last.generation);
         let same = shelf.manifest.as_ref().filter(|last| last.lists_the_same(&manifest));
@@ -188,7 +181,10 @@ impl Pass<'_> {
             Some(same) if same.generation >= order.in_force => same.generation,
             Some(_) | None => (last + 1).max(order.in_force + 1).max(order.now),
         };
-        let json = manifest.to_json()?;
+        let WrittenManifest { json, lists } = manifest.write()?;
+        let names: BTreeSet<String> = lists.keys().cloned().collect();
+        let secrets = lists.into_iter().map(|(name, json)| secrets::list(order, &name, json)).collect();
+        write_changed(client, world, order.server, shelf, secrets).await?;
         let name = self::name(order.server, &labels::manifest_secret_name(order.server.name()));
         if last != manifest.generation || !is_there(client, world, shelf, &name).await? {
             let signature = signer.sign(&json).map_err(PublishError::Sign)?;
@@ -197,8 +193,24 @@ impl Pass<'_> {
             tracing::info!(server = %order.server, generation = manifest.generation, parts = count, "published");
         }
         shelf.manifest = Some(manifest.clone());
-        Ok(Arc::new(Published { manifest, left_out }))
+        Ok(Arc::new(Published { manifest, left_out, lists: names }))
     }
+}
+
+/// The credentials of which the server may have rows, and that still have a resource: those that a manifest has named. Of a server
+/// whose last manifest is lost all may be.
+fn declared(world: &World, order: &Order<'_>, shelf: &Shelf) -> Vec<ResourceName> {
+    let named = match &shelf.manifest {
+        Some(last) => last.credentials(),
+        None if shelf.is_empty() && order.in_force == 0 => return Vec::new(),
+        None => BTreeSet::new(),
+    };
+    let may_have_a_row = |name: &ResourceName| shelf.manifest.is_none() || named.contains(name);
+    world
+        .of_kind(Kind::EnrollmentCredential)
+        .filter(|(name, entry)| entry.meta().deletion_timestamp.is_none() && may_have_a_row(name))
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 /// A part that no Secret could hold takes out itself alone; the server tells what refers to it.
@@ -230,6 +242,27 @@ async fn is_there(
     let api: Api<Secret> = Api::namespaced(client.clone(), name.namespace());
     let found = api.get_metadata_opt(name.name()).await.map_err(failed(name, "read"))?;
     Ok(found.is_some_and(|found| found.metadata.resource_version.as_ref() == Some(&known.version)))
+}
+
+/// Writes those Secrets that are not known to be there as they are to be. Says how many.
+async fn write_changed(
+    client: &Client,
+    world: &World,
+    server: &ResourceName,
+    shelf: &mut Shelf,
+    secrets: Vec<Secret>,
+) -> Result<usize, PublishError> {
+    let mut writes = Vec::new();
+    for secret in secrets {
+        let full = name(server, secret.metadata.name.as_deref().unwrap_or_default());
+        match shelf.known(world, &full) {
+            Some((known, true)) if known.sha256 == digest(&secret) => {}
+            known => writes.push((secret, known.map(|(known, _)| known.clone()))),
+        }
+    }
+    let count = writes.len();
+    write_all(client, server, shelf, writes).await?;
+    Ok(count)
 }
 
 /// Writes Secrets that are not there as they are to be, each with what is known of it.

@@ -25,6 +25,15 @@ pub(super) fn part(order: &Order<'_>, secret: &str, entry: &PartEntry, json: Vec
     whole(meta, labels::PART_TYPE, [(labels::PART_KEY, json)])
 }
 
+/// The Secret of a list of the manifest.
+pub(super) fn list(order: &Order<'_>, secret: &str, json: Vec<u8>) -> Secret {
+    let mut meta = meta(order, secret);
+    let labels = meta.labels.get_or_insert_default();
+    labels.insert(labels::PART.to_owned(), labels::PART_LIST.to_owned());
+    labels.insert(labels::OWNER_UID.to_owned(), order.uid.to_owned());
+    whole(meta, labels::PART_TYPE, [(labels::PART_KEY, json)])
+}
+
 /// The Secret of the manifest.
 pub(super) fn manifest(order: &Order<'_>, json: Vec<u8>, signature: Vec<u8>) -> Secret {
     let mut meta = meta(order, &labels::manifest_secret_name(order.server.name()));

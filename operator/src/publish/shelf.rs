@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crds::labels;
 use issuance::identity::ResourceName;
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{
     Api, Client,
     api::{ListParams, ObjectMeta},
 };
-use resolve::parts::{Manifest, sha256_hex};
+use resolve::parts::{Manifest, ManifestIndex, sha256_hex};
 
 use super::ManifestSigner;
 use crate::world::World;
@@ -44,22 +44,35 @@ impl Shelf {
         let api: Api<Secret> = Api::namespaced(client.clone(), server.namespace());
         let ours = format!("{}={},{}={}", labels::MANAGED_BY, labels::MANAGER, labels::SERVER, server.name());
         let mut parameters = ListParams::default().labels(&ours).limit(PAGE);
-        let mut shelf = Self::default();
+        let (mut shelf, mut index, mut lists) = (Self::default(), None, BTreeMap::new());
         let manifest = labels::manifest_secret_name(server.name());
         loop {
             let page = api.list(&parameters).await?;
             for secret in page.items {
                 let name = secret.metadata.name.clone().unwrap_or_default();
-                if name == manifest {
-                    shelf.manifest = verified(&secret, signer);
-                }
                 shelf.put(&name, digest(&secret), &secret.metadata);
+                if name == manifest {
+                    index = verified(&secret, signer);
+                }
+                if let Some(json) = list(secret) {
+                    lists.insert(name, json);
+                }
             }
             match page.metadata.continue_.filter(|token| !token.is_empty()) {
                 Some(token) => parameters = parameters.continue_token(&token),
-                None => return Ok(shelf),
+                None => break,
             }
         }
+        let complete = |index: ManifestIndex| {
+            index.complete(|secret| lists.get(secret).map(|json: &ByteString| json.0.as_slice())).ok()
+        };
+        shelf.manifest = index.and_then(complete);
+        Ok(shelf)
+    }
+
+    /// Whether the server has no Secret at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.known.is_empty()
     }
 
     /// What was last read or written, and whether the watch says that it is still so. A watch may lag behind what was just
@@ -93,8 +106,15 @@ pub(super) fn digest(secret: &Secret) -> String {
 }
 
 /// What a Secret says is to be served, if it was signed by us.
-pub(super) fn verified(secret: &Secret, signer: &dyn ManifestSigner) -> Option<Manifest> {
+fn verified(secret: &Secret, signer: &dyn ManifestSigner) -> Option<ManifestIndex> {
     let data = secret.data.as_ref()?;
     let (json, signature) = (&data.get(labels::MANIFEST_KEY)?.0, &data.get(labels::SIGNATURE_KEY)?.0);
-    signer.is_signed(json, signature).then(|| Manifest::from_json(json).ok()).flatten()
+    signer.is_signed(json, signature).then(|| ManifestIndex::from_json(json).ok()).flatten()
+}
+
+/// What a Secret holds that is a list of a manifest.
+fn list(secret: Secret) -> Option<ByteString> {
+    let label = secret.metadata.labels.as_ref()?.get(labels::PART)?;
+    let is_list = label == labels::PART_LIST;
+    secret.data.filter(|_| is_list)?.remove(labels::PART_KEY)
 }

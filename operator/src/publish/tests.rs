@@ -12,13 +12,13 @@ use aws_lc_rs::{
         ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
     },
 };
-use crds::labels;
+use crds::{EnrollmentCredential, Kind, labels};
 use issuance::identity::ResourceName;
 use k8s_openapi::{
     ByteString,
     api::core::v1::{ConfigMap, Secret},
 };
-use resolve::parts::{Manifest, Part, PartContent, PartKind, part_secret_name};
+use resolve::parts::{Manifest, ManifestIndex, Part, PartContent, PartKind, part_secret_name};
 use serde_json::json;
 use tokio::{sync::Notify, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -137,11 +137,30 @@ impl Scene {
         published
     }
 
+    /// A resource, as the watch sees it.
+    async fn credential(&self, name: &str) {
+        let document = json!({
+            "metadata": { "name": name, "namespace": "pki" },
+            "spec": { "methodRef": { "name": "m" }, "est": {}, "owner": { "user": "ann" } },
+        });
+        self.api.put(&serde_json::from_value::<EnrollmentCredential>(document).unwrap());
+        let name = ResourceName::new("pki", name);
+        self.until(|world| world.of_kind(Kind::EnrollmentCredential).any(|(found, _)| *found == name)).await;
+    }
+
     fn manifest(&self) -> Option<(Manifest, bool)> {
         let secret: Secret = self.api.get(Some("pki"), "chancery-manifest-devices")?;
         let data = secret.data?;
         let (json, signature) = (&data[labels::MANIFEST_KEY].0, &data[labels::SIGNATURE_KEY].0);
-        Some((Manifest::from_json(json).unwrap(), self.key.is_signed(json, signature)))
+        let all: BTreeMap<String, Vec<u8>> = self
+            .api
+            .all::<Secret>()
+            .into_iter()
+            .filter_map(|secret| Some((secret.metadata.name?, secret.data?.remove(labels::PART_KEY)?.0)))
+            .collect();
+        let index = ManifestIndex::from_json(json).unwrap();
+        let manifest = index.complete(|list| all.get(list).map(Vec::as_slice)).unwrap();
+        Some((manifest, self.key.is_signed(json, signature)))
     }
 
     fn written(&self) -> Vec<String> {
@@ -157,6 +176,15 @@ fn authority(name: &str, generation: i64) -> Part {
     });
     let content = PartContent::Authority(serde_json::from_value(authority).unwrap());
     Part { generation: Some(generation), content, key: None, crl: None }
+}
+
+fn credential(name: &str) -> Part {
+    let credential = json!({
+        "name": format!("pki/{name}"), "method": "pki/m", "protocol": "est", "username": null, "owner": { "user": "ann" },
+        "expiresAt": null, "maximumUses": null, "state": "active", "regeneration": 0, "value": { "given": "aHVudGVyMg==" },
+    });
+    let content = PartContent::Credential(serde_json::from_value(credential).unwrap());
+    Part { generation: Some(1), content, key: None, crl: None }
 }
 
 fn secret_of(name: &str) -> String {
@@ -317,6 +345,58 @@ async fn parts_that_are_no_longer_listed_are_removed_and_nothing_else() {
         scene.api.all::<Secret>().into_iter().filter_map(|secret| secret.metadata.name).collect();
     let kept = [secret_of("a"), "chancery-manifest-devices".into(), "of-another".into(), "theirs".into()];
     assert_eq!(left, BTreeSet::from(kept));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_of_many_parts_has_lists_that_come_and_go_with_it() {
+    let mut scene = Scene::new().await;
+    let mut parts: Vec<Part> = (0..1_001).map(|number| authority(&format!("a{number}"), 1)).collect();
+    let first = scene.publish_and_see(&parts).await;
+    assert_eq!(first.lists.len(), 16);
+    assert_eq!(scene.manifest().unwrap(), (first.manifest.clone(), true));
+
+    // Another leader reads it as it is.
+    scene.publisher = Publisher::default();
+    scene.api.forget_calls();
+    let again = scene.publish(&parts).await.unwrap();
+    assert_eq!((scene.written(), again.generation()), (Vec::<String>::new(), first.generation()));
+
+    parts[7] = authority("a7", 2);
+    let second = scene.publish_and_see(&parts).await;
+    let fresh: Vec<&String> = second.lists.difference(&first.lists).collect();
+    assert_eq!(fresh.len(), 1);
+    let expected = [secret_of("a7"), fresh[0].clone(), "chancery-manifest-devices".to_owned()];
+    assert_eq!(scene.written(), expected);
+    let world = scene.watches.snapshot();
+    assert_eq!(scene.publisher.sweep(&scene.api.client(), &world, &second).await.unwrap(), 1);
+    assert_eq!(
+        scene.manifest().unwrap(),
+        (second.manifest.clone(), true),
+        "a list that is needed was removed"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_credentials_that_the_server_may_know_are_declared() {
+    let mut scene = Scene::new().await;
+    for name in ["served", "strange"] {
+        scene.credential(name).await;
+    }
+    let first = scene.publish_and_see(&[authority("a", 1)]).await;
+    assert_eq!(first.manifest.declared, BTreeSet::new(), "a new server has no rows");
+    scene.publish_and_see(&[authority("a", 1), credential("served")]).await;
+    for _ in 0..2 {
+        let without = scene.publish_and_see(&[authority("a", 1)]).await;
+        assert_eq!(without.manifest.declared, [ResourceName::new("pki", "served")].into());
+        // Another leader knows as much.
+        scene.publisher = Publisher::default();
+    }
+
+    // Where nobody can say any more what the server knew, nothing is taken for deleted.
+    scene.api.delete::<Secret>(Some("pki"), "chancery-manifest-devices");
+    scene.publisher = Publisher::default();
+    let lost = scene.publish(&[authority("a", 1)]).await.unwrap();
+    assert_eq!(lost.manifest.declared.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

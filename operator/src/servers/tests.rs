@@ -47,6 +47,7 @@ fn published(sha256: &str, generation: u64) -> Published {
     Published {
         manifest: Manifest { format: 1, server: server(), generation, parts, declared: BTreeSet::new() },
         left_out: BTreeMap::new(),
+        lists: BTreeSet::new(),
     }
 }
 

@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use issuance::identity::ResourceName;
 use serde::{Deserialize, Serialize};
 
-use super::part::{Part, PartError, PartKind, sha256_hex};
-use crate::{FORMAT, compiled::reads_format};
+use super::{
+    index::MAX_MANIFEST_BYTES,
+    part::{Part, PartError, PartKind, sha256_hex},
+};
+use crate::FORMAT;
 
-/// Most bytes of a manifest as JSON: some five thousand parts.
-const MAX_MANIFEST_BYTES: usize = 1_000_000;
-
-/// Which parts a server is to serve. It is signed over the bytes of its JSON.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// Which parts a server is to serve. Written, it is an [index](super::ManifestIndex), which is signed, and, where it is long, lists.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Manifest {
     pub format: u32,
     /// The server it is for: one that was signed for another is refused.
@@ -24,7 +23,6 @@ pub struct Manifest {
     pub parts: BTreeMap<String, PartEntry>,
     /// Credentials that resources declare and that are not among the parts, because something is wrong with them or with what they
     /// refer to: they are not served, and are not taken for deleted. What they were used for stays counted.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub declared: BTreeSet<ResourceName>,
 }
 
@@ -53,6 +51,12 @@ pub enum ManifestError {
     Write(#[source] serde_json::Error),
     #[error("the part of the {kind} {name}")]
     Part { kind: PartKind, name: ResourceName, source: PartError },
+    /// It may still arrive.
+    #[error("the Secret {secret}, a list of the manifest, is not there")]
+    ListMissing { secret: String },
+    /// The right one may still arrive.
+    #[error("the Secret {secret} is not the list that the manifest means")]
+    ListMismatch { secret: String },
 }
 
 impl Manifest {
@@ -76,53 +80,23 @@ impl Manifest {
         Ok((Self { format: FORMAT, server, generation, parts: entries, declared: BTreeSet::new() }, secrets))
     }
 
-    /// One line of JSON; the same manifest gives the same bytes.
-    ///
-    /// # Errors
-    /// [`ManifestError::TooLarge`] where no Secret could hold it.
-    pub fn to_json(&self) -> Result<Vec<u8>, ManifestError> {
-        let json = serde_json::to_vec(self).map_err(ManifestError::Write)?;
-        if json.len() > MAX_MANIFEST_BYTES {
-            return Err(ManifestError::TooLarge { size: json.len() });
-        }
-        Ok(json)
-    }
-
-    /// Reads what [`to_json`](Self::to_json) of this release or the one before wrote. Whether it is signed is for the caller to
-    /// check, over the same bytes, before.
-    ///
-    /// # Errors
-    /// [`ManifestError::Format`] for any other format, whatever else is in it.
-    pub fn from_json(json: &[u8]) -> Result<Self, ManifestError> {
-        #[derive(Deserialize)]
-        struct Envelope {
-            format: u64,
-        }
-        if json.len() > MAX_MANIFEST_BYTES {
-            return Err(ManifestError::TooLarge { size: json.len() });
-        }
-        let malformed = |error: serde_json::Error| ManifestError::Malformed {
-            line: error.line(),
-            column: error.column(),
-        };
-        let Envelope { format } = serde_json::from_slice(json).map_err(malformed)?;
-        if !reads_format(format) {
-            return Err(ManifestError::Format { found: format });
-        }
-        serde_json::from_slice(json).map_err(malformed)
-    }
-
     /// Whether both list the same, whatever their generations: there is nothing to publish then.
     pub fn lists_the_same(&self, other: &Self) -> bool {
         (self.format, &self.server, &self.parts, &self.declared)
             == (other.format, &other.server, &other.parts, &other.declared)
     }
 
+    /// The credentials that it names, served or not.
+    pub fn credentials(&self) -> BTreeSet<&ResourceName> {
+        let served = self.parts.values().filter(|entry| entry.kind == PartKind::Credential);
+        served.map(|entry| &entry.name).chain(&self.declared).collect()
+    }
+
     /// Of these credentials, which all have a resource, keeps those that are not among the parts as [`declared`](Self::declared).
     #[must_use]
     pub fn declaring(mut self, credentials: impl IntoIterator<Item = ResourceName>) -> Self {
-        let served = self.parts.values().filter(|entry| entry.kind == PartKind::Credential);
-        let served: BTreeSet<&ResourceName> = served.map(|entry| &entry.name).collect();
+        self.declared = BTreeSet::new();
+        let served = self.credentials();
         self.declared = credentials.into_iter().filter(|name| !served.contains(name)).collect();
         self
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! Compiled, keys, lists ─split─► parts ─┬─ to_json ─► one Secret each                ┌─► Compiled, keys, lists
-//!                                       └─ Manifest ─► signed, one Secret ─assemble──┴─► what failed
+//!                                       └─ Manifest ─► signed, its lists  ─assemble──┴─► what failed
 //! ```
 //!
 //! A Secret holds at most 1 MiB, and a change of one object should not rewrite the others: hence parts. They arrive one by one, so
@@ -13,9 +13,11 @@
 //! | --- | --- |
 //! | `part.rs` | a part and its JSON |
 //! | `manifest.rs` | which parts belong together |
+//! | `index.rs` | a manifest as it is written, however many parts it lists |
 //! | `assemble.rs` | parts to a configuration that holds together |
 
 mod assemble;
+mod index;
 mod manifest;
 mod part;
 
@@ -28,6 +30,7 @@ use crate::{Compiled, Resolution};
 
 pub use self::{
     assemble::{AssembleError, Assembled, assemble},
+    index::{ManifestIndex, WrittenManifest},
     manifest::{Manifest, ManifestError, PartEntry},
     part::{MAX_PART_BYTES, Part, PartContent, PartError, PartKind, part_secret_name, sha256_hex},
 };
@@ -43,7 +46,10 @@ pub fn split(
     keys: &BTreeMap<ResourceName, Secret>,
     lists: &BTreeMap<ResourceName, Vec<u8>>,
 ) -> Vec<Part> {
-    let generation = |kind, name: &ResourceName| resolution.status(kind, name)?.generation;
+    let of = resolution.statuses.iter();
+    let generations: BTreeMap<(Kind, &ResourceName), Option<i64>> =
+        of.map(|status| ((status.kind, &status.name), status.generation)).collect();
+    let generation = |kind, name: &ResourceName| *generations.get(&(kind, name))?;
     let plain = |generation, content| Part { generation, content, key: None, crl: None };
     let mut parts = vec![plain(
         generation(Kind::EnrollmentServer, &compiled.server.name),

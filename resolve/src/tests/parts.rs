@@ -10,8 +10,8 @@ use super::{name, world::World};
 use crate::{
     CompiledInternal, CredentialValue, FORMAT, Resolution,
     parts::{
-        AssembleError, Assembled, MAX_PART_BYTES, Manifest, ManifestError, Part, PartError, PartKind,
-        assemble, part_secret_name, sha256_hex, split,
+        AssembleError, Assembled, MAX_PART_BYTES, Manifest, ManifestError, ManifestIndex, Part, PartEntry,
+        PartError, PartKind, WrittenManifest, assemble, part_secret_name, sha256_hex, split,
     },
 };
 
@@ -88,6 +88,34 @@ impl Published {
         let secret = part_secret_name(kind, &name(of));
         assert!(self.manifest.parts.remove(&secret).is_some() && self.secrets.remove(&secret).is_some());
         self
+    }
+}
+
+fn read(written: &WrittenManifest) -> Result<Manifest, ManifestError> {
+    let index = ManifestIndex::from_json(&written.json)?;
+    assert!(index.lists().eq(written.lists.keys()));
+    index.complete(|secret| written.lists.get(secret).map(Vec::as_slice))
+}
+
+/// A manifest that lists so many credentials with names as long as they may be, and declares as many others.
+fn long(count: usize) -> Manifest {
+    let long = |word: &str, number: usize| {
+        ResourceName::new(format!("{:n<63}", "n"), format!("{word:c<240}-{number}"))
+    };
+    let entry = |number| {
+        let name = long("c", number);
+        let sha256 = sha256_hex(&number.to_be_bytes());
+        (
+            part_secret_name(PartKind::Credential, &name),
+            PartEntry { kind: PartKind::Credential, name, sha256 },
+        )
+    };
+    Manifest {
+        format: FORMAT,
+        server: server(),
+        generation: GENERATION,
+        parts: (0..count).map(entry).collect(),
+        declared: (0..count).map(|number| long("d", number)).collect(),
     }
 }
 
@@ -252,7 +280,7 @@ fn another_format_is_refused_whatever_else_it_holds() {
             matches!(Part::from_json(json.as_bytes()), Err(PartError::Format { found }) if found == format)
         );
         assert!(
-            matches!(Manifest::from_json(json.as_bytes()), Err(ManifestError::Format { found }) if found == format)
+            matches!(ManifestIndex::from_json(json.as_bytes()), Err(ManifestError::Format { found }) if found == format)
         );
     }
 }
@@ -323,8 +351,8 @@ fn the_same_parts_have_the_same_bytes_and_other_generations_other_ones() {
     let resolution = resolution();
     let (first, again) = (publish(&parts_of(&resolution)), publish(&parts_of(&resolution)));
     assert_eq!(first.secrets, again.secrets);
-    assert_eq!(first.manifest.to_json().unwrap(), again.manifest.to_json().unwrap());
-    assert_eq!(Manifest::from_json(&first.manifest.to_json().unwrap()).unwrap(), first.manifest);
+    assert_eq!(first.manifest.write().unwrap(), again.manifest.write().unwrap());
+    assert_eq!(read(&first.manifest.write().unwrap()).unwrap(), first.manifest);
 
     let mut parts = parts_of(&resolution);
     parts[0].generation = Some(2);
@@ -345,10 +373,59 @@ fn a_credential_that_is_declared_and_not_served_is_named() {
     let declaring = manifest.clone().declaring([served, broken.clone()]);
     assert_eq!(declaring.declared, [broken].into());
     assert!(!manifest.lists_the_same(&declaring));
-    let json = declaring.to_json().unwrap();
-    assert_eq!(Manifest::from_json(&json).unwrap(), declaring);
-    // What a release wrote that did not know the member.
-    assert_eq!(Manifest::from_json(&manifest.to_json().unwrap()).unwrap().declared, [].into());
+    assert_eq!(read(&declaring.write().unwrap()).unwrap(), declaring);
+    assert_eq!(read(&manifest.write().unwrap()).unwrap().declared, [].into());
+    assert_eq!(manifest.credentials(), [&name("pki/credential")].into());
+    assert_eq!(declaring.credentials(), [&name("pki/broken"), &name("pki/credential")].into());
+}
+
+#[test]
+fn a_manifest_lists_twenty_thousand_parts() {
+    for count in [1, 500, 501, 20_000] {
+        let manifest = long(count);
+        let written = manifest.write().unwrap();
+        assert_eq!(written.lists.is_empty(), count <= 500, "{count}");
+        assert!(written.lists.values().chain([&written.json]).all(|json| json.len() <= 1_000_000));
+        assert_eq!(read(&written).unwrap(), manifest, "{count}");
+    }
+    assert!(matches!(long(60_000).write(), Err(ManifestError::TooLarge { .. })));
+}
+
+#[test]
+fn a_change_of_a_long_manifest_writes_one_list_anew_and_leaves_the_others_as_they_are() {
+    let before = long(2_000);
+    let mut after = before.clone();
+    after.parts.first_entry().unwrap().get_mut().sha256 = sha256_hex(b"changed");
+    let (before, after) = (before.write().unwrap(), after.write().unwrap());
+    assert_eq!(before.lists.len(), 16);
+    let fresh = after.lists.iter().filter(|(secret, _)| !before.lists.contains_key(*secret));
+    assert_eq!(fresh.count(), 1, "a list that is changed in place breaks the manifest in force");
+    assert_ne!(before.json, after.json);
+    let other = Manifest { server: name("pki/other"), ..long(2_000) }.write().unwrap();
+    assert!(other.lists.keys().all(|secret| !before.lists.contains_key(secret)));
+}
+
+#[test]
+fn a_list_counts_only_as_the_signed_index_means_it() {
+    let written = long(2_000).write().unwrap();
+    for secret in written.lists.keys() {
+        let mut missing = written.clone();
+        missing.lists.remove(secret);
+        let index = ManifestIndex::from_json(&missing.json).unwrap();
+        let error = index.complete(|secret| missing.lists.get(secret).map(Vec::as_slice)).unwrap_err();
+        assert!(matches!(&error, ManifestError::ListMissing { secret: found } if found == secret), "{error}");
+
+        let mut changed = written.clone();
+        let text = String::from_utf8(changed.lists[secret].clone()).unwrap();
+        let forged = text.replacen("\"sha256\":\"", "\"sha256\":\"0", 1);
+        assert_ne!(text, forged);
+        changed.lists.insert(secret.clone(), forged.into_bytes());
+        let error = read(&changed).unwrap_err();
+        assert!(
+            matches!(&error, ManifestError::ListMismatch { secret: found } if found == secret),
+            "{error}"
+        );
+    }
 }
 
 #[test]

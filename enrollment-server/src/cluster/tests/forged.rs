@@ -115,6 +115,25 @@ async fn a_part_that_was_changed_holds_up_the_manifest_that_lists_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_that_was_changed_or_is_missing_holds_up_its_manifest() {
+    for (changed, why) in [(true, "is not the list that the manifest means"), (false, "is not there")] {
+        let mut scene = Scene::new().await;
+        let parts = scene.operator.parts().await;
+        let mut forged = scene.operator.publish_declaring(&parts, 1_000);
+        let list = forged.secrets.keys().find(|secret| secret.starts_with("chancery-part-list-")).cloned();
+        let json = forged.secrets.remove(&list.clone().unwrap()).unwrap();
+        if changed {
+            forged.secrets.insert(list.unwrap(), [json, b" ".to_vec()].concat());
+        }
+        let before = scene.replica.loaded();
+        scene.replica.consider(&forged.found()).await;
+        assert_eq!(scene.replica.loaded(), before, "it may be on its way");
+        tokio::time::advance(std::time::Duration::from_secs(6)).await;
+        refuses(&mut scene, &forged, why).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_part_that_is_missing_holds_up_the_manifest_until_it_comes() {
     let mut scene = Scene::new().await;
     let whole = scene.operator.publish().await;

@@ -25,7 +25,7 @@ use rcgen::{
 use resolve::{
     AuthorityIssuer, AuthorityWant, CompiledInternal, CredentialValue, Observed, ObservedAuthority,
     Resolution, Resources, Want,
-    parts::{Manifest, Part, PartContent, split},
+    parts::{Manifest, Part, PartContent, WrittenManifest, split},
     resolve,
 };
 use signers::SoftwareSigner;
@@ -197,8 +197,17 @@ impl FakeOperator {
         self.sign(manifest.declaring(declared), secrets)
     }
 
-    pub(super) fn sign(&self, manifest: Manifest, secrets: BTreeMap<String, Vec<u8>>) -> Publication {
-        let json = manifest.to_json().unwrap();
+    /// With so many credentials more that have a resource and are not served.
+    pub(super) fn publish_declaring(&mut self, parts: &[Part], count: usize) -> Publication {
+        self.generation += 1;
+        let (manifest, secrets) = Manifest::of(server(), self.generation, parts).unwrap();
+        let declared = (0..count).map(|number| ResourceName::new("enrollment", format!("c{number}")));
+        self.sign(manifest.declaring(declared), secrets)
+    }
+
+    pub(super) fn sign(&self, manifest: Manifest, mut secrets: BTreeMap<String, Vec<u8>>) -> Publication {
+        let WrittenManifest { json, lists } = manifest.write().unwrap();
+        secrets.extend(lists);
         let signature = self.manifest_key.sign(&SystemRandom::new(), &json).unwrap().as_ref().to_vec();
         let signed = SignedManifest { json: json.into(), signature: signature.into() };
         Publication { manifest, signed, secrets }

@@ -29,6 +29,21 @@ async fn a_restarted_server_serves_the_last_configuration_without_an_api_server(
 }
 
 #[tokio::test]
+async fn a_manifest_with_lists_is_put_in_force_and_outlives_the_process() {
+    let mut scene = Scene::new().await;
+    let parts = scene.operator.parts().await;
+    let long = scene.operator.publish_declaring(&parts, 1_000);
+    let lists = long.secrets.keys().filter(|secret| secret.starts_with("chancery-part-list-"));
+    assert_eq!(lists.count(), 16);
+    scene.replica.consider(&long.found()).await;
+    let before = scene.replica.loaded();
+    assert_eq!((before.generation, before.rejected.clone()), (2, None));
+    let mut again = scene.volume.start(&scene.operator);
+    again.configuration.restore().await;
+    assert_eq!(again.loaded(), before);
+}
+
+#[tokio::test]
 async fn a_restarted_server_does_not_take_an_older_manifest_for_its_first() {
     let mut scene = Scene::new().await;
     let old = scene.published.clone();

@@ -1,6 +1,10 @@
 //! From an API server in memory to statuses in it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use crds::{
     CertificateAuthority, CertificateProfile, EnrollmentCredential, EnrollmentMethod, EnrollmentServer, Kind,
@@ -124,7 +128,8 @@ impl Scene {
             fulfilled = values.fulfil(&mut compiled, &resources, None).await;
             let parts = split(&settled.resolution, &compiled, &kept.keys(), &kept.lists());
             let (manifest, _) = Manifest::of(server.clone(), 7, &parts).unwrap();
-            published = Some(Arc::new(Published { manifest, left_out: BTreeMap::new() }));
+            published =
+                Some(Arc::new(Published { manifest, left_out: BTreeMap::new(), lists: BTreeSet::new() }));
         }
         let of_server = ServerOutlook {
             replicas: vec![self.replica(published.as_deref())],
