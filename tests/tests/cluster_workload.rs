@@ -276,7 +276,7 @@ fn grow(kubectl: &Kubectl) -> Result<()> {
     kubectl.patch("enrollmentserver/enroll", &size("128Mi"))?;
     let claim: Value = kubectl.get("persistentvolumeclaim/data-enroll-0")?;
     let class: Value = kubectl.get(&format!("storageclass/{}", text(&claim, "/spec/storageClassName")))?;
-    if class["allowVolumeExpansion"] == true {
+    if class.get("allowVolumeExpansion").is_some_and(|allowed| allowed == true) {
         let grown = |claim: &Value| text(claim, "/spec/resources/requests/storage") == "128Mi";
         kubectl.wait_until("persistentvolumeclaim/data-enroll-0", "is told to grow", LIMIT, grown)?;
     } else {
