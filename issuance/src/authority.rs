@@ -236,7 +236,37 @@ pub struct Office {
 }
 
 impl Office {
+    /// The authority whose key has this identifier. Resolving lets no two keys have the same; were there two all the same, the one
+    /// that the identifier is the hash of, which the other can only have claimed.
     pub fn authority_by_key(&self, key_id: KeyId) -> Option<&Arc<Authority>> {
-        self.authorities.values().find(|authority| authority.key_id() == key_id)
+        let with_it = self.authorities.values().filter(|authority| authority.key_id() == key_id);
+        with_it.min_by_key(|authority| {
+            let follows = authority.certificate.public_key().key_identifier() == key_id.0;
+            (!follows, &authority.name)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{AuthoritySpec, authority};
+
+    #[test]
+    fn a_key_is_found_by_its_identifier_and_not_one_that_claims_it() {
+        let own = authority(AuthoritySpec::default());
+        let claimed: &'static [u8] = Box::leak(Box::new(own.key_id().0));
+        // Whichever of them a map of random order gives first.
+        for _ in 0..16 {
+            let other =
+                authority(AuthoritySpec { key_identifier: Some(claimed), ..AuthoritySpec::default() });
+            assert_eq!(other.key_id(), own.key_id());
+            let mut office = Office::default();
+            office.authorities.insert(ResourceName::new("acme", "own"), own.clone());
+            office.authorities.insert(ResourceName::new("acme", "a"), other.clone());
+            let found = office.authority_by_key(own.key_id()).unwrap();
+            assert!(Arc::ptr_eq(found, &own));
+        }
+        assert!(Office::default().authority_by_key(own.key_id()).is_none());
     }
 }

@@ -140,7 +140,7 @@ pub(crate) struct AuthoritySpec {
     pub(crate) until: Time,
     pub(crate) path_length: Option<u8>,
     /// RFC 5280 §4.2.1.2 method 2 makes one of eight octets, as some imported authorities have.
-    pub(crate) key_identifier: Option<[u8; 8]>,
+    pub(crate) key_identifier: Option<&'static [u8]>,
 }
 
 impl Default for AuthoritySpec {
@@ -166,7 +166,7 @@ pub(crate) fn authority(spec: AuthoritySpec) -> Arc<Authority> {
     .unwrap();
     let usage: KeyUsage = [KeyUsageBit::KeyCertSign, KeyUsageBit::CrlSign].into_iter().collect();
     let own = || key.public_key().key_identifier().to_vec();
-    let identifier = spec.key_identifier.map_or_else(own, Vec::from);
+    let identifier = spec.key_identifier.map_or_else(own, <[u8]>::to_vec);
     let extensions = [
         BasicConstraints { ca: true, path_length: spec.path_length }.to_extension(),
         usage.to_extension(),

@@ -16,7 +16,7 @@ use crate::{
     want::{ImportAuthorityWant, Want},
 };
 
-const SECRET_REF: &str = "spec.imported.secretRef";
+pub(super) const SECRET_REF: &str = "spec.imported.secretRef";
 
 /// Most certificates of a chain.
 const MOST_CERTIFICATES: usize = 16;
@@ -53,6 +53,11 @@ pub(super) fn plan(
 }
 
 impl Imported {
+    /// Its own certificate.
+    pub(super) fn certificate(&self) -> &Certificate {
+        &self.own
+    }
+
     pub(super) fn bounds(&self) -> Bounds {
         Bounds::of_chain(&self.chain)
     }

@@ -4,12 +4,14 @@
 //! | --- | --- |
 //! | `made.rs` | key and certificate of a root or an intermediate |
 //! | `imported.rs` | key and certificates from a Secret |
+//! | `identifiers.rs` | whose a key identifier is |
 //! | `bounds.rs` | what an authority and those above it allow below |
 //! | `constraints.rs` | name constraints (RFC 5280 §4.2.1.10) |
 //! | `successor.rs` | which authority will take over |
 
 mod bounds;
 mod constraints;
+mod identifiers;
 mod imported;
 mod made;
 mod successor;
@@ -32,6 +34,7 @@ use crate::{
     want::Want,
 };
 
+use self::identifiers::Identifiers;
 pub(crate) use self::{
     bounds::Bounds,
     constraints::network,
@@ -105,6 +108,7 @@ pub(crate) fn wants(authorities: &Judged<Authority<'_>>, server: &ResourceName) 
 
 /// Judges every authority, parents before those that hang on them.
 pub(crate) fn judge_all<'a>(index: &Index<'a>, observed: &Observed) -> Judged<Authority<'a>> {
+    let identifiers = Identifiers::of(index, observed);
     let mut judged = BTreeMap::new();
     for name in index.authorities.keys() {
         let mut path: Vec<ResourceName> = Vec::new();
@@ -121,7 +125,7 @@ pub(crate) fn judge_all<'a>(index: &Index<'a>, observed: &Observed) -> Judged<Au
         for current in path.into_iter().rev() {
             if let Some(found) = index.authorities.get(&current).filter(|_| !judged.contains_key(&current)) {
                 let outcome = match &found.resource {
-                    Ok(resource) => judge(index, observed, &judged, &current, &resource.spec),
+                    Ok(resource) => judge(index, observed, &identifiers, &judged, &current, &resource.spec),
                     Err(problem) => Err(Problems::unread(problem.clone())),
                 };
                 judged.insert(current, outcome);
@@ -158,6 +162,7 @@ enum Plan<'n, 'a> {
 fn judge<'a>(
     index: &Index<'a>,
     observed: &Observed,
+    identifiers: &Identifiers,
     judged: &Judged<Authority<'a>>,
     name: &ResourceName,
     spec: &'a CertificateAuthoritySpec,
@@ -189,6 +194,11 @@ fn judge<'a>(
             Plan::Made(plan) => plan.check_existing(chain)?,
             Plan::Imported(plan) => plan.check_existing(chain)?,
         }
+    }
+    if let Plan::Imported(plan) = &plan {
+        // Of those that are made here the identifier is the hash of the key.
+        let existing = chain.iter().flat_map(|chain| chain.first());
+        std::iter::once(plan.certificate()).chain(existing).try_for_each(|own| identifiers.check(own))?;
     }
     Ok(Authority { successor, ..assemble(name, spec, server, plan, chain, observed.now) })
 }

@@ -5,7 +5,7 @@ use pki::{
     certificate::Certificate,
     extension::{
         BasicConstraints, Extension, GeneralSubtree, KeyUsage, KeyUsageBit, NameConstraints,
-        TypedExtension as _,
+        SubjectKeyIdentifier, TypedExtension as _,
     },
     key::PublicKey,
     name::Name,
@@ -19,7 +19,7 @@ use super::{
     rejects_world,
     world::World,
 };
-use crate::{CompiledTls, Want};
+use crate::{CompiledTls, ObservedAuthority, Want};
 
 const IMPORTED: &str = "{kind: CertificateAuthority, metadata: {name: x, namespace: pki}, spec: {imported: {secretRef: {name: x}}}}";
 
@@ -243,6 +243,62 @@ fn a_newer_certificate_of_the_same_key_is_imported_and_another_key_is_not() {
     let accepted = status.condition(ConditionType::Accepted).unwrap();
     assert_eq!(accepted.reason, Reason::ImmutableMember, "{}", accepted.message);
     assert!(resolution.wants.is_empty());
+}
+
+/// An authority from elsewhere whose certificate states this as the identifier of its key.
+fn with_identifier(identifier: [u8; 20]) -> Elsewhere {
+    Elsewhere::with(&common_name("Old Root"), None, |template| {
+        template.extensions.push(SubjectKeyIdentifier(identifier.to_vec()).to_extension());
+    })
+}
+
+#[test]
+fn an_authority_cannot_have_the_identifier_of_another_ones_key() {
+    let mut provisioner = Provisioner::default();
+    let settled = provisioner.settle(&World::base().resources(), None);
+    let issuing = &settled.observed.authorities[&name("pki/issuing")].certificate;
+    let issuing = Certificate::from_der(issuing).unwrap();
+    let forged = with_identifier(issuing.public_key().key_identifier()).secret();
+    let resolution = forged.resolve(&settled.observed);
+    let message = "which is that of another key, of pki/issuing";
+    super::check_rejected(&resolution, A, "pki/x", Reason::SecretInvalid, message);
+    assert!(resolution.status(A, &name("pki/issuing")).unwrap().is_accepted());
+    assert!(resolution.wants.is_empty(), "its key would be taken");
+
+    // Nor does one go on that was taken before anybody looked at this.
+    let mut observed = settled.observed.clone();
+    let elsewhere = with_identifier(issuing.public_key().key_identifier());
+    let found = ObservedAuthority { certificate: elsewhere.own.clone(), chain: vec![elsewhere.root.clone()] };
+    observed.authorities.insert(name("pki/x"), found);
+    let resolution = elsewhere.secret().resolve(&observed);
+    super::check_rejected(&resolution, A, "pki/x", Reason::SecretInvalid, message);
+    let compiled = resolution.compiled.unwrap();
+    assert!(compiled.authorities.iter().all(|authority| authority.name != name("pki/x")));
+}
+
+#[test]
+fn the_older_of_two_authorities_keeps_an_identifier_that_both_chose() {
+    let (one, other) = (with_identifier([7; 20]), with_identifier([7; 20]));
+    let secret = |name: &str, of: &Elsewhere| {
+        json!({
+            "kind": "Secret", "apiVersion": "v1", "metadata": {"name": name, "namespace": "pki"},
+            "stringData": {"tls.crt": certificate(&of.own) + &certificate(&of.root), "tls.key": of.key.to_pem()},
+        })
+        .to_string()
+    };
+    let imported = |name: &str, created: &str| {
+        format!(
+            "{{kind: CertificateAuthority, metadata: {{name: {name}, namespace: pki, creationTimestamp: '{created}'}}, spec: {{imported: {{secretRef: {{name: {name}}}}}}}}}"
+        )
+    };
+    let world = World::base()
+        .with(&secret("a", &one))
+        .with(&secret("z", &other))
+        .with(&imported("a", "2026-02-01T00:00:00Z"))
+        .with(&imported("z", "2026-01-01T00:00:00Z"));
+    rejects_world(&world, A, "pki/a", Reason::SecretInvalid, "which is that of another key, of pki/z");
+    // The same key twice is one key.
+    accepts_world(&world.with(&secret("a", &other)));
 }
 
 #[test]

@@ -179,7 +179,10 @@ impl Template {
     /// DER.
     pub(super) fn sign(&self, public_key: &PublicKey, issuer: &Name, key: &Key) -> Vec<u8> {
         let mut extensions = self.extensions.clone();
-        extensions.push(SubjectKeyIdentifier(public_key.key_identifier().to_vec()).to_extension());
+        let of_key = SubjectKeyIdentifier(public_key.key_identifier().to_vec()).to_extension();
+        if !extensions.iter().any(|extension| extension.oid == of_key.oid) {
+            extensions.push(of_key);
+        }
         let tbs = TbsCertificate {
             serial: &SerialNumber::from_random([7; 16]),
             signature_algorithm: key.algorithm,

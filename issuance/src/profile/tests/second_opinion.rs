@@ -60,7 +60,7 @@ async fn openssl_trusts_a_server_by_its_names_under_every_kind_of_authority() {
 
 #[tokio::test]
 async fn openssl_trusts_what_an_authority_with_a_short_key_identifier_signs() {
-    let authority = authority(AuthoritySpec { key_identifier: Some([0x47; 8]), ..AuthoritySpec::default() });
+    let authority = authority(AuthoritySpec { key_identifier: Some(&[0x47; 8]), ..AuthoritySpec::default() });
     let root = authority.certificate.der().to_vec();
     let scene = Scene::with(std::sync::Arc::new(MemoryStore::default()), &policy(), authority).await;
     verify(&root, &scene.issue(&request()).await.certificate, SOON, &[]).unwrap();
