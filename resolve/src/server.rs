@@ -329,8 +329,8 @@ impl Context<'_, '_> {
         ))
     }
 
-    /// Where the server names none: the authority of the default method's profile; else the only intermediate; else, of
-    /// those that can sign now, the first by name. `Ok(None)`: all are still to be made.
+    /// Where the server names none: the authority of the default method's profile; else, of those in its namespace, the only
+    /// intermediate; else the first by name that can sign now. `Ok(None)`: all are still to be made.
     fn default_tls_authority(
         &self,
         name: &ResourceName,
@@ -344,17 +344,31 @@ impl Context<'_, '_> {
         if let Some(authority) = method.and_then(|method| method.authority.as_ref()).and_then(find) {
             return Ok(Some(authority));
         }
-        let own: Vec<&Authority<'_>> =
-            self.authorities.values().flatten().filter(|authority| authority.server == *name).collect();
-        let mut intermediates = own.iter().filter(|authority| authority.spec.intermediate.is_some());
+        let (near, far): (Vec<&Authority<'_>>, Vec<&Authority<'_>>) = self
+            .authorities
+            .values()
+            .flatten()
+            .filter(|authority| authority.server == *name)
+            // In a cluster whoever makes an authority in another namespace does not decide over what this server shows.
+            .partition(|authority| {
+                self.index.cluster.is_none() || authority.name.namespace() == name.namespace()
+            });
+        let mut intermediates = near.iter().filter(|authority| authority.spec.intermediate.is_some());
         match (intermediates.next(), intermediates.next()) {
             (Some(only), None) => Ok(Some(*only)),
-            _ if own.is_empty() => Err(Problem::new(
+            _ if near.is_empty() => Err(Problem::new(
                 Reason::ReferenceNotFound,
                 "spec.tls",
-                "no CertificateAuthority of this server is accepted: none can issue its TLS certificate",
+                match far.first() {
+                    None => {
+                        "no CertificateAuthority of this server is accepted: none can issue its TLS certificate"
+                    }
+                    Some(_) => {
+                        "the CertificateAuthorities of this server are in other namespaces: say in authorityRef which issues its TLS certificate"
+                    }
+                },
             )),
-            _ => Ok(own.iter().find(|authority| authority.is_issued()).copied()),
+            _ => Ok(near.iter().find(|authority| authority.is_issued()).copied()),
         }
     }
 

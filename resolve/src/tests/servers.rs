@@ -254,6 +254,28 @@ spec: {profileRef: {name: second}, est: {}}
 }
 
 #[test]
+fn an_authority_of_another_namespace_issues_to_a_server_only_where_that_says_so() {
+    let far = "{kind: CertificateAuthority, metadata: {name: far, namespace: other}, spec: {selfSigned: {}, subject: {commonName: Far}}}";
+    let world = |tls: &str| {
+        let server = format!(
+            "{{kind: EnrollmentServer, metadata: {{name: server, namespace: pki}}, spec: {{storage: {{sqlite: {{}}}}, tls: {{{tls}}}}}}}"
+        );
+        World::empty().in_cluster().with(far).with(&server)
+    };
+    let silent = world("dnsNames: [localhost]");
+    let message =
+        "spec.tls: the CertificateAuthorities of this server are in other namespaces: say in authorityRef";
+    rejects_world(&silent, S, "pki/server", Reason::ReferenceNotFound, message);
+    assert_eq!(tls_authority(&silent), None);
+    // Whatever is there of its own is taken before.
+    let near = "{kind: CertificateAuthority, metadata: {name: near, namespace: pki}, spec: {selfSigned: {}, subject: {commonName: Near}}}";
+    let below = "{kind: CertificateAuthority, metadata: {name: below, namespace: other}, spec: {intermediate: {parentRef: {name: far}}, subject: {commonName: Below}}}";
+    assert_eq!(tls_authority(&silent.with(near).with(below)).as_deref(), Some("pki/near"));
+    let named = world("dnsNames: [localhost], authorityRef: {name: far, namespace: other}");
+    assert_eq!(tls_authority(&named).as_deref(), Some("other/far"));
+}
+
+#[test]
 fn the_first_by_name_is_one_that_can_sign_now() {
     let world = World::empty()
         .with(server!("tls: {dnsNames: [localhost]}"))
