@@ -66,6 +66,10 @@ fn what_it_says_after_an_installation_fits_the_values() -> Result<()> {
     let defaults = notes(&Case::named("defaults")?)?;
     assert!(defaults.contains("kubectl -n chancery-server wait enrollmentserver/server"), "{defaults}");
     assert!(defaults.contains("Uninstalling keeps"), "{defaults}");
+    // A cluster issuer is not served there.
+    let namespaced = notes(&Case::named("namespaced")?)?;
+    assert!(namespaced.contains("wait enrollmentserver/server"), "{namespaced}");
+    assert!(!namespaced.contains("ChanceryClusterIssuer"), "{namespaced}");
     let nothing = notes(&Case::named("nothing")?)?;
     assert!(nothing.contains("No server yet"), "{nothing}");
     assert!(!nothing.contains("wait enrollmentserver"), "{nothing}");

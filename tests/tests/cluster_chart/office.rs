@@ -90,15 +90,9 @@ impl Office {
         let pods = self.kubectl.list("pods", "chancery.dev/server=enroll")?;
         let running = pods.iter().find(|pod| pod["metadata"]["deletionTimestamp"].is_null());
         let pod = running.context("no pod runs")?["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-        let words = [
-            "/usr/bin/chancery-server",
-            "certificates",
-            "list",
-            "--data",
-            "/var/lib/chancery",
-            "--format",
-            "json",
-        ];
+        // With PostgreSQL a server has no folder of its own; the program finds the database in its environment.
+        let data = if self.workload.starts_with("deployment") { "/tmp" } else { "/var/lib/chancery" };
+        let words = ["/usr/bin/chancery-server", "certificates", "list", "--data", data, "--format", "json"];
         let answer = self.kubectl.exec(&format!("pod/{pod}"), &words)?;
         anyhow::ensure!(answer.status.success(), "{}", chancery_tests::program::printed(&answer));
         Ok(String::from_utf8(answer.stdout)?)
