@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{StreamExt as _, stream};
 use issuance::identity::ResourceName;
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use serde_json::Value;
 
 use super::{snapshot::Entry, snapshot::World, watches::Watches};
+
+/// How many Secrets are fetched at one time.
+const CONCURRENCY: usize = 16;
 
 /// The Secrets that were fetched, until they change.
 #[derive(Default)]
@@ -30,7 +34,7 @@ impl ReferencedSecrets {
     /// The Secrets that the resources of `world` name, as they are now; those that do not exist are left out.
     ///
     /// # Errors
-    /// Where one cannot be read: it is not known then whether it exists.
+    /// Where one cannot be read that never was: it is not known then what it holds.
     pub async fn fetch(
         &mut self,
         client: &Client,
@@ -40,21 +44,34 @@ impl ReferencedSecrets {
         let names = referenced(world);
         watches.refer_to_secrets(names.clone());
         self.known.retain(|name, _| names.contains(name));
-        for name in &names {
-            // Asked after `refer_to_secrets`, so that a change after this look wakes the loop.
-            let version = watches.secret_version(name);
-            if self.known.get(name).is_some_and(|known| known.version == version) {
-                continue;
-            }
-            let secret = match version {
-                Some(_) => {
-                    Api::<Secret>::namespaced(client.clone(), name.namespace()).get_opt(name.name()).await?
+        // Asked after `refer_to_secrets`, so that a change after this look wakes the loop.
+        let changed = names.into_iter().filter_map(|name| {
+            let version = watches.secret_version(&name);
+            let is_known = self.known.get(&name).is_some_and(|known| known.version == version);
+            (!is_known).then_some((name, version.is_some()))
+        });
+        let changed: Vec<(ResourceName, bool)> = changed.collect();
+        let fetch = |(name, is_there): (ResourceName, bool)| async move {
+            let api: Api<Secret> = Api::namespaced(client.clone(), name.namespace());
+            let fetched = if is_there { api.get_opt(name.name()).await } else { Ok(None) };
+            (name, fetched)
+        };
+        let mut fetched = stream::iter(changed.into_iter().map(fetch)).buffer_unordered(CONCURRENCY);
+        let mut outcome = Ok(());
+        while let Some((name, secret)) = fetched.next().await {
+            match secret {
+                Ok(secret) => {
+                    let version = secret.as_ref().and_then(|secret| secret.metadata.resource_version.clone());
+                    self.known.insert(name, Known { version, secret });
                 }
-                None => None,
-            };
-            let version = secret.as_ref().and_then(|secret| secret.metadata.resource_version.clone());
-            self.known.insert(name.clone(), Known { version, secret });
+                // What it held is better than nothing, which would take down what names it. It is asked for again.
+                Err(error) if self.known.contains_key(&name) => {
+                    tracing::warn!(secret = %name, %error, "a Secret cannot be read; what it held before stays");
+                }
+                Err(error) => outcome = Err(error),
+            }
         }
+        outcome?;
         Ok(self.known.values().filter_map(|known| known.secret.clone()).collect())
     }
 }

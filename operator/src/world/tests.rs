@@ -184,6 +184,16 @@ async fn a_secret_that_a_resource_names_is_fetched_again_only_when_it_changes() 
     assert_eq!(fetch(&mut referenced, &world).await, (1, 1));
     assert_eq!(fetch(&mut referenced, &world).await, (1, 0));
 
+    // A Secret that cannot be read just now is not one that is gone.
+    let before = scene.watches.secret_version(&name("a/given"));
+    scene.api.put(&secret("a", "given", json!({ "changed": "yes" })));
+    let watches = scene.watches.clone();
+    scene.until(move |_| watches.secret_version(&name("a/given")) != before).await;
+    scene.api.refuse("GET", "/secrets/given", 500, "InternalError", 1);
+    assert_eq!(fetch(&mut referenced, &world).await, (1, 1));
+    assert_eq!(fetch(&mut referenced, &world).await, (1, 1));
+    assert_eq!(fetch(&mut referenced, &world).await, (1, 0));
+
     scene.api.delete::<Secret>(Some("a"), "given");
     let watches = scene.watches.clone();
     scene.until(move |_| watches.secret_version(&name("a/given")).is_none()).await;
