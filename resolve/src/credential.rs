@@ -1,5 +1,7 @@
 //! EnrollmentCredentials: who may ask by a method, declared.
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use crds::{
     CredentialProtocol, EnrollmentCredential, EnrollmentCredentialSpec, Kind, Protocol, SecretKeyRef,
     conditions::Reason,
@@ -29,11 +31,16 @@ const SHORTEST_ROTATION: u64 = 60;
 /// The key of a Secret that holds a password, as in `kubernetes.io/basic-auth`.
 const PASSWORD: &str = "password";
 
-pub(crate) fn judge_all(index: &Index<'_>, methods: &Judged<Method>) -> Judged<CompiledCredential> {
+pub(crate) fn judge_all(
+    index: &Index<'_>,
+    methods: &Judged<Method>,
+    now: Time,
+) -> Judged<CompiledCredential> {
+    let claims = claims(index);
     let mut judged = Judged::new();
     for (name, found) in &index.credentials {
         let outcome = match &found.resource {
-            Ok(resource) => judge(index, methods, name, resource),
+            Ok(resource) => judge(&World { index, claims: &claims, methods, now }, name, resource),
             Err(problem) => Err(Problems::unread(problem.clone())),
         };
         judged.insert(name.clone(), outcome);
@@ -41,9 +48,16 @@ pub(crate) fn judge_all(index: &Index<'_>, methods: &Judged<Method>) -> Judged<C
     judged
 }
 
+/// What a credential is judged by.
+struct World<'w> {
+    index: &'w Index<'w>,
+    claims: &'w Claims,
+    methods: &'w Judged<Method>,
+    now: Time,
+}
+
 fn judge(
-    index: &Index<'_>,
-    methods: &Judged<Method>,
+    world: &World<'_>,
     name: &ResourceName,
     resource: &EnrollmentCredential,
 ) -> Result<CompiledCredential, Problems> {
@@ -54,24 +68,34 @@ fn judge(
         return Err(problems);
     };
     let (protocol, username) = (Protocol::Est, est.username.as_deref());
-    check_username(username, &mut problems);
+    let expires_at = spec.expires_at.as_ref().map(|time| Time::from_unix(time.0.as_second()));
+    let has_ended = spec.revoked || expires_at.is_some_and(|end| end <= world.now);
     let target = ResourceName::new(name.namespace(), &spec.method_ref.name);
-    if let Some(method) = problems.note(follow(methods, Kind::EnrollmentMethod, METHOD_REF, &target)) {
-        check_method(method, protocol, username, &mut problems);
-    }
-    let owner = problems.note(owner(spec));
-    let value = problems.note(value(index, name, resource));
-    check_rotation(index, spec, &mut problems);
-    if spec.maximum_uses == Some(0) {
-        problems.invalid("spec.maximumUses", "must be at least 1");
-    }
+    let method = problems.note(follow(world.methods, Kind::EnrollmentMethod, METHOD_REF, &target));
+    let (owner, value) = if has_ended {
+        // Nothing else may keep it from ending: a server that hears nothing of it goes on as before.
+        (
+            Some(owner(spec).unwrap_or_else(|_| Owner::User(String::new()))),
+            Some(last_value(world, name, resource)),
+        )
+    } else {
+        check_username(username, &mut problems);
+        if let Some(method) = method {
+            check_method(method, protocol, username, &mut problems);
+        }
+        check_rotation(world.index, spec, &mut problems);
+        if spec.maximum_uses == Some(0) {
+            problems.invalid("spec.maximumUses", "must be at least 1");
+        }
+        (problems.note(owner(spec)), problems.note(value(world, name, resource)))
+    };
     let credential = owner.zip(value).map(|(owner, value)| CompiledCredential {
         name: name.clone(),
         method: target,
         protocol: profile::protocol(protocol),
         username: username.map(str::to_owned),
         owner,
-        expires_at: spec.expires_at.as_ref().map(|time| Time::from_unix(time.0.as_second())),
+        expires_at,
         maximum_uses: spec.maximum_uses.map(u64::from),
         state: if spec.revoked { CredentialState::Revoked } else { CredentialState::Active },
         regeneration: u64::from(spec.regeneration),
@@ -144,10 +168,11 @@ fn owner(spec: &EnrollmentCredentialSpec) -> Result<Owner, Problem> {
 }
 
 fn value(
-    index: &Index<'_>,
+    world: &World<'_>,
     name: &ResourceName,
     resource: &EnrollmentCredential,
 ) -> Result<CredentialValue, Problem> {
+    let World { index, claims, .. } = world;
     let spec = &resource.spec;
     match (&spec.value_from, &spec.write_to) {
         (Some(source), None) => given(index, name, &source.secret_key_ref).map(CredentialValue::Given),
@@ -157,7 +182,7 @@ fn value(
         )),
         (None, _) => {
             let write_to = target_secret(name, resource);
-            match claimed_before(index, name, resource, &write_to) {
+            match claims.get(&write_to).map(|(_, oldest)| oldest).filter(|oldest| *oldest != name) {
                 None => Ok(CredentialValue::Generate { write_to }),
                 Some(other) => Err(Problem::new(
                     Reason::LabelConflict,
@@ -169,32 +194,47 @@ fn value(
     }
 }
 
+/// The value of a credential that has ended: a server needs none to end it, and may still be told one. An empty value is presented by
+/// nobody.
+fn last_value(world: &World<'_>, name: &ResourceName, resource: &EnrollmentCredential) -> CredentialValue {
+    let nothing = || CredentialValue::Generated(Secret::new(Vec::new()));
+    if resource.spec.revoked && resource.spec.value_from.is_some() {
+        return nothing();
+    }
+    value(world, name, resource).unwrap_or_else(|_| nothing())
+}
+
 /// The Secret that a generated value goes to.
 fn target_secret(name: &ResourceName, resource: &EnrollmentCredential) -> ResourceName {
     let secret = resource.spec.write_to.as_ref().map_or(name.name(), |target| &target.secret_name);
     ResourceName::new(name.namespace(), secret)
 }
 
-/// The credential that writes to the same Secret and was there before: the older one keeps it, so that a newcomer takes
-/// nothing down.
-fn claimed_before(
-    index: &Index<'_>,
-    name: &ResourceName,
-    resource: &EnrollmentCredential,
-    write_to: &ResourceName,
-) -> Option<ResourceName> {
-    let age = |name: &ResourceName, resource: &EnrollmentCredential| {
+/// By the Secret that values are written to, the credential that has it: the oldest keeps it, so that a newcomer takes nothing
+/// down. With its age, seconds since 1970.
+type Claims = BTreeMap<ResourceName, (i64, ResourceName)>;
+
+fn claims(index: &Index<'_>) -> Claims {
+    let mut claims = Claims::new();
+    for (name, found) in &index.credentials {
+        let Ok(resource) = found.resource else { continue };
+        if resource.spec.value_from.is_some() {
+            continue;
+        }
         let created = resource.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second());
         // Standalone has no timestamps; the name decides.
-        (created.unwrap_or(i64::MIN), name.clone())
-    };
-    let own = age(name, resource);
-    let others = index.credentials.iter().filter_map(|(name, found)| {
-        let other = *found.resource.as_ref().ok()?;
-        let writes = other.spec.value_from.is_none() && target_secret(name, other) == *write_to;
-        writes.then(|| age(name, other))
-    });
-    others.filter(|other| *other < own).min().map(|(_, name)| name)
+        let claim = (created.unwrap_or(i64::MIN), name.clone());
+        match claims.entry(target_secret(name, resource)) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(claim);
+            }
+            Entry::Occupied(mut occupied) if claim < *occupied.get() => {
+                occupied.insert(claim);
+            }
+            Entry::Occupied(_) => {}
+        }
+    }
+    claims
 }
 
 fn given(index: &Index<'_>, name: &ResourceName, reference: &SecretKeyRef) -> Result<Secret, Problem> {

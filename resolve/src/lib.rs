@@ -101,7 +101,7 @@ pub fn resolve(resources: &Resources, observed: &Observed, server: Option<&Resou
     let authorities = authority::judge_all(&index, observed);
     let profiles = profile::judge_all(&index, &authorities);
     let methods = method::judge_all(&index, &authorities, &profiles);
-    let credentials = credential::judge_all(&index, &methods);
+    let credentials = credential::judge_all(&index, &methods, observed.now);
     let issuers = issuer::judge_all(&index, &authorities, &profiles);
     let cluster_issuers = issuer::judge_all_of_cluster(&index, &authorities, &profiles);
     let mut servers = server::judge_all(&index, &authorities, &methods);
@@ -154,7 +154,8 @@ impl World<'_> {
             .map(|method| method.compiled.clone())
             .collect();
         methods.sort_by(|one, other| one.name.cmp(&other.name));
-        let is_served = |name: &ResourceName| methods.iter().any(|method| method.name == *name);
+        let is_served =
+            |name: &ResourceName| methods.binary_search_by(|method| method.name.cmp(name)).is_ok();
         let mut compiled = server.compiled.clone();
         compiled.default_method = compiled.default_method.filter(is_served);
         compiled.labels.retain(|_, method| is_served(method));

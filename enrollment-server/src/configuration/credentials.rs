@@ -194,7 +194,10 @@ impl Pass<'_> {
             (CredentialState::Active, CredentialState::Revoked) => Action::CredentialRevoked,
             (CredentialState::Active | CredentialState::Revoked, _) => Action::CredentialChanged,
         };
-        if value_changed(wanted, &row).await? {
+        // What has ended needs no value, and may come with none: it is no other for that.
+        let has_ended = wanted.state == CredentialState::Revoked
+            || wanted.expires_at.is_some_and(|end| end <= self.engine.clock().now());
+        if !has_ended && value_changed(wanted, &row).await? {
             changed.verifier = self.verifier(wanted).await?;
             changed.regeneration = wanted.regeneration;
             changed.uses = 0;

@@ -1,3 +1,5 @@
+use std::time::{Duration, Instant};
+
 use crds::conditions::Reason;
 use issuance::{
     credential::CredentialState,
@@ -6,8 +8,10 @@ use issuance::{
 };
 use pki::time::Time;
 
-use super::{C, Reject, accepts, accepts_world, name, rejects, rejects_world, world::World};
-use crate::{CompiledCredential, CredentialValue};
+use super::{
+    C, Reject, accepts, accepts_world, name, provisioner::NOW, rejects, rejects_world, world::World,
+};
+use crate::{CompiledCredential, CredentialValue, Observed, resolve};
 
 /// A document of the credential `x` in `pki`.
 macro_rules! credential {
@@ -208,6 +212,63 @@ fn several_credentials_may_share_a_user_name_so_that_one_can_follow_the_other() 
         )
     };
     accepts_world(&World::base().with(&user("old")).with(&user("new")));
+}
+
+#[test]
+fn a_credential_that_has_ended_ends_whatever_is_wrong_with_it() {
+    const REVOKED: &str = "revoked: true";
+    const EXPIRED: &str = "expiresAt: '2026-01-01T00:00:00Z'";
+    for ended in [REVOKED, EXPIRED] {
+        let at = |spec: &str| {
+            format!(
+                "{{kind: EnrollmentCredential, metadata: {{name: x, namespace: pki}}, spec: {{methodRef: {{name: method}}, est: {{}}, {ended}, {spec}}}}}"
+            )
+        };
+        for spec in [
+            // Its Secret was removed because the value had leaked.
+            "owner: {user: ann}, valueFrom: {secretKeyRef: {name: given}}",
+            "owner: {user: ann}, writeTo: {secretName: credential}",
+            "owner: {user: ann}, rotation: {every: 1s}",
+            "owner: {}",
+        ] {
+            let credential = compiled(&World::base().with(&at(spec)));
+            let wrong = World::base().with(&at(spec).replace(ended, "regeneration: 0"));
+            let resolution = wrong.settle().resolution;
+            assert!(!resolution.status(C, &name("pki/x")).unwrap().is_accepted(), "{spec} is not wrong");
+            assert_eq!(credential.state == CredentialState::Revoked, ended == REVOKED, "{spec}");
+            assert_eq!(credential.expires_at.is_some(), ended == EXPIRED, "{spec}");
+            match credential.value {
+                CredentialValue::Generated(value) => assert!(value.is_empty(), "{spec}"),
+                CredentialValue::Generate { write_to } => assert_eq!(write_to, name("pki/x"), "{spec}"),
+                CredentialValue::Given(_) => panic!("{spec} has a value"),
+            }
+        }
+    }
+    // What was given does not travel to a server that is to refuse it.
+    let revoked = GIVEN.replace("est: {}", "est: {}, revoked: true");
+    let world = World::base().with(&revoked).with(&secret("stringData: {password: hunter2}"));
+    assert_eq!(compiled(&world).value, CredentialValue::Generated(Secret::new("")));
+    // An end to come is no end.
+    let later = GIVEN.replace("est: {}", "est: {}, expiresAt: '2100-01-01T00:00:00Z'");
+    let message = "the Secret pki/given does not exist";
+    rejects_world(&World::base().with(&later), C, "pki/x", Reason::SecretInvalid, message);
+}
+
+#[test]
+fn ten_thousand_credentials_are_judged_while_a_leader_can_wait() {
+    let mut resources = World::base().resources();
+    let one = resources.credentials.remove(0);
+    for number in 0..10_000 {
+        let mut credential = one.clone();
+        credential.metadata.name = Some(format!("c{number}"));
+        resources.credentials.push(credential);
+    }
+    let began = Instant::now();
+    let resolution = resolve(&resources, &Observed::nothing(NOW), None);
+    // Seconds where each is compared with each, and far less than one where not; a lease lasts 15.
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let credentials = resolution.statuses.iter().filter(|status| status.kind == C);
+    assert_eq!(credentials.filter(|status| status.is_accepted()).count(), 10_000);
 }
 
 #[test]

@@ -120,6 +120,26 @@ async fn a_credential_that_does_not_resolve_for_a_while_is_the_same_afterwards()
 }
 
 #[tokio::test]
+async fn a_credential_ends_also_where_its_value_is_gone() {
+    for (member, value) in [("revoked", json!(true)), ("expiresAt", json!("2026-01-01T00:00:00Z"))] {
+        let mut scene = Scene::new().await;
+        let before = scene.replica.declared().await.remove(0);
+        let secret = scene.operator.values[&name("factory")].clone();
+        scene.replica.login("factory", &secret).await.unwrap();
+        // Whoever saw it leak removes the Secret, and only then says that it is over.
+        let gone = json!({"secretKeyRef": {"name": "gone"}});
+        scene.operator.change(Kind::EnrollmentCredential, "factory", "valueFrom", gone);
+        scene.operator.change(Kind::EnrollmentCredential, "factory", member, value);
+        scene.publish().await;
+        assert!(scene.replica.login("factory", &secret).await.is_err(), "{member}");
+        let after = scene.replica.declared().await.remove(0);
+        assert_eq!(after.state == CredentialState::Revoked, member == "revoked");
+        // It is the same credential, and what it was used for stays counted.
+        assert_eq!((&after.id, &after.verifier, after.uses), (&before.id, &before.verifier, before.uses));
+    }
+}
+
+#[tokio::test]
 async fn a_method_that_is_gone_is_not_served_any_more() {
     let mut scene = Scene::new().await;
     scene.operator.delete(Kind::EnrollmentMethod, "devices");
