@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: the server beside a peer and beside the machine's floor, in interleaved rounds.
+//! `cargo xtask bench`: the server beside a peer and beside the machine's floor, in interleaved rounds; and the operator on a
+//! cluster.
 //!
 //! The figure to compare is CPU time of the server's process per operation: load tool and server share the machine's
 //! cores, so rates move with whatever else runs, CPU time hardly does.
@@ -7,10 +8,12 @@
 //! est ──starts──► chancery (SQLite, PostgreSQL, a full store), peer (estserver, tlsfloor)
 //!  ├──each round, case by case──► load (tests/bench/httpload) ──► table
 //!  └──at the end──► beside: what enrolment feels of lists and of a revocation list of everything
+//! cluster ──► its own folder says
 //! ```
 
 mod beside;
 mod chancery;
+mod cluster;
 mod est;
 mod load;
 mod machine;
@@ -30,6 +33,8 @@ enum Protocol {
     /// simpleenroll and simplereenroll: Chancery (durable) on SQLite, on PostgreSQL and on a full store, globalsign
     /// estserver (stores nothing), a bare rustls server
     Est(Run),
+    /// On a Kubernetes: installation, how long changes take to be in force, and a burst of CertificateRequests
+    Cluster(cluster::Run),
 }
 
 /// How much to measure. The defaults take about a quarter of an hour.
@@ -76,5 +81,6 @@ impl Run {
 pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.protocol {
         Protocol::Est(run) => est::run(&run.settled()),
+        Protocol::Cluster(run) => cluster::run(run),
     }
 }

@@ -227,7 +227,11 @@ impl Report<'_> {
 
 /// The middle value, or the mean of the two in the middle.
 fn median(measurements: &[Measurement], value: impl Fn(&Measurement) -> f64) -> f64 {
-    let mut values: Vec<f64> = measurements.iter().map(value).collect();
+    median_of(measurements.iter().map(value).collect())
+}
+
+/// As [`median`], of numbers; not a number where there are none.
+pub(super) fn median_of(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
     let upper = values.get(values.len() / 2).copied().unwrap_or(f64::NAN);
     let lower = values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or(f64::NAN);

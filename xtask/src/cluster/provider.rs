@@ -112,6 +112,11 @@ impl Provider {
 
     /// Builds our images, as tests use them, and puts them where pods can be started of them.
     pub(crate) fn load(&self) -> Result<()> {
+        self.load_built(Profile::Dev)
+    }
+
+    /// As [`Provider::load`], with programs of a profile.
+    pub(crate) fn load_built(&self, profile: Profile) -> Result<()> {
         if let Self::Given(_) = self {
             for name in [OPERATOR_IMAGE, SERVER_IMAGE, TOOLBOX_IMAGE] {
                 std::env::var(name).with_context(|| {
@@ -124,7 +129,7 @@ impl Provider {
         }
         // Each of these clusters runs on this machine, so what is built here runs there; with kind on another system
         // than Linux the engine has to build.
-        let images = image::build(Profile::Dev, !cfg!(target_os = "linux"))?;
+        let images = image::build(profile, !cfg!(target_os = "linux"))?;
         match self {
             Self::Given(_) => {}
             Self::Kind(kind) => {

@@ -86,7 +86,8 @@ pub(crate) fn pack_static(reference: &str, folder: &Path, dockerfile: &Path, arc
 }
 
 impl Profile {
-    fn name(self) -> &'static str {
+    /// As cargo calls it.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Dev => "dev",
             Self::Release => "release",
