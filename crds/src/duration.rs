@@ -7,9 +7,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// A length of time: whole numbers, each with a unit (`s`, `m`, `h`, `d`, `w`, `y`), added up.
+/// A length of time: whole numbers, each with a unit (`y`, `w`, `d`, `h`, `m`, `s`), longer units first, added up.
 ///
-/// A day is 86 400 seconds, a year 365 days. The text is kept as it was written, so that a resource reads back unchanged;
+/// How many of each unit there may be is bounded, so that the schema alone refuses what is too long: an API server must take nothing
+/// that cannot be read. A day is 86 400 seconds, a year 365 days. The text is kept as it was written, so that a resource reads back unchanged;
 /// two durations are equal when they are equally long.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -22,11 +23,11 @@ pub struct Duration {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DurationError {
     #[error(
-        "{0:?} is not a duration: write whole numbers with units s, m, h, d, w or y, such as 90d or 1h30m"
+        "{0:?} is not a duration: write whole numbers with units y, w, d, h, m and s, each at most once and in this order, such as 90d or 1h30m"
     )]
     Syntax(String),
-    #[error("{0:?} is longer than {max} years", max = Duration::MAX_SECONDS / Unit::Years.seconds())]
-    TooLong(String),
+    #[error("{text:?} is too long: {most}{unit} are the most", most = unit.most(), unit = unit.letter())]
+    TooLong { text: String, unit: Unit },
 }
 
 /// The units of a [`Duration`].
@@ -53,6 +54,18 @@ impl Unit {
         }
     }
 
+    /// The most of this unit in one duration; of each but years, whatever has so many digits.
+    const fn most(self) -> u64 {
+        match self {
+            Self::Seconds => 9_999_999_999,
+            Self::Minutes => 99_999_999,
+            Self::Hours => 999_999,
+            Self::Days => 99_999,
+            Self::Weeks => 9_999,
+            Self::Years => 1_000,
+        }
+    }
+
     const fn letter(self) -> char {
         match self {
             Self::Seconds => 's',
@@ -73,21 +86,17 @@ impl Unit {
 
 impl Duration {
     /// The regular expression of the schema.
-    pub const PATTERN: &'static str = "^([0-9]+(s|m|h|d|w|y))+$";
+    pub const PATTERN: &'static str =
+        "^((1000|[0-9]{1,3})y)?([0-9]{1,4}w)?([0-9]{1,5}d)?([0-9]{1,6}h)?([0-9]{1,8}m)?([0-9]{1,10}s)?$";
 
     /// Longest text the schema takes, in characters.
     pub const MAX_TEXT: usize = 32;
 
-    /// Longest duration: 1,000 years. Nothing here needs more, and sums with a date stay far from overflow.
-    pub const MAX_SECONDS: u64 = 1_000 * Unit::Years.seconds();
-
-    /// `amount` units; saturates at [`Self::MAX_SECONDS`].
+    /// `amount` units; saturates at the most there may be of the unit. Nothing here needs more, and sums with a date stay far from
+    /// overflow.
     pub fn of(amount: u32, unit: Unit) -> Self {
-        let seconds = u64::from(amount) * unit.seconds();
-        if seconds > Self::MAX_SECONDS {
-            return Self { text: format!("{}s", Self::MAX_SECONDS), seconds: Self::MAX_SECONDS };
-        }
-        Self { text: format!("{amount}{}", unit.letter()), seconds }
+        let amount = u64::from(amount).min(unit.most());
+        Self { text: format!("{amount}{}", unit.letter()), seconds: amount * unit.seconds() }
     }
 
     /// Length in seconds.
@@ -114,25 +123,30 @@ impl FromStr for Duration {
         if text.is_empty() || text.len() > Self::MAX_TEXT {
             return Err(syntax());
         }
-        let too_long = || DurationError::TooLong(text.to_owned());
+        let too_long = |unit| DurationError::TooLong { text: text.to_owned(), unit };
         let mut total = 0_u64;
         let mut amount: Option<u64> = None;
+        let mut last: Option<Unit> = None;
         for character in text.chars() {
             if let Some(digit) = character.to_digit(10) {
-                let shifted = amount.unwrap_or(0).checked_mul(10).ok_or_else(too_long)?;
-                amount = Some(shifted.checked_add(u64::from(digit)).ok_or_else(too_long)?);
-            } else {
-                let unit = Unit::from_letter(character).ok_or_else(syntax)?;
-                let part =
-                    amount.take().ok_or_else(syntax)?.checked_mul(unit.seconds()).ok_or_else(too_long)?;
-                total = total.checked_add(part).ok_or_else(too_long)?;
+                // With so many characters it saturates at most, which is too much of any unit.
+                let shifted = amount.unwrap_or(0).saturating_mul(10);
+                amount = Some(shifted.saturating_add(u64::from(digit)));
+                continue;
             }
+            let unit = Unit::from_letter(character).ok_or_else(syntax)?;
+            let amount = amount.take().ok_or_else(syntax)?;
+            if last.is_some_and(|last| last.seconds() <= unit.seconds()) {
+                return Err(syntax());
+            }
+            if amount > unit.most() {
+                return Err(too_long(unit));
+            }
+            total = total.saturating_add(amount.saturating_mul(unit.seconds()));
+            last = Some(unit);
         }
         if amount.is_some() {
             return Err(syntax());
-        }
-        if total > Self::MAX_SECONDS {
-            return Err(too_long());
         }
         Ok(Self { text: text.to_owned(), seconds: total })
     }
@@ -190,8 +204,9 @@ impl JsonSchema for Duration {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "description": "A length of time: whole numbers, each with a unit (s, m, h, d, w, y), added up; for example 90d or 1h30m.",
+            "description": "A length of time: whole numbers, each with a unit (y, w, d, h, m, s), longer units first, added up; for example 90d or 1h30m.",
             "pattern": Self::PATTERN,
+            "minLength": 1,
             "maxLength": Self::MAX_TEXT,
         })
     }
@@ -208,25 +223,43 @@ mod tests {
 
     #[test]
     fn refuses_what_is_not_a_duration() {
-        for text in ["", "90", "d", "90D", "-1d", "1.5h", "1h ", " 1h", "1hh", "h1", "1d2", "１d", "1ms"] {
+        for text in [
+            "", "90", "d", "90D", "-1d", "1.5h", "1h ", " 1h", "1hh", "h1", "1d2", "１d", "1ms", "1h1h",
+            "30m1h",
+        ] {
             assert!(
                 matches!(text.parse::<Duration>(), Err(DurationError::Syntax(_))),
                 "{text:?} was accepted"
             );
         }
         assert!(
-            "1s".repeat(17).parse::<Duration>().is_err(),
+            "1000y9999w99999d999999h99999999m9s".parse::<Duration>().is_err(),
             "a text longer than the schema allows was accepted"
         );
     }
 
     #[test]
     fn refuses_what_would_overflow() {
-        for text in ["1001y", "99999999999999999999s", "18446744073709551615y", "1000y1s"] {
+        for text in ["1001y", "10000w", "100000d", "99999999999s", "18446744073709551616y"] {
             assert!(
-                matches!(text.parse::<Duration>(), Err(DurationError::TooLong(_))),
+                matches!(text.parse::<Duration>(), Err(DurationError::TooLong { .. })),
                 "{text:?} was accepted"
             );
+        }
+        let error = "1h100000000m".parse::<Duration>().unwrap_err().to_string();
+        assert_eq!(error, "\"1h100000000m\" is too long: 99999999m are the most");
+    }
+
+    #[test]
+    fn the_schema_and_the_text_agree() {
+        let pattern = regex::Regex::new(Duration::PATTERN).unwrap();
+        for text in ["1000y9999w99999d", "999999h99999999m9999999999s", "1y1w1d1h1m1s", "000s", "365d"] {
+            assert!(pattern.is_match(text) && text.parse::<Duration>().is_ok(), "{text}");
+        }
+        for text in
+            ["1001y", "10000w", "100000d", "1000000h", "100000000m", "10000000000s", "1d1y", "1d1d", "d"]
+        {
+            assert!(!pattern.is_match(text) && text.parse::<Duration>().is_err(), "{text}");
         }
     }
 

@@ -68,6 +68,9 @@ pub fn schema(kind: Kind) -> Value {
         Kind::CertificateRevocation => raw_schema::<CertificateRevocation>(),
     };
     finish(&mut schema);
+    if let Some(spec) = schema.pointer_mut("/properties/spec") {
+        bound_integers(spec);
+    }
     schema
 }
 
@@ -148,6 +151,29 @@ fn finish(schema: &mut Value) {
     }
     if let Some(Value::Object(properties)) = members.get_mut("properties") {
         properties.values_mut().for_each(finish);
+    }
+}
+
+/// Gives integers of a spec that have no bounds those of their format: an API server takes larger ones, which nothing could read.
+/// What a status says is the program's to know.
+fn bound_integers(schema: &mut Value) {
+    let Value::Object(members) = schema else { return };
+    if members.get("type").and_then(Value::as_str) == Some("integer") {
+        let (least, most) = match members.get("format").and_then(Value::as_str) {
+            Some("int32") => (f64::from(i32::MIN), f64::from(i32::MAX)),
+            // A bound is a fraction, and those are exact up to 2^53.
+            _ => (-9_007_199_254_740_991.0, 9_007_199_254_740_991.0),
+        };
+        members.entry("minimum").or_insert_with(|| least.into());
+        members.entry("maximum").or_insert_with(|| most.into());
+    }
+    for keyword in ["items", "additionalProperties"] {
+        if let Some(inner) = members.get_mut(keyword) {
+            bound_integers(inner);
+        }
+    }
+    if let Some(Value::Object(properties)) = members.get_mut("properties") {
+        properties.values_mut().for_each(bound_integers);
     }
 }
 

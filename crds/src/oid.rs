@@ -20,7 +20,9 @@ pub enum OidError {
     UnknownName { text: String, what: &'static str, names: String },
 }
 
-const OID_PATTERN: &str = r"[0-2](\.(0|[1-9][0-9]*)){1,30}";
+/// X.660 §7: below 0 and 1 the second arc is at most 39. Arcs have at most nine digits; larger ones cannot be encoded here anyway, and
+/// whatever fits can be read.
+const OID_PATTERN: &str = r"([01]\.([0-9]|[1-3][0-9])|2\.(0|[1-9][0-9]{0,8}))(\.(0|[1-9][0-9]{0,8})){0,29}";
 const MAX_OID_TEXT: usize = 128;
 
 impl Oid {

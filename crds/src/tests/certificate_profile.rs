@@ -9,6 +9,31 @@ const FIXED: &str = "values are needed with presence Fixed, and refused otherwis
 const PATTERNS: &str = "patterns are refused with presence Fixed";
 
 pub(super) const REJECTS: &[Reject] = &[
+    (
+        "{authorityRef: {name: a}, preset: Device, validity: {maximum: 1001y}}",
+        "spec.validity.maximum",
+        "\"1001y\" does not fit",
+    ),
+    (
+        "{authorityRef: {name: a}, preset: Device, validity: {maximum: 30m1h}}",
+        "spec.validity.maximum",
+        "\"30m1h\" does not fit",
+    ),
+    (
+        "{authorityRef: {name: a}, preset: Device, validity: {maximum: ''}}",
+        "spec.validity.maximum",
+        "is 0 long; 1 is the least",
+    ),
+    (
+        "{authorityRef: {name: a}, preset: Device, extendedKeyUsage: {usages: [1.99.1]}}",
+        "spec.extendedKeyUsage.usages[0]",
+        "\"1.99.1\" does not fit",
+    ),
+    (
+        "{authorityRef: {name: a}, preset: Device, requestExtensions: {copy: [1.2.4294967296]}}",
+        "spec.requestExtensions.copy[0]",
+        "\"1.2.4294967296\" does not fit",
+    ),
     ("{preset: Device}", "spec", "give exactly one of authorityRef and selfSigned"),
     (
         "{authorityRef: {name: a}, selfSigned: {}, preset: Device}",

@@ -7,6 +7,16 @@ const KIND: Kind = Kind::EnrollmentCredential;
 
 pub(super) const REJECTS: &[Reject] = &[
     (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, expiresAt: '2027-01-31T12:00:00+99:00'}",
+        "spec.expiresAt",
+        "\"2027-01-31T12:00:00+99:00\" does not fit",
+    ),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, expiresAt: '2027-01-31T12:00:00,5Z'}",
+        "spec.expiresAt",
+        "\"2027-01-31T12:00:00,5Z\" does not fit",
+    ),
+    (
         "{methodRef: {name: m}, est: {}, owner: {user: u}, valueFrom: {secretKeyRef: {name: s}}, rotation: {every: 1d}}",
         "spec.rotation",
         "rotation is refused with valueFrom",

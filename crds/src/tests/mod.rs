@@ -16,6 +16,7 @@ mod certificate_authority;
 mod certificate_profile;
 mod certificate_revocation;
 mod chancery_issuer;
+mod decoding;
 mod defaults;
 mod enrollment_credential;
 mod enrollment_method;
