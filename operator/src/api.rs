@@ -28,6 +28,28 @@ pub async fn client(metrics: Arc<Metrics>) -> anyhow::Result<Client> {
     Ok(ClientBuilder::try_from(config)?.with_layer(&Counted { metrics }).build())
 }
 
+/// An error with what caused it, in one sentence that a person may read in a status. Of a refusal of the API server it has the
+/// message, and not the whole answer, as the library would.
+pub fn sentence(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    let mut parts: Vec<String> = Vec::new();
+    for cause in causes {
+        let refusal = match cause.downcast_ref::<Box<kube::Error>>() {
+            Some(boxed) => Some(boxed.as_ref()),
+            None => cause.downcast_ref::<kube::Error>(),
+        };
+        match refusal {
+            Some(kube::Error::Api(status)) => {
+                parts.push(status.message.clone());
+                break;
+            }
+            Some(_) | None => parts.push(cause.to_string()),
+        }
+    }
+    parts.dedup();
+    parts.join(": ")
+}
+
 /// Counts calls.
 #[derive(Clone, Debug)]
 struct Counted {
@@ -100,5 +122,25 @@ fn method(method: &http::Method) -> &'static str {
         "PATCH" => "PATCH",
         "DELETE" => "DELETE",
         _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+    use crate::publish::PublishError;
+
+    #[test]
+    fn a_refusal_is_told_by_its_message_alone() {
+        let status = Status::failure("the namespace is being terminated", "Forbidden").with_code(403);
+        let secret = "pki/part".parse().unwrap();
+        let source = Box::new(kube::Error::Api(status.boxed()));
+        let error = PublishError::Api { secret, what: "written", source };
+        let told = "the Secret pki/part cannot be written: the namespace is being terminated";
+        assert_eq!(sentence(&error), told);
+        let wrapped = anyhow::Error::new(error).context("the configuration");
+        assert_eq!(sentence(wrapped.as_ref()), format!("the configuration: {told}"));
     }
 }

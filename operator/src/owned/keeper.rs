@@ -72,10 +72,7 @@ impl KeepError {
 
     /// With what caused it.
     pub fn text(&self) -> String {
-        match self {
-            Self::Api { source, .. } => format!("{self}: {source}"),
-            Self::Foreign { .. } | Self::NoSuchKind(_) | Self::Refused { .. } => self.to_string(),
-        }
+        crate::api::sentence(self)
     }
 
     fn no_such(kind: OwnedKind) -> Self {

@@ -83,12 +83,6 @@ impl ProvisionError {
 
     /// With what caused it, in one sentence.
     pub fn sentence(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(cause) = source {
-            text = format!("{text}: {cause}");
-            source = cause.source();
-        }
-        text
+        crate::api::sentence(self)
     }
 }

@@ -9,6 +9,7 @@ use resolve::{Cluster, Resources, resolve, resource_name};
 
 use super::{identities::Identified, sweep};
 use crate::{
+    api::sentence,
     bundles::Bundles,
     context::{Context, Outlook, ServerOutlook},
     controllers::Statuses,
@@ -201,7 +202,7 @@ impl Reconciler {
             Ok(()) => true,
             Err(error) => {
                 tracing::warn!(
-                    error = format!("{error:#}"),
+                    error = sentence(error.as_ref()),
                     "what is left over could not be removed; trying again"
                 );
                 false

@@ -17,6 +17,7 @@ use resolve::{
 
 use super::pass::{Reconciler, uid};
 use crate::{
+    api::sentence,
     context::ServerOutlook,
     metrics::Step,
     provision::{
@@ -62,7 +63,7 @@ impl Reconciler {
                 Ok(published) => outlook.published = Some(published),
                 Err(error) => {
                     settled = false;
-                    outlook.failure = Some(format!("{error:#}"));
+                    outlook.failure = Some(sentence(error.as_ref()));
                 }
             }
         }
