@@ -97,7 +97,10 @@ fn run(args: RunArgs) -> anyhow::Result<()> {
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().context("the runtime cannot start")
+    // Never one: the lease is renewed also while a pass computes.
+    let threads = std::thread::available_parallelism().map_or(2, |found| found.get().max(2));
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(threads).enable_all().build().context("the runtime cannot start")
 }
 
 fn apply_crds() -> anyhow::Result<()> {

@@ -44,6 +44,11 @@ struct Seen {
     lease: Option<(Lease, Instant)>,
 }
 
+/// From when the lease counts: the moment before it was asked for. The API server may have written it at any time since, so that for
+/// others it may be over that much sooner than the answer says.
+#[derive(Clone, Copy, Debug)]
+pub struct Held(Instant);
+
 /// What a try came to.
 #[derive(Debug, PartialEq, Eq)]
 enum Try {
@@ -58,15 +63,16 @@ impl Leadership {
         Self { leases: Api::namespaced(client, namespace), identity: identity.to_owned() }
     }
 
-    /// Waits until this replica holds the lease. An API server that does not answer is asked again.
-    pub async fn acquire(&self) {
+    /// Waits until this replica holds the lease, and says from when it does. An API server that does not answer is asked again.
+    pub async fn acquire(&self) -> Held {
         let mut seen = Seen::default();
         let mut waits_for = None;
         loop {
+            let asked = Instant::now();
             match timeout(DEADLINE, self.attempt(&mut seen)).await {
                 Ok(Ok(Try::Held)) => {
                     tracing::info!(identity = self.identity, "leads");
-                    return;
+                    return Held(asked);
                 }
                 Ok(Ok(Try::HeldByOther(holder))) => {
                     if waits_for.as_ref() != Some(&holder) {
@@ -82,15 +88,15 @@ impl Leadership {
     }
 
     /// Renews the lease for as long as that goes well; returns when this replica must not act any more.
-    pub async fn hold(&self) {
+    pub async fn hold(&self, Held(mut renewed): Held) {
         let mut seen = Seen::default();
-        let mut renewed = Instant::now();
         loop {
-            sleep(PERIOD).await;
+            sleep(PERIOD.min(DEADLINE.saturating_sub(renewed.elapsed()))).await;
+            let asked = Instant::now();
             let left = DEADLINE.saturating_sub(renewed.elapsed());
             let outcome = timeout(left, self.attempt(&mut seen)).await;
             match outcome {
-                Ok(Ok(Try::Held)) => renewed = Instant::now(),
+                Ok(Ok(Try::Held)) => renewed = asked,
                 Ok(Ok(Try::HeldByOther(holder))) => {
                     tracing::error!(holder, "the lease was lost to another replica");
                     return;
@@ -194,6 +200,8 @@ fn unknown_holder() -> Try {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
     use crate::testing::FakeApi;
 
@@ -234,10 +242,10 @@ mod tests {
     async fn a_lease_that_is_renewed_stays() {
         let api = FakeApi::new();
         let (one, two) = (replica(&api, "one"), replica(&api, "two"));
-        one.acquire().await;
+        let held = one.acquire().await;
         tokio::select! {
-            () = one.hold() => panic!("lost"),
-            () = two.acquire() => panic!("taken"),
+            () = one.hold(held) => panic!("lost"),
+            _ = two.acquire() => panic!("taken"),
             () = sleep(DURATION * 10) => {}
         }
     }
@@ -246,10 +254,10 @@ mod tests {
     async fn whoever_cannot_renew_stops_before_another_may_begin() {
         let api = FakeApi::new();
         let one = replica(&api, "one");
-        one.acquire().await;
+        let held = one.acquire().await;
         api.stop();
         let began = Instant::now();
-        one.hold().await;
+        one.hold(held).await;
         assert!(began.elapsed() < DURATION, "{:?}", began.elapsed());
     }
 
@@ -257,7 +265,7 @@ mod tests {
     async fn a_short_outage_costs_nobody_the_lease() {
         let api = FakeApi::new();
         let one = replica(&api, "one");
-        one.acquire().await;
+        let held = one.acquire().await;
         let outage = async {
             sleep(PERIOD * 3).await;
             api.stop();
@@ -266,7 +274,7 @@ mod tests {
             sleep(DURATION).await;
         };
         tokio::select! {
-            () = one.hold() => panic!("lost"),
+            () = one.hold(held) => panic!("lost"),
             () = outage => {}
         }
         assert_eq!(holder(&api).as_deref(), Some("one"));
@@ -276,10 +284,57 @@ mod tests {
     async fn whoever_finds_another_name_in_the_lease_stops_at_once() {
         let api = FakeApi::new();
         let one = replica(&api, "one");
-        one.acquire().await;
+        let held = one.acquire().await;
         let mut lease: Lease = api.get(Some("system"), LEASE).unwrap();
         lease.spec.as_mut().unwrap().holder_identity = Some("two".to_owned());
         api.put(&lease);
-        timeout(PERIOD * 2, one.hold()).await.unwrap();
+        timeout(PERIOD * 2, one.hold(held)).await.unwrap();
+    }
+
+    /// An API server that writes at once and answers so much later.
+    fn slow(api: &FakeApi, answers: Arc<Mutex<Duration>>) -> Client {
+        let inner = api.client();
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let (inner, answers) = (inner.clone(), answers.clone());
+            async move {
+                let answer = inner.send(request).await;
+                let pause = *answers.lock().unwrap();
+                sleep(pause).await;
+                answer
+            }
+        });
+        Client::new(service, "system")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_counts_from_when_it_was_asked_for_and_not_from_the_answer() {
+        let (api, answers) = (FakeApi::new(), Arc::new(Mutex::new(Duration::from_secs(4))));
+        let one = Leadership::new(slow(&api, answers), "system", "one");
+        let began = Instant::now();
+        // Asks twice, for what there is and to write.
+        let held = one.acquire().await;
+        assert_eq!(began.elapsed(), Duration::from_secs(8));
+        api.stop();
+        one.hold(held).await;
+        assert!(began.elapsed() <= DEADLINE, "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_renews_slowly_has_stopped_before_another_may_begin() {
+        let (api, answers) = (FakeApi::new(), Arc::new(Mutex::new(Duration::ZERO)));
+        let one = Leadership::new(slow(&api, answers.clone()), "system", "one");
+        let held = one.acquire().await;
+        *answers.lock().unwrap() = Duration::from_secs(4);
+        let outage = async {
+            // It renews at two seconds, hears of it eight seconds later, and never again.
+            sleep(Duration::from_secs(9)).await;
+            let renewed = Instant::now();
+            api.stop();
+            renewed
+        };
+        let began = Instant::now();
+        let (renewed, ()) = tokio::join!(outage, one.hold(held));
+        assert!(renewed - began == Duration::from_secs(9));
+        assert!(began.elapsed() <= PERIOD + DEADLINE, "{:?}", began.elapsed());
     }
 }
