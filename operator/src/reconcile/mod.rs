@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::pass::Reconciler;
 use crate::{
+    api::sentence,
     context::{Context, Options, Outlook},
     events::Events,
     health::Heartbeat,
@@ -61,7 +62,7 @@ const REPORT: Duration = Duration::from_secs(10);
 /// Acts until `shutdown`. Only the leader calls this; where it is dropped, nothing is written any more.
 ///
 /// # Errors
-/// None that time heals.
+/// None that time heals: a part of it that died.
 pub async fn run(
     client: Client,
     options: Arc<Options>,
@@ -93,8 +94,28 @@ pub async fn run(
     tasks.spawn(issuer::run(context.clone()));
     tasks.spawn(revocation::run(context.clone()));
     let reconciler = Reconciler::new(context.clone(), watches.clone(), fleet, poller, servers);
-    Loop { context, watches, reconciler, publish_outlook, heartbeat, failures: 0 }.run(&shutdown).await;
-    Ok(())
+    let failures = 0;
+    let acting = Loop { context, watches: watches.clone(), reconciler, publish_outlook, heartbeat, failures };
+    tokio::select! {
+        () = acting.run(&shutdown) => Ok(()),
+        why = died(&mut tasks, &watches, &shutdown) => Err(why),
+    }
+}
+
+/// Waits until something has ended that never should: half an operator is worse than none, and is begun anew.
+async fn died(tasks: &mut JoinSet<()>, watches: &Watches, shutdown: &CancellationToken) -> anyhow::Error {
+    let why = tokio::select! {
+        Some(ended) = tasks.join_next() => match ended {
+            Ok(()) => anyhow::anyhow!("a task of the operator has ended"),
+            Err(error) => anyhow::Error::new(error).context("a task of the operator has died"),
+        },
+        () = watches.broken() => anyhow::anyhow!("a watch has died"),
+    };
+    if shutdown.is_cancelled() {
+        // They are told to end; the pass that is under way may still.
+        std::future::pending::<()>().await;
+    }
+    why
 }
 
 struct Loop {
@@ -158,7 +179,7 @@ impl Loop {
                 (Some(outlook), settled)
             }
             Err(error) => {
-                tracing::warn!(error = format!("{error:#}"), "a pass failed; trying again");
+                tracing::warn!(error = sentence(error.as_ref()), "a pass failed; trying again");
                 (None, false)
             }
         };

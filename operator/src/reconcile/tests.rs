@@ -523,3 +523,36 @@ async fn nothing_is_written_any_more_once_the_lead_is_lost() {
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert_eq!(api.calls(), []);
 }
+
+/// A client of it that panics where a path holds this.
+fn client_that_panics(api: &FakeApi, path: &'static str) -> kube::Client {
+    let inner = api.client();
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let inner = inner.clone();
+        async move {
+            assert!(!request.uri().path().contains(path), "on purpose");
+            inner.send(request).await
+        }
+    });
+    kube::Client::new(service, "default")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_part_of_the_operator_that_dies_ends_it_with_an_error() {
+    for (path, why) in [("/certificaterequests", "a task of the operator has died"), ("/pods", "a watch")] {
+        let api = FakeApi::new();
+        for document in example() {
+            put(&api, &document);
+        }
+        let run = super::run(
+            client_that_panics(&api, path),
+            Arc::new(options()),
+            Arc::new(Metrics::new()),
+            crate::health::Heartbeat::default(),
+            CancellationToken::new(),
+        );
+        let outcome = timeout(Duration::from_secs(600), run).await.expect("nobody noticed");
+        let error = format!("{:#}", outcome.unwrap_err());
+        assert!(error.contains(why), "{path}: {error}");
+    }
+}

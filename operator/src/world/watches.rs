@@ -29,7 +29,7 @@ use super::{
     sinks::{NamespaceSink, OwnedSink, PodSink, ResourceSink, SecretSink, Sink},
     snapshot::{OwnedKind, Source, World},
 };
-use crate::{context::Scope, owned};
+use crate::{api::sentence, context::Scope, owned};
 
 /// Keeps a [`World`] current.
 #[derive(Clone, Debug)]
@@ -41,6 +41,8 @@ struct Shared {
     state: Mutex<State>,
     /// Told of every change that may need a pass.
     wake: Arc<Notify>,
+    /// Cancelled where one of the watches is not kept any more.
+    broken: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +65,9 @@ impl fmt::Debug for Shared {
 impl Watches {
     /// Starts every watch; they end with `shutdown`.
     pub fn start(client: &Client, scope: &Scope, wake: Arc<Notify>, shutdown: &CancellationToken) -> Self {
-        let watches = Self { shared: Arc::new(Shared { state: Mutex::default(), wake }) };
+        let watches = Self {
+            shared: Arc::new(Shared { state: Mutex::default(), wake, broken: CancellationToken::new() }),
+        };
         let mut starter = Starter { watches: &watches, client, scope, followers: Vec::new() };
         for kind in Kind::ALL {
             starter.resources(*kind);
@@ -75,14 +79,25 @@ impl Watches {
             starter.owned(*kind);
         }
         // Only now: before, a source could seem complete that has more namespaces to come.
-        let followers: JoinSet<()> = starter.followers.into_iter().collect();
-        let shutdown = shutdown.clone();
+        let mut followers: JoinSet<()> = starter.followers.into_iter().collect();
+        let (shutdown, broken) = (shutdown.clone(), watches.shared.broken.clone());
         tokio::spawn(async move {
-            shutdown.cancelled().await;
-            // Ends them all.
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                Some(ended) = followers.join_next() => {
+                    tracing::error!(error = ?ended.err(), "a watch has died");
+                    broken.cancel();
+                }
+            }
+            // What is left of them ends here.
             drop(followers);
         });
         watches
+    }
+
+    /// Waits until one of the watches has died: what it saw is not current any more, and never will be again.
+    pub async fn broken(&self) {
+        self.shared.broken.cancelled().await;
     }
 
     /// Everything as it is now.
@@ -286,10 +301,8 @@ impl<S: Sink> Follower<S> {
     fn failed(&mut self, error: &watcher::Error) {
         let source = self.sink.source();
         let error = error as &(dyn std::error::Error + 'static);
-        let causes = std::iter::successors(Some(error), |error| error.source());
-        let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
         if !std::mem::replace(&mut self.failing, true) {
-            tracing::warn!(?source, error = text, "a watch failed; trying again");
+            tracing::warn!(?source, error = sentence(error), "a watch failed; trying again");
         }
         // An API server without the kind has none of it. Our own kinds are another matter: their CRDs are still to come.
         if matches!(source, Source::Owned(_)) && is_unknown_kind(error) {
