@@ -1,7 +1,9 @@
 //! Parts and manifests: the compiled configuration as Secrets in the namespaces of servers.
 //!
-//! Parts first, and lists of them where they are many, only those that changed; then the manifest that lists them, signed, with a generation that only grows; then the
-//! parts that no manifest lists any more are removed. A Secret that the operator did not make is never written to.
+//! Parts first, and lists of them where they are many, only those that changed; then the manifest that lists them, signed, with a
+//! generation that only grows; then the parts that no manifest lists any more are removed. A Secret that the operator did not make is
+//! never written to. A manifest that somebody else has written meanwhile is replaced under a higher generation: never do two differ
+//! that have the same.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -71,6 +73,9 @@ pub enum PublishError {
         #[source]
         source: Box<kube::Error>,
     },
+    /// Another leader, most likely: one that does not know yet that it is none any more.
+    #[error("the Secret {0} was changed by somebody else at the same time; it is looked at again")]
+    Changed(ResourceName),
     #[error("the Secrets of {server} cannot be listed")]
     List {
         server: ResourceName,

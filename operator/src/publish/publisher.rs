@@ -166,6 +166,8 @@ impl Pass<'_> {
             return Err(PublishError::Unreadable { kind: entry.kind, name: entry.name.clone() });
         }
         drop(unreadable);
+        let name = self::name(order.server, &labels::manifest_secret_name(order.server.name()));
+        let is_ours = is_as_written(client, world, signer, shelf, &name, order.server).await?;
         let (parts, left_out) = writable(&order.parts);
         let (manifest, mut jsons) = Manifest::of(order.server.clone(), 0, &parts)?;
         let mut manifest = manifest.declaring(declared(world, order, shelf));
@@ -175,23 +177,25 @@ impl Pass<'_> {
             .collect();
         let count = write_changed(client, world, order.server, shelf, secrets).await?;
 
-        let last = shelf.manifest.as_ref().map_or(0, |last| last.generation);
-        let same = shelf.manifest.as_ref().filter(|last| last.lists_the_same(&manifest));
+        let same = shelf.manifest.as_ref().filter(|last| is_ours && last.lists_the_same(&manifest));
         manifest.generation = match same {
-            Some(same) if same.generation >= order.in_force => same.generation,
-            Some(_) | None => (last + 1).max(order.in_force + 1).max(order.now),
+            Some(same) if same.generation >= order.in_force.max(shelf.generation) => same.generation,
+            Some(_) | None => {
+                shelf.generation.saturating_add(1).max(order.in_force.saturating_add(1)).max(order.now)
+            }
         };
         let WrittenManifest { json, lists } = manifest.write()?;
         let names: BTreeSet<String> = lists.keys().cloned().collect();
         let secrets = lists.into_iter().map(|(name, json)| secrets::list(order, &name, json)).collect();
         write_changed(client, world, order.server, shelf, secrets).await?;
-        let name = self::name(order.server, &labels::manifest_secret_name(order.server.name()));
-        if last != manifest.generation || !is_there(client, world, shelf, &name).await? {
+        if shelf.generation != manifest.generation || shelf.known(world, &name).is_none() {
             let signature = signer.sign(&json).map_err(PublishError::Sign)?;
             let secret = secrets::manifest(order, json, signature);
-            write_all(client, order.server, shelf, vec![(secret, None)]).await?;
-            tracing::info!(server = %order.server, generation = manifest.generation, parts = count, "published");
+            write_manifest(client, world, shelf, order.server, secret).await?;
+            let (generation, parts) = (manifest.generation, manifest.parts.len());
+            tracing::info!(server = %order.server, generation, parts, written = count, "published");
         }
+        shelf.generation = manifest.generation;
         shelf.manifest = Some(manifest.clone());
         Ok(Arc::new(Published { manifest, left_out, lists: names }))
     }
@@ -228,20 +232,65 @@ fn writable(parts: &[Part]) -> (Vec<Part>, BTreeMap<String, String>) {
     (kept, left_out)
 }
 
-/// Whether a Secret is there as it was last read or written.
-async fn is_there(
+/// Whether the manifest is as it was last read or written, or is not there. Where it is not, everything is read again: replicas may
+/// have what somebody else wrote in force.
+async fn is_as_written(
     client: &Client,
     world: &World,
-    shelf: &Shelf,
+    signer: &dyn ManifestSigner,
+    shelf: &mut Shelf,
     name: &ResourceName,
+    server: &ResourceName,
 ) -> Result<bool, PublishError> {
-    let Some((known, is_seen)) = shelf.known(world, name) else { return Ok(false) };
+    let Some((known, is_seen)) = shelf.known(world, name) else { return Ok(true) };
     if is_seen {
         return Ok(true);
     }
+    let known = known.clone();
     let api: Api<Secret> = Api::namespaced(client.clone(), name.namespace());
     let found = api.get_metadata_opt(name.name()).await.map_err(failed(name, "read"))?;
-    Ok(found.is_some_and(|found| found.metadata.resource_version.as_ref() == Some(&known.version)))
+    let Some(found) = found else {
+        shelf.remove(name.name());
+        return Ok(true);
+    };
+    if found.metadata.resource_version.as_ref() == Some(&known.version) {
+        return Ok(true);
+    }
+    let list = |source| PublishError::List { server: server.clone(), source: Box::new(source) };
+    shelf.read_again(client, server, signer).await.map_err(list)?;
+    Ok(shelf.known(world, name).is_some_and(|(found, _)| found.sha256 == known.sha256))
+}
+
+/// Writes the manifest in the place of the one that is known and of no other.
+async fn write_manifest(
+    client: &Client,
+    world: &World,
+    shelf: &mut Shelf,
+    server: &ResourceName,
+    mut secret: Secret,
+) -> Result<(), PublishError> {
+    let name = &name(server, &labels::manifest_secret_name(server.name()));
+    let api: Api<Secret> = Api::namespaced(client.clone(), name.namespace());
+    match shelf.known(world, name) {
+        Some((known, _)) => secret.metadata.resource_version = Some(known.version.clone()),
+        None => {
+            let found = api.get_metadata_opt(name.name()).await.map_err(failed(name, "read"))?;
+            if let Some(found) = found {
+                return Err(match secrets::is_ours(&found.metadata, server) {
+                    true => PublishError::Changed(name.clone()),
+                    false => PublishError::Foreign(name.clone()),
+                });
+            }
+        }
+    }
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    let written = api.patch_metadata(name.name(), &parameters, &Patch::Apply(&secret)).await;
+    let written = written.map_err(|error| match error {
+        kube::Error::Api(status) if status.code == 409 => PublishError::Changed(name.clone()),
+        error => failed(name, "written")(error),
+    })?;
+    shelf.put(name.name(), digest(&secret), &written.metadata);
+    Ok(())
 }
 
 /// Writes those Secrets that are not known to be there as they are to be. Says how many.

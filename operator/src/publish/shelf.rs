@@ -24,6 +24,8 @@ pub(super) struct Shelf {
     known: BTreeMap<String, Known>,
     /// The newest manifest that was written or found, if its signature is ours.
     pub(super) manifest: Option<Manifest>,
+    /// The highest generation that was written or found with our signature, whether or not its lists were there too.
+    pub(super) generation: u64,
 }
 
 /// A Secret as it was last read or written.
@@ -66,8 +68,25 @@ impl Shelf {
         let complete = |index: ManifestIndex| {
             index.complete(|secret| lists.get(secret).map(|json: &ByteString| json.0.as_slice())).ok()
         };
+        shelf.generation = index.as_ref().map_or(0, ManifestIndex::generation);
         shelf.manifest = index.and_then(complete);
         Ok(shelf)
+    }
+
+    /// Reads everything again. What was known of the newest manifest is forgotten only where there is a newer one.
+    pub(super) async fn read_again(
+        &mut self,
+        client: &Client,
+        server: &ResourceName,
+        signer: &dyn ManifestSigner,
+    ) -> Result<(), kube::Error> {
+        let before = std::mem::replace(self, Self::read(client, server, signer).await?);
+        self.generation = self.generation.max(before.generation);
+        let of = |manifest: &Option<Manifest>| manifest.as_ref().map_or(0, |manifest| manifest.generation);
+        if of(&before.manifest) > of(&self.manifest) {
+            self.manifest = before.manifest;
+        }
+        Ok(())
     }
 
     /// Whether the server has no Secret at all.

@@ -109,6 +109,15 @@ impl Scene {
     }
 
     async fn publish(&mut self, parts: &[Part]) -> Result<Arc<Published>, PublishError> {
+        let client = self.api.client();
+        self.publish_with(&client, parts).await
+    }
+
+    async fn publish_with(
+        &mut self,
+        client: &kube::Client,
+        parts: &[Part],
+    ) -> Result<Arc<Published>, PublishError> {
         let order = Order {
             server: &self.server,
             uid: &self.uid,
@@ -119,7 +128,7 @@ impl Scene {
             now: self.now,
         };
         let world = self.watches.snapshot();
-        self.publisher.publish(&self.api.client(), &world, &self.key, order).await
+        self.publisher.publish(client, &world, &self.key, order).await
     }
 
     /// Publishes, and waits until the watch has seen it.
@@ -290,15 +299,65 @@ async fn an_older_manifest_that_somebody_put_back_is_replaced() {
     let put_back = scene.api.put(&old).metadata.resource_version;
     let watches = scene.watches.clone();
     scene.until(move |_| watches.secret_version(&version) == put_back).await;
-    scene.publish(&[authority("a", 2)]).await.unwrap();
-    assert_eq!(scene.manifest().unwrap(), (new.manifest.clone(), true));
+    let again = scene.publish_and_see(&[authority("a", 2)]).await;
+    assert_eq!(scene.manifest().unwrap(), (again.manifest.clone(), true));
+    assert!(again.generation() > new.generation() && again.manifest.lists_the_same(&new.manifest));
 
     // A leader that knows only what was put back: what replicas have in force counts.
     scene.api.put(&old);
     scene.publisher = Publisher::default();
-    scene.in_force = new.generation();
+    scene.in_force = again.generation();
     let after = scene.publish(&[authority("a", 2)]).await.unwrap();
-    assert!(after.generation() > new.generation());
+    assert!(after.generation() > again.generation());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_two_leaders_publish_at_one_time_never_has_the_same_generation() {
+    let mut scene = Scene::new().await;
+    scene.publish_and_see(&[authority("a", 1)]).await;
+    // Another leads for a while, and this one has not seen yet what it wrote.
+    let mut other = Publisher::default();
+    std::mem::swap(&mut scene.publisher, &mut other);
+    let theirs = scene.publish(&[authority("a", 2)]).await.unwrap();
+    std::mem::swap(&mut scene.publisher, &mut other);
+    // What it knows only from a watch that lags is not overwritten; then it looks, and goes above.
+    let error = scene.publish(&[authority("a", 3)]).await.unwrap_err();
+    assert!(matches!(error, PublishError::Changed(_)), "{error}");
+    assert_eq!(scene.manifest().unwrap().0, theirs.manifest);
+    let ours = scene.publish_and_see(&[authority("a", 3)]).await;
+    assert!(ours.generation() > theirs.generation(), "{} {}", ours.generation(), theirs.generation());
+    assert_eq!(scene.manifest().unwrap(), (ours.manifest.clone(), true));
+    // The other, whose watch says that somebody else has written, looks first.
+    std::mem::swap(&mut scene.publisher, &mut other);
+    let again = scene.publish(&[authority("a", 2)]).await.unwrap();
+    assert!(again.generation() > ours.generation());
+    assert_eq!(scene.manifest().unwrap(), (again.manifest.clone(), true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manifest_that_another_leader_writes_in_between_is_not_overwritten() {
+    let mut scene = Scene::new().await;
+    scene.publish_and_see(&[authority("a", 1)]).await;
+    // The other writes its manifest while this one writes its parts.
+    let (api, inner) = (scene.api.clone(), scene.api.client());
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let (api, inner) = (api.clone(), inner.clone());
+        async move {
+            if request.method() == "PATCH" && request.uri().path().ends_with(&secret_of("b")) {
+                let mut manifest: Secret = api.get(Some("pki"), "chancery-manifest-devices").unwrap();
+                let data = manifest.data.as_mut().unwrap();
+                data.insert(labels::SIGNATURE_KEY.to_owned(), ByteString(b"theirs".to_vec()));
+                api.put(&manifest);
+            }
+            inner.send(request).await
+        }
+    });
+    let (parts, client) = ([authority("a", 1), authority("b", 1)], kube::Client::new(service, "pki"));
+    let error = scene.publish_with(&client, &parts).await.unwrap_err();
+    assert!(matches!(error, PublishError::Changed(_)), "{error}");
+    assert!(!scene.manifest().unwrap().1, "it was overwritten");
+    scene.publish(&parts).await.unwrap();
+    assert!(scene.manifest().unwrap().1);
 }
 
 #[tokio::test(start_paused = true)]
