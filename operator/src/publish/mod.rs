@@ -8,9 +8,11 @@
 //! | file | what |
 //! | --- | --- |
 //! | `publisher.rs` | in which order, and what may be left as it is |
+//! | `carried.rs` | what stays as it is because a resource cannot be read any more |
 //! | `shelf.rs` | what is known of the Secrets of one server without reading them again |
 //! | `secrets.rs` | what is written |
 
+mod carried;
 mod publisher;
 mod secrets;
 mod shelf;
@@ -23,7 +25,7 @@ use std::{
 };
 
 use issuance::identity::ResourceName;
-use resolve::parts::{Manifest, ManifestError, PartEntry, PartKind};
+use resolve::parts::{Manifest, ManifestError, PartEntry};
 
 pub use self::publisher::{Order, Publisher};
 
@@ -84,8 +86,6 @@ pub enum PublishError {
     },
     #[error(transparent)]
     Manifest(#[from] ManifestError),
-    #[error("the {kind} {name} is served and cannot be read any more: what is served stays as it is")]
-    Unreadable { kind: PartKind, name: ResourceName },
     #[error("the manifest cannot be signed: {0}")]
     Sign(String),
 }

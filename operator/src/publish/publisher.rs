@@ -20,13 +20,13 @@ use kube::{
 use resolve::parts::{Manifest, Part, PartKind, WrittenManifest};
 
 use super::{
-    ManifestSigner, PublishError, Published, secrets,
+    ManifestSigner, PublishError, Published, carried, secrets,
     shelf::{Known, Shelf, digest},
 };
 use crate::world::{Object, Source, World};
 
 /// How many Secrets are written at one time.
-const CONCURRENCY: usize = 16;
+pub(super) const CONCURRENCY: usize = 16;
 
 /// After this everything is read again, whatever the watches said.
 const FORGET: Duration = Duration::from_secs(1800);
@@ -40,8 +40,8 @@ pub struct Order<'a> {
     pub parts: Vec<Part>,
     /// Of the resources that parts are for.
     pub uids: BTreeMap<(PartKind, ResourceName), String>,
-    /// Resources that cannot be read. Where what replicas serve now has one of them, it stays as it is: something newer wrote
-    /// the resource, and nobody took it back.
+    /// Resources that cannot be read. What replicas serve now of them stays as it is, and so does what refers to it: see
+    /// `carried.rs`.
     pub unreadable: BTreeSet<(PartKind, ResourceName)>,
     /// The highest generation that a replica has in force, 0 where none is known: nothing below is taken by it.
     pub in_force: u64,
@@ -76,7 +76,7 @@ impl Publisher {
             Some(remembered) => remembered,
             None => (Shelf::read(client, server, signer).await.map_err(list)?, Some(Instant::now())),
         };
-        let published = Pass { client, world, signer, order: &order, shelf: &mut shelf }.run().await;
+        let published = Pass { client, world, signer, order, shelf: &mut shelf }.run().await;
         // What failed halfway is read again.
         let read = read.filter(|_| published.is_ok());
         self.shelves.insert(server.clone(), (shelf, read));
@@ -151,24 +151,19 @@ struct Pass<'a> {
     client: &'a Client,
     world: &'a World,
     signer: &'a dyn ManifestSigner,
-    order: &'a Order<'a>,
+    order: Order<'a>,
     shelf: &'a mut Shelf,
 }
 
 impl Pass<'_> {
     async fn run(self) -> Result<Arc<Published>, PublishError> {
-        let Self { client, world, signer, order, shelf } = self;
-        let listed = shelf.manifest.iter().flat_map(|last| last.parts.values());
-        let mut unreadable = listed.filter(|entry| {
-            order.unreadable.iter().any(|(kind, name)| (kind, name) == (&entry.kind, &entry.name))
-        });
-        if let Some(entry) = unreadable.next() {
-            return Err(PublishError::Unreadable { kind: entry.kind, name: entry.name.clone() });
-        }
-        drop(unreadable);
+        let Self { client, world, signer, mut order, shelf } = self;
         let name = self::name(order.server, &labels::manifest_secret_name(order.server.name()));
         let is_ours = is_as_written(client, world, signer, shelf, &name, order.server).await?;
-        let (parts, left_out) = writable(&order.parts);
+        let mut left_out = carried::keep(client, world, shelf, &mut order).await?;
+        let order = &order;
+        let (parts, unwritable) = writable(&order.parts);
+        left_out.extend(unwritable);
         let (manifest, mut jsons) = Manifest::of(order.server.clone(), 0, &parts)?;
         let mut manifest = manifest.declaring(declared(world, order, shelf));
         let listed = manifest.parts.iter();
@@ -359,11 +354,11 @@ async fn write(
     Ok((secret_name, sha256, written.map_err(failed(&full, "written"))?.metadata))
 }
 
-fn failed(secret: &ResourceName, what: &'static str) -> impl FnOnce(kube::Error) -> PublishError {
+pub(super) fn failed(secret: &ResourceName, what: &'static str) -> impl FnOnce(kube::Error) -> PublishError {
     let secret = secret.clone();
     move |source| PublishError::Api { secret, what, source: Box::new(source) }
 }
 
-fn name(server: &ResourceName, secret: &str) -> ResourceName {
+pub(super) fn name(server: &ResourceName, secret: &str) -> ResourceName {
     ResourceName::new(server.namespace(), secret)
 }

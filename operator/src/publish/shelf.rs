@@ -9,7 +9,7 @@ use kube::{
     Api, Client,
     api::{ListParams, ObjectMeta},
 };
-use resolve::parts::{Manifest, ManifestIndex, sha256_hex};
+use resolve::parts::{Manifest, ManifestIndex, Part, sha256_hex};
 
 use super::ManifestSigner;
 use crate::world::World;
@@ -26,6 +26,8 @@ pub(super) struct Shelf {
     pub(super) manifest: Option<Manifest>,
     /// The highest generation that was written or found with our signature, whether or not its lists were there too.
     pub(super) generation: u64,
+    /// Parts of that manifest by their SHA-256, as far as somebody had to know what they hold.
+    pub(super) contents: BTreeMap<String, Part>,
 }
 
 /// A Secret as it was last read or written.

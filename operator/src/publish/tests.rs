@@ -12,7 +12,7 @@ use aws_lc_rs::{
         ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _, UnparsedPublicKey,
     },
 };
-use crds::{EnrollmentCredential, Kind, labels};
+use crds::{CertificateAuthority, EnrollmentCredential, Kind, labels};
 use issuance::identity::ResourceName;
 use k8s_openapi::{
     ByteString,
@@ -155,6 +155,19 @@ impl Scene {
         self.api.put(&serde_json::from_value::<EnrollmentCredential>(document).unwrap());
         let name = ResourceName::new("pki", name);
         self.until(|world| world.of_kind(Kind::EnrollmentCredential).any(|(found, _)| *found == name)).await;
+    }
+
+    /// The same, of any kind and whatever it holds.
+    async fn resource(&self, kind: &str, name: &str, spec: serde_json::Value) {
+        let kind: Kind = kind.parse().unwrap();
+        let document = json!({
+            "apiVersion": crds::API_VERSION, "kind": kind.to_string(),
+            "metadata": { "name": name, "namespace": "pki" },
+            "spec": spec,
+        });
+        self.api.put_dynamic(&crate::world::api_resource(kind), document);
+        let name = ResourceName::new("pki", name);
+        self.until(|world| world.get(kind, &name).is_some()).await;
     }
 
     fn manifest(&self) -> Option<(Manifest, bool)> {
@@ -470,16 +483,68 @@ async fn nothing_is_removed_before_all_secrets_were_listed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_served_stays_where_a_resource_of_it_cannot_be_read_any_more() {
+async fn what_is_served_of_a_resource_that_cannot_be_read_any_more_stays_and_the_rest_is_published() {
     let mut scene = Scene::new().await;
+    scene.resource("CertificateAuthority", "b", json!({ "odd": true })).await;
     let first = scene.publish_and_see(&[authority("a", 1), authority("b", 1)]).await;
     scene.unreadable = BTreeSet::from([(PartKind::Authority, ResourceName::new("pki", "b"))]);
+    for leader in 0..2 {
+        let published = scene.publish_and_see(&[authority("a", 2)]).await;
+        assert!(published.generation() > first.generation(), "leader {leader}");
+        assert_ne!(published.parts()[&secret_of("a")], first.parts()[&secret_of("a")]);
+        assert_eq!(published.parts()[&secret_of("b")], first.parts()[&secret_of("b")]);
+        assert_eq!(published.left_out, BTreeMap::new());
+        let world = scene.watches.snapshot();
+        assert_eq!(scene.publisher.sweep(&scene.api.client(), &world, &published).await.unwrap(), 0);
+        // Another leader finds as much out, with nothing but what is there.
+        scene.publisher = Publisher::default();
+    }
+    // Nothing is written, nor read again, while it stays so.
+    scene.publish_and_see(&[authority("a", 2)]).await;
     scene.api.forget_calls();
-    let error = scene.publish(&[authority("a", 2)]).await.unwrap_err();
-    assert!(matches!(error, PublishError::Unreadable { .. }));
-    assert_eq!(scene.written(), Vec::<String>::new());
-    assert_eq!(scene.manifest().unwrap().0, first.manifest);
-    // One that was never served holds nothing up.
+    scene.publish(&[authority("a", 2)]).await.unwrap();
+    assert_eq!(scene.api.calls(), []);
+    // One that is deleted is not kept.
+    scene.api.delete::<CertificateAuthority>(Some("pki"), "b");
+    let b = ResourceName::new("pki", "b");
+    scene.until(|world| world.get(Kind::CertificateAuthority, &b).is_none()).await;
+    scene.unreadable.clear();
+    let without = scene.publish(&[authority("a", 2)]).await.unwrap();
+    assert!(!without.parts().contains_key(&secret_of("b")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_read_and_whose_part_was_forged_is_left_out_and_told_of() {
+    let mut scene = Scene::new().await;
+    scene.resource("CertificateAuthority", "b", json!({ "odd": true })).await;
+    scene.publish_and_see(&[authority("a", 1), authority("b", 1)]).await;
+    let mut forged: Secret = scene.api.get(Some("pki"), &secret_of("b")).unwrap();
+    let other = ByteString(authority("b", 7).to_json().unwrap());
+    forged.data.as_mut().unwrap().insert(labels::PART_KEY.to_owned(), other);
+    scene.api.put(&forged);
+    scene.unreadable = BTreeSet::from([(PartKind::Authority, ResourceName::new("pki", "b"))]);
+    let published = scene.publish(&[authority("a", 1)]).await.unwrap();
+    assert!(!published.parts().contains_key(&secret_of("b")));
+    assert!(published.left_out[&secret_of("b")].contains("cannot be read any more"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_never_served_and_cannot_be_read_holds_nothing_up() {
+    let mut scene = Scene::new().await;
+    scene.publish_and_see(&[authority("a", 1)]).await;
     scene.unreadable = BTreeSet::from([(PartKind::Authority, ResourceName::new("pki", "c"))]);
-    assert!(scene.publish(&[authority("a", 2)]).await.is_ok());
+    let published = scene.publish(&[authority("a", 2)]).await.unwrap();
+    assert_eq!(published.parts().keys().collect::<Vec<_>>(), [&secret_of("a")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_of_others_that_go_away_change_nothing() {
+    let mut scene = Scene::new().await;
+    scene.credential("strange").await;
+    let first = scene.publish_and_see(&[authority("a", 1)]).await;
+    scene.api.delete::<EnrollmentCredential>(Some("pki"), "strange");
+    scene.until(|world| world.of_kind(Kind::EnrollmentCredential).next().is_none()).await;
+    scene.api.forget_calls();
+    let again = scene.publish(&[authority("a", 1)]).await.unwrap();
+    assert_eq!((scene.written(), again.generation()), (Vec::<String>::new(), first.generation()));
 }

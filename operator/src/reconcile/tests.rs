@@ -556,3 +556,53 @@ async fn a_part_of_the_operator_that_dies_ends_it_with_an_error() {
         assert!(error.contains(why), "{path}: {error}");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_served_profile_that_cannot_be_read_any_more_holds_up_nothing_else() {
+    let mut scene = example_scene().await;
+    let before = scene.settle().await.servers[&name(SERVER)].published.clone().unwrap();
+    let documents = example();
+    let find = |name: &str| documents.iter().find(|found| found["metadata"]["name"] == name).unwrap().clone();
+    let mut profile = find("device");
+    profile["spec"]["quantum"] = json!(true);
+    put(&scene.api, &profile);
+    scene.until_seen().await;
+    let stays = scene.settle().await.servers[&name(SERVER)].published.clone().unwrap();
+    assert_eq!(stays.parts(), before.parts());
+
+    // What is changed beside it, and what ends a credential of a method of it, is taken up.
+    let mut other = find("service");
+    other["spec"]["validity"]["default"] = json!("3d");
+    put(&scene.api, &other);
+    let mut credential = find("factory");
+    credential["spec"]["revoked"] = json!(true);
+    put(&scene.api, &credential);
+    scene.until_seen().await;
+    let outlook = scene.settle().await;
+    let server = &outlook.servers[&name(SERVER)];
+    assert_eq!(server.failure, None);
+    let after = server.published.clone().unwrap();
+    let part = |kind, of: &str| resolve::parts::part_secret_name(kind, &name(of));
+    use resolve::parts::{Part, PartContent, PartKind};
+    let (ended, changed) =
+        (part(PartKind::Credential, "enrollment/factory"), part(PartKind::Profile, "enrollment/service"));
+    let differ: Vec<&String> = before
+        .parts()
+        .iter()
+        .filter(|(secret, entry)| after.parts().get(*secret) != Some(*entry))
+        .map(|(secret, _)| secret)
+        .collect();
+    let mut expected = [&ended, &changed];
+    expected.sort();
+    assert_eq!(differ, expected);
+    let secret: Secret = scene.api.get(Some("enrollment"), &ended).unwrap();
+    let part = Part::from_json(&secret.data.unwrap()[labels::PART_KEY].0).unwrap();
+    let PartContent::Credential(credential) = part.content else { panic!("another part") };
+    assert_eq!(credential.state, issuance::credential::CredentialState::Revoked);
+
+    // Put right, everything is compiled anew.
+    put(&scene.api, &find("device"));
+    scene.until_seen().await;
+    let right = scene.settle().await.servers[&name(SERVER)].published.clone().unwrap();
+    assert_eq!(right.parts().len(), before.parts().len());
+}
