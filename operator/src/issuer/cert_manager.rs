@@ -3,9 +3,13 @@
 //! Not the whole type: what is not here is neither read nor written, so that any cert-manager with this version will do. Nothing
 //! is required that its schema does not require, so that one odd object does not stop the watch.
 
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use k8s_openapi::{ByteString, apimachinery::pkg::apis::meta::v1::Time};
 use kube::CustomResource;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// <https://cert-manager.io/docs/reference/api-docs/#cert-manager.io/v1.CertificateRequestSpec>
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource)]
@@ -21,8 +25,8 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "camelCase")]
 pub struct CertificateRequestSpec {
     pub issuer_ref: IssuerRef,
-    /// PKCS #10 in PEM.
-    #[serde(default)]
+    /// PKCS #10 in PEM. What is no base64 stays as it stands there: it is no PEM either, and is refused as such.
+    #[serde(default, deserialize_with = "lenient_base64")]
     pub request: ByteString,
     /// As Go writes durations: `2160h0m0s`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -132,6 +136,21 @@ pub mod reason {
     pub const ISSUED: &str = "Issued";
     pub const FAILED: &str = "Failed";
     pub const DENIED: &str = "Denied";
+}
+
+/// As Go reads it, and so cert-manager and the API server: line breaks and bits left over do not matter. A watch of all requests
+/// must not end where one user wrote something odd.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+fn lenient_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ByteString, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    let dense: String = text.chars().filter(|found| !matches!(found, '\r' | '\n')).collect();
+    Ok(ByteString(BASE64.decode(dense).unwrap_or_else(|_| text.into_bytes())))
 }
 
 fn is_false(value: &bool) -> bool {
