@@ -213,13 +213,18 @@ impl Driver {
         Ok(())
     }
 
-    /// Whether the request is still there.
+    /// Whether the request is still there, and as it was when this was decided. Where it is not, the watch brings what it is now, and
+    /// it is looked at again: what it was told meanwhile is not overwritten.
     async fn write<K: Request>(&self, request: &K, status: &K::Status) -> Result<bool, kube::Error> {
         let patch = json!({
             "apiVersion": K::api_version(&()),
             "kind": K::kind(&()),
             // The UID: another request of this name is not to get this one's certificate.
-            "metadata": { "name": request.name_any(), "uid": request.meta().uid },
+            "metadata": {
+                "name": request.name_any(),
+                "uid": request.meta().uid,
+                "resourceVersion": request.meta().resource_version,
+            },
             "status": status,
         });
         let by_us = PatchParams::apply(STATUS_FIELD_MANAGER).force();

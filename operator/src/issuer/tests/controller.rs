@@ -10,7 +10,9 @@ use std::{
 };
 
 use async_trait::async_trait;
-use client::internal::{IssueOutcome, IssueRequest, Loaded, RevokeOutcome, RevokeRequest, Usage};
+use client::internal::{
+    IssueOutcome, IssueRequest, Loaded, RefusalCause, RevokeOutcome, RevokeRequest, Usage,
+};
 use issuance::identity::ResourceName;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::{Api, runtime::wait::await_condition};
@@ -210,6 +212,51 @@ async fn writing_pending_does_not_end_the_wait() {
     api.put(&named("c"));
     until(&api, "c", "Issued").await;
     assert_eq!(servers.issue_requests().len(), 3);
+}
+
+#[tokio::test]
+async fn what_a_request_was_told_meanwhile_is_not_overwritten() {
+    let (api, servers) = (FakeApi::new(), Arc::new(MemoryServers::default()));
+    let other = api.clone();
+    servers.issues_by(move |_, _| {
+        // Another leader was faster, and had another answer.
+        let mut told = named("a");
+        told.status.get_or_insert_default().conditions.push(condition("Ready", "True", "Issued", ""));
+        other.put(&told);
+        Ok(IssueOutcome::Refused { cause: RefusalCause::Policy, message: "keys: no".into() })
+    });
+    api.put(&named("a"));
+    let _running = run(&api, &servers, &there([(shop(), ready())]));
+    tokio::time::timeout(DEADLINE, async {
+        while status_writes(&api) == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .unwrap();
+    let told: CertificateRequest = api.get(Some("team-a"), "a").unwrap();
+    assert_eq!(told.status.unwrap().condition("Ready").unwrap().reason, "Issued");
+}
+
+#[tokio::test]
+async fn odd_base64_of_one_user_stops_nobody_else() {
+    let (api, servers) = (FakeApi::new(), Arc::new(MemoryServers::default()));
+    servers.issues_by(|_, request| Ok(chain_of(request)));
+    let encoded = serde_json::to_value(named("a")).unwrap()["spec"]["request"].as_str().unwrap().to_owned();
+    let wrapped = format!("{}\r\n{}", &encoded[..40], &encoded[40..]);
+    // One octet in two characters leaves four bits, which Go does not look at.
+    for (name, request) in [("trailing", "QR=="), ("none", "!"), ("wrapped", wrapped.as_str())] {
+        let mut odd = serde_json::to_value(named(name)).unwrap();
+        odd["spec"]["request"] = request.into();
+        api.put_unchecked::<CertificateRequest>(odd);
+    }
+    api.put(&named("z"));
+    let _running = run(&api, &servers, &there([(shop(), ready())]));
+    for (name, reason) in [("z", "Issued"), ("wrapped", "Issued"), ("trailing", "Failed"), ("none", "Failed")]
+    {
+        let told = until(&api, name, reason).await;
+        assert_eq!(told.status.unwrap().is_true("InvalidRequest"), reason == "Failed", "{name}");
+    }
 }
 
 /// Answers when told to, and counts how many are asked at once.
