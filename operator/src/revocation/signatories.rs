@@ -67,7 +67,8 @@ impl Signatories {
         })
     }
 
-    /// The authority whose own certificate this is.
+    /// The authority whose own certificate this is, the signature checked: whoever imports an authority chooses its serial number and
+    /// the name of its issuer.
     pub(super) fn holder(
         &self,
         serial: &pki::serial::SerialNumber,
@@ -76,6 +77,7 @@ impl Signatories {
         self.0.iter().find(|signatory| {
             signatory.certificate.serial() == serial
                 && signatory.certificate.issuer() == issuer.certificate.subject()
+                && signatory.certificate.verify_signed_by(issuer.certificate.public_key()).is_ok()
         })
     }
 }

@@ -246,6 +246,24 @@ fn a_name_that_fits_without_the_signature_is_not_enough() {
 }
 
 #[test]
+fn an_imported_authority_that_claims_a_serial_number_and_an_issuer_revokes_nothing() {
+    let (office, forger) = (Office::new(), Office::new());
+    let mut signatories = office.signatories();
+    // Signed by another root of the same name, with the serial number of the victim.
+    let forged = forger.imitation("team-b", &office);
+    assert_eq!(forged.certificate.serial(), signatories.0[1].certificate.serial());
+    signatories.0.insert(0, forged);
+    let stranger =
+        noted(&revocation("team-b", json!({"certificate": office.issuing.pem()})), &signatories, None);
+    let status = told(decide(&stranger, &signatories, None, now()));
+    assert_eq!((said(&status, "Ready").1, status.revoked_at.as_ref()), ("Refused", None));
+    let holder =
+        noted(&revocation("team-a", json!({"certificate": office.issuing.pem()})), &signatories, None);
+    let status = told(decide(&holder, &signatories, None, now()));
+    assert_eq!(said(&status, "Ready").1, "Revoked");
+}
+
+#[test]
 fn a_revocation_waits_for_an_authority_that_is_not_served_now() {
     let office = Office::new();
     let spec = json!({"serial": "07", "authorityRef": {"name": "issuing"}});

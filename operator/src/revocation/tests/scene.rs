@@ -37,6 +37,15 @@ impl Office {
         ])
     }
 
+    /// An authority under this root with the serial number that the issuing authority of another office has.
+    pub(super) fn imitation(&self, namespace: &str, other: &Self) -> Signatory {
+        let victim = Certificate::from_der(other.issuing.der()).unwrap();
+        let mut params = authority("Imitation");
+        params.serial_number = Some(SerialNumber::from_slice(victim.serial().as_bytes()));
+        let imitation = CertifiedIssuer::signed_by(params, KeyPair::generate().unwrap(), &self.root).unwrap();
+        signatory(namespace, "imitation", imitation.der(), Keeper::Server)
+    }
+
     /// A certificate of the issuing authority with this serial number.
     pub(super) fn leaf(&self, serial: u64) -> rcgen::Certificate {
         leaf(&self.issuing, serial)
