@@ -7,6 +7,7 @@
 //! | `schemas.rs` | kubeconform, with schemas made of the types of Kubernetes and of ours |
 //! | `security.rs` | the "restricted" Pod Security Standard; roles |
 //! | `metrics.rs` | rules and dashboard name metrics that exist |
+//! | `troubleshooting.rs` | `docs/troubleshooting.md` explains every reason and every alert |
 //! | `readme.rs` | the table of values in the chart's README |
 //!
 //! `CHANCERY_GENERATE=1 cargo test -p chancery-tests --test chart_rendering` writes the files instead of comparing them.
@@ -25,6 +26,8 @@ mod render;
 mod schemas;
 #[path = "chart_rendering/security.rs"]
 mod security;
+#[path = "chart_rendering/troubleshooting.rs"]
+mod troubleshooting;
 #[path = "chart_rendering/values.rs"]
 mod values;
 

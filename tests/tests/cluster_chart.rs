@@ -9,9 +9,13 @@
 //! | `installation.rs` | the chart and `examples/cluster`, nothing else |
 //! | `upgrade.rs` | another template of every pod and back, while devices enrol |
 //! | `removal.rs` | what stays, and is taken up again |
+//! | `pages.rs` | the commands of `docs/install.md`, `devices.md`, `upgrade.md`, `backup.md`, `troubleshooting.md` |
 //! | `load.rs`, `office.rs` | devices, and a server for them |
 #![allow(clippy::print_stdout, reason = "how many requests there were, and what became of them, is a result")]
-#![allow(clippy::indexing_slicing, reason = "a member that a JSON document lacks is null, which no test expects")]
+#![allow(
+    clippy::indexing_slicing,
+    reason = "a member that a JSON document lacks is null, which no test expects"
+)]
 
 #[path = "cluster_chart/empty.rs"]
 mod empty;
@@ -21,6 +25,8 @@ mod installation;
 mod load;
 #[path = "cluster_chart/office.rs"]
 mod office;
+#[path = "cluster_chart/pages.rs"]
+mod pages;
 #[path = "cluster_chart/removal.rs"]
 mod removal;
 #[path = "cluster_chart/upgrade.rs"]

@@ -36,7 +36,7 @@ fn is_known(known: &BTreeSet<String>, name: &str) -> bool {
 }
 
 /// Every expression of the dashboard and of the rules, by what it is in.
-pub(crate) fn expressions() -> Result<Vec<(String, String)>> {
+fn expressions() -> Result<Vec<(String, String)>> {
     let mut found = Vec::new();
     let dashboard: Value = serde_json::from_str(&dashboard()?)?;
     for panel in dashboard["panels"].as_array().into_iter().flatten() {
@@ -52,6 +52,14 @@ pub(crate) fn expressions() -> Result<Vec<(String, String)>> {
         }
     }
     Ok(found)
+}
+
+/// The names of all alerts.
+pub(crate) fn alerts() -> Result<BTreeSet<String>> {
+    let documents = Case::named("everything")?.documents()?;
+    let rules = documents.iter().filter(|found| kind(found) == "PrometheusRule");
+    let rules = rules.flat_map(|found| found["spec"]["groups"][0]["rules"].as_array().into_iter().flatten());
+    Ok(rules.filter_map(|rule| rule["alert"].as_str().map(ToOwned::to_owned)).collect())
 }
 
 #[test]
