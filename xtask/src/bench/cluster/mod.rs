@@ -4,7 +4,7 @@
 //! run ──cluster up, images──► this program again, where the cluster's addresses can be reached
 //!   installation: helm install, examples/cluster, everything Ready
 //!   changes:      a profile changed, a credential revoked ──► Programmed, the first answer that is different
-//!   burst:        many approved CertificateRequests, and then their issuer ──► all issued, none twice
+//!   burst:        many CertificateRequests at once, and as they come ──► all issued, none twice
 //! ```
 
 mod burst;
@@ -83,7 +83,7 @@ fn inside(run: &Run) -> Result<()> {
     let machine = Machine::look(workspace.path())?;
     let installation = installation::measure(&cluster)?;
     let changes = changes::measure(&cluster, &workspace, samples)?;
-    let burst = burst::measure(&cluster, &workspace, requests)?;
+    let bursts = burst::measure(&cluster, &workspace, requests)?;
     let report = Report {
         profile: run.profile.name(),
         machine,
@@ -91,7 +91,7 @@ fn inside(run: &Run) -> Result<()> {
         samples,
         installation,
         changes,
-        burst,
+        bursts,
     };
     if run.json { report.print_json() } else { report.print() }
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde::Serialize;
 
-use super::burst::Burst;
+use super::burst::{Burst, Bursts};
 use super::changes::{Changes, Delays};
 use super::installation::Installation;
 use crate::bench::machine::Machine;
@@ -23,7 +23,7 @@ pub(super) struct Report {
     /// None: it was installed before.
     pub(super) installation: Option<Installation>,
     pub(super) changes: Changes,
-    pub(super) burst: Burst,
+    pub(super) bursts: Bursts,
 }
 
 impl Report {
@@ -48,7 +48,7 @@ impl Report {
         println!("  {:<24} {:>24} {:>24}", "change", "Programmed", "a device notices");
         print_delays("profile", &self.changes.profile);
         print_delays("credential revoked", &self.changes.revocation);
-        self.print_burst();
+        self.print_bursts();
         Ok(())
     }
 
@@ -62,30 +62,37 @@ impl Report {
         println!("  {:<44} {example_seconds:>8.1}", "examples/cluster, from apply to all Ready");
     }
 
-    fn print_burst(&self) {
-        let burst = &self.burst;
-        let optional =
-            |value: Option<f64>, digits| value.map_or("-".into(), |value| format!("{value:.digits$}"));
-        let total: f64 = burst.api_calls.values().sum();
-        let calls: Vec<String> =
-            burst.api_calls.iter().map(|(method, count)| format!("{method} {count:.2}")).collect();
-        println!(
-            "\n{} CertificateRequests at once; {} certificates in the store",
-            burst.requests, burst.stored
-        );
-        for (what, value) in [
-            ("from the issuer to the first certificate, s", format!("{:.2}", burst.first_seconds)),
-            ("from the issuer to the last certificate, s", format!("{:.2}", burst.all_seconds)),
-            ("certificates a second in between", format!("{:.0}", burst.per_second)),
-            ("calls of the API server per request", format!("{total:.2} ({})", calls.join(", "))),
-            ("operator: CPU per request, ms", optional(burst.operator_cpu_ms, 2)),
-            ("operator: peak memory, MiB", optional(burst.operator_peak_mib, 0)),
-            ("server: CPU per request, ms", optional(burst.server_cpu_ms, 2)),
-            ("server: peak memory, MiB", optional(burst.server_peak_mib, 0)),
-        ] {
-            println!("  {what:<44} {value:>8}");
+    fn print_bursts(&self) {
+        let Bursts { at_once, as_they_come } = &self.bursts;
+        println!("\n{} CertificateRequests {:>34} {:>24}", at_once.requests, "at once", "as they come");
+        for ((what, one), (_, other)) in lines(at_once).into_iter().zip(lines(as_they_come)) {
+            println!("  {what:<36} {one:>24} {other:>24}");
         }
+        println!("\nAs they come, cert-manager approves some 20 a second and sets the pace.");
     }
+}
+
+/// What is said of a burst, and the figure.
+fn lines(burst: &Burst) -> Vec<(String, String)> {
+    let optional =
+        |value: Option<f64>, digits| value.map_or("-".to_owned(), |value| format!("{value:.digits$}"));
+    let waited = if burst.waited_ms.is_empty() { "-".to_owned() } else { spread(&burst.waited_ms) };
+    let mut lines = vec![
+        ("until the first certificate, s".to_owned(), format!("{:.2}", burst.first_seconds)),
+        ("until the last certificate, s".to_owned(), format!("{:.2}", burst.all_seconds)),
+        ("certificates a second in between".to_owned(), format!("{:.0}", burst.per_second)),
+        ("approval to certificate, ms".to_owned(), waited),
+        ("operator: CPU per request, ms".to_owned(), optional(burst.operator_cpu_ms, 2)),
+        ("operator: peak memory, MiB".to_owned(), optional(burst.operator_peak_mib, 0)),
+        ("server: CPU per request, ms".to_owned(), optional(burst.server_cpu_ms, 2)),
+        ("server: peak memory, MiB".to_owned(), optional(burst.server_peak_mib, 0)),
+        ("certificates in the store".to_owned(), burst.stored.to_string()),
+    ];
+    for method in ["PATCH", "POST", "GET", "PUT", "DELETE"] {
+        let calls = burst.api_calls.get(method).copied().unwrap_or_default();
+        lines.push((format!("API calls of the operator: {method}"), format!("{calls:.2}")));
+    }
+    lines
 }
 
 fn print_delays(what: &str, delays: &Delays) {
