@@ -161,8 +161,9 @@ fn bound_integers(schema: &mut Value) {
     if members.get("type").and_then(Value::as_str) == Some("integer") {
         let (least, most) = match members.get("format").and_then(Value::as_str) {
             Some("int32") => (f64::from(i32::MIN), f64::from(i32::MAX)),
-            // A bound is a fraction, and those are exact up to 2^53.
-            _ => (-9_007_199_254_740_991.0, 9_007_199_254_740_991.0),
+            // A bound is a fraction, and those are exact up to 2^53; a round one also survives readers that are not exact in
+            // the last digit.
+            _ => (-9_000_000_000_000_000.0, 9_000_000_000_000_000.0),
         };
         members.entry("minimum").or_insert_with(|| least.into());
         members.entry("maximum").or_insert_with(|| most.into());
