@@ -7,7 +7,7 @@
 //! | `generate` | writes the files that are generated from code (`--check`: only compares) |
 //! | `cluster` | a Kubernetes to try things and run tests on: yours, kind or the testbed |
 //! | `image` | the two container images, with a container engine or without |
-//! | `bench` | measures the server beside a peer and the machine's floor |
+//! | `bench` | measures the server beside a peer and the machine's floor, and the operator on a cluster |
 //! | `fuzz` | runs each fuzz target for a while |
 //! | `peers` | builds the programs that tests enrol with |
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "what it prints is what it is for")]
@@ -51,7 +51,7 @@ enum Command {
     Cluster(cluster::Options),
     /// Build the two container images
     Image(image::Options),
-    /// Measure the server beside a peer and the machine's floor
+    /// Measure the server beside a peer and the machine's floor, or the operator on a cluster
     Bench(bench::Options),
     /// Run each fuzz target for a while, from its seeds
     Fuzz(fuzz::Options),
