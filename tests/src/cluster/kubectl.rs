@@ -107,13 +107,7 @@ impl Kubectl {
 
     /// The decoded values of a Secret.
     pub fn secret(&self, name: &str) -> Result<BTreeMap<String, Vec<u8>>> {
-        let secret: Value = self.get(&format!("secret/{name}"))?;
-        let data = secret.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
-        let decode = |(key, value): (String, Value)| {
-            let bytes = STANDARD.decode(value.as_str().unwrap_or_default());
-            Ok((key, bytes.context("a value of the Secret is not base64")?))
-        };
-        data.into_iter().map(decode).collect()
+        secret_data(&self.get(&format!("secret/{name}"))?)
     }
 
     /// Deletes an object if it is there, and returns when it is gone.
@@ -185,4 +179,14 @@ impl Kubectl {
         let arguments = ["apply", "--server-side", "--force-conflicts", &manager, "--filename", source];
         self.succeed(&arguments, input).map(drop)
     }
+}
+
+/// The decoded values of a Secret that was read already.
+pub fn secret_data(secret: &Value) -> Result<BTreeMap<String, Vec<u8>>> {
+    let data = secret.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
+    let decode = |(key, value): (String, Value)| {
+        let bytes = STANDARD.decode(value.as_str().unwrap_or_default());
+        Ok((key, bytes.context("a value of the Secret is not base64")?))
+    };
+    data.into_iter().map(decode).collect()
 }

@@ -26,7 +26,7 @@ mod watch;
 pub use conditions::{condition, conditions};
 pub use dump::dump;
 pub use helm::{Helm, Release};
-pub use kubectl::Kubectl;
+pub use kubectl::{Kubectl, secret_data};
 pub use namespace::{Namespace, in_namespace};
 pub use parameters::{Cluster, Reach};
 pub use route::Route;
