@@ -8,6 +8,7 @@
 //! | `empty.rs` | an empty cluster, or no test |
 //! | `installation.rs` | the chart and `examples/cluster`, nothing else |
 //! | `upgrade.rs` | another template of every pod and back, while devices enrol |
+//! | `killed.rs` | a server's pod killed without warning, while devices enrol |
 //! | `removal.rs` | what stays, and is taken up again |
 //! | `pages.rs` | the commands of `docs/install.md`, `devices.md`, `upgrade.md`, `backup.md`, `troubleshooting.md` |
 //! | `load.rs`, `office.rs` | devices, and a server for them |
@@ -21,6 +22,8 @@
 mod empty;
 #[path = "cluster_chart/installation.rs"]
 mod installation;
+#[path = "cluster_chart/killed.rs"]
+mod killed;
 #[path = "cluster_chart/load.rs"]
 mod load;
 #[path = "cluster_chart/office.rs"]

@@ -297,10 +297,54 @@ fn what_somebody_writes_over_a_part_is_not_served_and_undone() -> Result<()> {
     })
 }
 
+#[test]
+#[ignore = "needs a cluster: cargo xtask cluster test"]
+fn a_method_of_another_namespace_is_served_for_as_long_as_the_profile_lets_it_be_attached() -> Result<()> {
+    in_namespace("operator-attach", |namespace| {
+        in_namespace("operator-tenant", |tenant| {
+            open(namespace)?;
+            let (kubectl, theirs, workspace) = (namespace.kubectl(), tenant.kubectl(), Workspace::new()?);
+            let method = json!({
+                "apiVersion": "chancery.dev/v1alpha1", "kind": "EnrollmentMethod", "metadata": { "name": "theirs" },
+                "spec": {
+                    "profileRef": { "name": "device", "namespace": namespace.name() },
+                    "serverRef": { "name": "enroll", "namespace": namespace.name() },
+                    "est": {},
+                },
+            });
+            theirs.apply(&method.to_string())?;
+            let (object, refused) = ("enrollmentmethod/theirs", Some("ReferenceNotPermitted"));
+            theirs.wait_condition_is(object, "ResolvedRefs", "False", refused, LIMIT)?;
+            theirs.wait_condition_is(object, "Ready", "False", None, LIMIT)?;
+
+            let route = Route::to(namespace.cluster(), &kubectl, "service/enroll", 443)?;
+            let root: Value = kubectl.get("certificateauthority/root")?;
+            workspace.write("root.pem", text(&root, "/status/certificate"))?;
+            let host = format!("enroll.{}.svc", namespace.name());
+            let url = format!("https://{host}/.well-known/est/{}.theirs/cacerts", tenant.name());
+            let ask = |status| {
+                let request = Request::get(&url).ca(&workspace.file("root.pem"));
+                request.option("--connect-to").option(&route.connect_to()).send()?.expect(status)
+            };
+            ask(404)?;
+
+            let grant = |namespaces: &[&str]| json!({ "spec": { "grants": { "attach": { "namespaces": namespaces } } } });
+            kubectl.patch("certificateprofile/device", &grant(&[tenant.name()]))?;
+            theirs.wait_condition(object, "Ready", LIMIT)?;
+            ask(200)?;
+
+            kubectl.patch("certificateprofile/device", &grant(&[]))?;
+            theirs.wait_condition_is(object, "ResolvedRefs", "False", refused, LIMIT)?;
+            kubectl.wait_condition("certificateprofile/device", "Programmed", LIMIT)?;
+            ask(404).map(drop)
+        })
+    })
+}
+
 /// Of a manifest.
 fn generation(secret: &Value) -> Result<u64> {
     let data = secret_data(secret)?;
     let manifest = data.get("manifest.json").context("there is no manifest in the Secret")?;
     let manifest: Value = serde_json::from_slice(manifest)?;
-    manifest["generation"].as_u64().context("the manifest has no generation")
+    manifest.get("generation").and_then(Value::as_u64).context("the manifest has no generation")
 }
