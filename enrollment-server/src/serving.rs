@@ -9,7 +9,7 @@ use std::{
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use issuance::{
-    Engine, Error,
+    Engine, Error, Outcome,
     audit::AnonymousRefusals,
     authn::{GrantedNamespaces, PasswordVerifier},
     authority::{Method, Office},
@@ -22,7 +22,7 @@ use resolve::{CompiledNotice, Granted};
 
 use crate::{
     listeners::{AuthenticationThrottle, Limits, ProxyProtocol},
-    metrics::{self, Metrics},
+    metrics::{self, Issuance, Metrics},
     protocols::est::EstService,
     publish::{CrlCache, Published},
     usage::MethodCounters,
@@ -124,6 +124,26 @@ impl App {
             self.metrics.throttled(label(protocol));
             Error::Throttled { retry_after: retry.0 }
         })
+    }
+
+    /// Counts the end of one use of the pipeline: in the metrics, and for the method.
+    pub fn issuance_ended(&self, method: &Method, outcome: &Result<Outcome, Error>) {
+        self.usage.count(&method.name, outcome, self.engine.clock().now());
+        let counted = match outcome {
+            Ok(Outcome::Issued(_)) => Issuance::Issued,
+            Ok(Outcome::Pending(_)) => Issuance::Pending,
+            Err(
+                Error::Refused(_) | Error::Malformed(_) | Error::Unauthenticated(_) | Error::Throttled { .. },
+            ) => Issuance::Refused,
+            Err(
+                Error::NotFound(_)
+                | Error::Conflict(_)
+                | Error::Stale
+                | Error::Unavailable(_)
+                | Error::Internal(_),
+            ) => Issuance::Failed,
+        };
+        self.metrics.issuance(label(method.protocol), counted);
     }
 
     /// Counts a failure to authenticate: against the address, in the metrics and for the audit trail. A requester who

@@ -14,7 +14,7 @@ use crate::{
     compiled::{CompiledIssuer, CompiledMethod, Granted, MethodSettings, issuer_method_name},
     method::Method,
     profile::{self, ResolvedProfile},
-    resources::{CLUSTER_SCOPE, Index, Judged, follow},
+    resources::{ByName, CLUSTER_SCOPE, Index, Indexed, Judged, follow},
     status::{Problem, Problems},
 };
 
@@ -36,20 +36,10 @@ pub(crate) fn judge_all<'a>(
     authorities: &Judged<Authority<'a>>,
     profiles: &Judged<ResolvedProfile<'a>>,
 ) -> Judged<Method> {
-    let context = Context { index, authorities, profiles };
-    let mut judged = Judged::new();
-    for (name, found) in &index.issuers {
-        let outcome = match &found.resource {
-            Ok(resource) => {
-                let reference = &resource.spec.profile_ref;
-                context
-                    .judge(name, ResourceName::new(reference.namespace_or(name.namespace()), &reference.name))
-            }
-            Err(problem) => Err(Problems::unread(problem.clone())),
-        };
-        judged.insert(name.clone(), outcome);
-    }
-    judged
+    Context { index, authorities, profiles }.judge_each(&index.issuers, |name, issuer| {
+        let reference = &issuer.spec.profile_ref;
+        ResourceName::new(reference.namespace_or(name.namespace()), &reference.name)
+    })
 }
 
 /// Judges the issuers of the cluster.
@@ -58,22 +48,28 @@ pub(crate) fn judge_all_of_cluster<'a>(
     authorities: &Judged<Authority<'a>>,
     profiles: &Judged<ResolvedProfile<'a>>,
 ) -> Judged<Method> {
-    let context = Context { index, authorities, profiles };
-    let mut judged = Judged::new();
-    for (name, found) in &index.cluster_issuers {
-        let outcome = match &found.resource {
-            Ok(resource) => {
-                let reference = &resource.spec.profile_ref;
-                context.judge(name, ResourceName::new(&reference.namespace, &reference.name))
-            }
-            Err(problem) => Err(Problems::unread(problem.clone())),
-        };
-        judged.insert(name.clone(), outcome);
-    }
-    judged
+    Context { index, authorities, profiles }.judge_each(&index.cluster_issuers, |_, issuer| {
+        let reference = &issuer.spec.profile_ref;
+        ResourceName::new(&reference.namespace, &reference.name)
+    })
 }
 
 impl Context<'_, '_> {
+    fn judge_each<T>(
+        &self,
+        issuers: &ByName<'_, T>,
+        profile: impl Fn(&ResourceName, &T) -> ResourceName,
+    ) -> Judged<Method> {
+        let judge_one = |(name, found): (&ResourceName, &Indexed<'_, T>)| {
+            let judged = match &found.resource {
+                Ok(resource) => self.judge(name, profile(name, resource)),
+                Err(problem) => Err(Problems::unread(problem.clone())),
+            };
+            (name.clone(), judged)
+        };
+        issuers.iter().map(judge_one).collect()
+    }
+
     fn judge(&self, name: &ResourceName, target: ResourceName) -> Result<Method, Problems> {
         let profile = follow(self.profiles, Kind::CertificateProfile, PROFILE_REF, &target)?;
         let mut problems = Problems::default();

@@ -21,7 +21,7 @@ use pki::certificate::Certificate;
 
 use super::{Admitted, Internal, InternalError, read, wish};
 use crate::{
-    metrics::{self, Issuance},
+    metrics,
     serving::{IssuerService, Serving},
 };
 
@@ -66,8 +66,7 @@ pub(super) async fn issue(
         }
         Err(error) => Err(error),
     };
-    app.usage.count(&service.method.name, &outcome, app.engine.clock().now());
-    app.metrics.issuance(metrics::Protocol::Issuer, counted(&outcome));
+    app.issuance_ended(&service.method, &outcome);
     answer(&serving, outcome)
 }
 
@@ -187,21 +186,4 @@ fn is_root(der: &[u8]) -> bool {
         certificate.issuer().der() == certificate.subject().der()
             && certificate.verify_signed_by(certificate.public_key()).is_ok()
     })
-}
-
-fn counted(outcome: &Result<Outcome>) -> Issuance {
-    match outcome {
-        Ok(Outcome::Issued(_)) => Issuance::Issued,
-        Ok(Outcome::Pending(_)) => Issuance::Pending,
-        Err(
-            Error::Refused(_) | Error::Malformed(_) | Error::Unauthenticated(_) | Error::Throttled { .. },
-        ) => Issuance::Refused,
-        Err(
-            Error::NotFound(_)
-            | Error::Conflict(_)
-            | Error::Stale
-            | Error::Unavailable(_)
-            | Error::Internal(_),
-        ) => Issuance::Failed,
-    }
 }

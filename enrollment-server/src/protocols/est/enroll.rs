@@ -34,7 +34,7 @@ use super::{
 };
 use crate::{
     listeners::{Peer, read_body},
-    metrics::{self, Issuance},
+    metrics,
     serving::App,
 };
 
@@ -191,7 +191,7 @@ fn answer(
     outcome: Result<Outcome, Error>,
     layout: Layout,
 ) -> Result<Response, EstError> {
-    count(app, service, &outcome);
+    app.issuance_ended(&service.method, &outcome);
     Ok(match outcome? {
         Outcome::Issued(issued) => enrolled(&issued, layout),
         Outcome::Pending(pending) => wait(&pending),
@@ -219,23 +219,4 @@ pub(super) fn wait(pending: &Pending) -> Response {
 
 pub(super) fn malformed(error: impl std::fmt::Display) -> Error {
     Error::Malformed(format!("the body is not an acceptable PKCS #10 request: {error}"))
-}
-
-pub(super) fn count(app: &App, service: &EstService, outcome: &Result<Outcome, Error>) {
-    app.usage.count(&service.method.name, outcome, app.engine.clock().now());
-    let counted = match outcome {
-        Ok(Outcome::Issued(_)) => Issuance::Issued,
-        Ok(Outcome::Pending(_)) => Issuance::Pending,
-        Err(
-            Error::Refused(_) | Error::Malformed(_) | Error::Unauthenticated(_) | Error::Throttled { .. },
-        ) => Issuance::Refused,
-        Err(
-            Error::NotFound(_)
-            | Error::Conflict(_)
-            | Error::Stale
-            | Error::Unavailable(_)
-            | Error::Internal(_),
-        ) => Issuance::Failed,
-    };
-    app.metrics.issuance(metrics::Protocol::Est, counted);
 }

@@ -34,7 +34,7 @@ use signers::SoftwareSigner;
 
 use super::{
     auth::{authenticate, first_look},
-    enroll::{count, key, malformed, read, refuse_channel_binding, wait},
+    enroll::{key, malformed, read, refuse_channel_binding, wait},
     error::EstError,
     handlers::{Label, service},
     service::EstService,
@@ -76,7 +76,7 @@ pub(super) async fn server_keygen(
         let authenticated = authenticate(&app, &service, &headers, &peer, Freshness::Fresh).await?;
         outcome = app.engine.issue(authenticated, asked, request_key, Repeat::Another).await;
     }
-    count(&app, &service, &outcome);
+    app.issuance_ended(&service.method, &outcome);
     let issued = match outcome? {
         Outcome::Issued(issued) => issued,
         Outcome::Pending(pending) => return Ok(wait(&pending)),
