@@ -110,7 +110,10 @@ impl App {
                     self.crls.forget(None);
                 }
                 // Nothing here keeps a copy of these.
-                News::CertificateStatus { .. } | News::Sealed { .. } | News::Job { .. } => {}
+                News::CertificateStatus { .. }
+                | News::Sealed { .. }
+                | News::Job { .. }
+                | News::AcmeAccount { .. } => {}
             }
         }
     }

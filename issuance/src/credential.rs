@@ -10,10 +10,12 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq as _;
 
 use crate::{
+    acme::Restriction,
     error::{AuthenticationFailure, Error},
     identity::{CredentialId, Owner, Protocol, ResourceName},
     policy::Strength,
     ports::random,
+    sealing::{SealingError, SealingKeys},
     secret::Secret,
 };
 
@@ -28,7 +30,7 @@ pub struct CredentialRow {
     pub protocol: Protocol,
     /// Name for people: the resource that declares it, or what its maker chose.
     pub name: ResourceName,
-    /// None: a secret of the method, accepted with any user name.
+    /// None: a secret of the method, accepted with any user name. For ACME the key identifier (RFC 8555 §7.3.4).
     pub username: Option<String>,
     #[serde(skip_serializing)]
     pub verifier: Verifier,
@@ -43,6 +45,9 @@ pub struct CredentialRow {
     pub declared: bool,
     /// The resource's `spec.regeneration` that made the current value.
     pub regeneration: u64,
+    /// Which names may be asked for with it (ACME); none: whatever the profile allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifiers: Option<Restriction>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,6 +101,16 @@ pub enum Verifier {
         #[serde(with = "hex::serde")]
         hash: [u8; 32],
     },
+    /// The key itself, sealed, because a MAC is checked with it (RFC 8555 §7.3.4). Never compared with anything that is
+    /// presented.
+    HmacKey {
+        /// Bound to the credential: see [`Verifier::hmac_key`].
+        #[serde(with = "hex::serde")]
+        sealed: Vec<u8>,
+        /// Says whether two keys are the same.
+        #[serde(with = "hex::serde")]
+        fingerprint: [u8; 32],
+    },
 }
 
 impl fmt::Debug for Verifier {
@@ -103,12 +118,16 @@ impl fmt::Debug for Verifier {
         f.write_str(match self {
             Self::Sha256 { .. } => "Verifier::Sha256(redacted)",
             Self::Argon2id { .. } => "Verifier::Argon2id(redacted)",
+            Self::HmacKey { .. } => "Verifier::HmacKey(redacted)",
         })
     }
 }
 
 /// Most bytes of a presented secret that are looked at.
 pub const MAX_SECRET_LENGTH: usize = 1024;
+
+/// Fewest octets of an HMAC key: as many as SHA-256 gives (RFC 7518 §3.2).
+pub const MIN_HMAC_KEY_LENGTH: usize = 32;
 
 // RFC 9106 §4 second recommended option, with less memory: 19 MiB and two passes is OWASP's floor, and one check
 // must not take a small machine's memory.
@@ -135,15 +154,72 @@ impl Verifier {
         Ok(Self::Argon2id { memory_kib: MEMORY_KIB, passes: PASSES, lanes: LANES, salt, hash })
     }
 
+    /// Of an HMAC key, octets, for this credential.
+    ///
+    /// # Errors
+    /// [`Error::Malformed`] for a key of fewer than [`MIN_HMAC_KEY_LENGTH`] or more than [`MAX_SECRET_LENGTH`] octets;
+    /// [`Error::Internal`] where it cannot be sealed.
+    pub fn of_hmac_key(keys: &SealingKeys, credential: &CredentialId, key: &Secret) -> Result<Self, Error> {
+        if !(MIN_HMAC_KEY_LENGTH..=MAX_SECRET_LENGTH).contains(&key.expose().len()) {
+            return Err(Error::Malformed(format!(
+                "an HMAC key has {MIN_HMAC_KEY_LENGTH} to {MAX_SECRET_LENGTH} octets"
+            )));
+        }
+        let sealed = keys.seal(&hmac_key_purpose(credential), key)?;
+        Ok(Self::HmacKey { sealed, fingerprint: hmac_key_fingerprint(key) })
+    }
+
+    /// The HMAC key of this credential; none where it is checked in another way.
+    ///
+    /// # Errors
+    /// [`SealingError`].
+    pub fn hmac_key(
+        &self,
+        keys: &SealingKeys,
+        credential: &CredentialId,
+    ) -> Result<Option<Secret>, SealingError> {
+        match self {
+            Self::HmacKey { sealed, .. } => keys.unseal(&hmac_key_purpose(credential), sealed).map(Some),
+            Self::Sha256 { .. } | Self::Argon2id { .. } => Ok(None),
+        }
+    }
+
+    /// Of the HMAC key; none where there is none.
+    pub fn fingerprint(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::HmacKey { fingerprint, .. } => Some(*fingerprint),
+            Self::Sha256 { .. } | Self::Argon2id { .. } => None,
+        }
+    }
+
+    /// The same key sealed with the newest sealing key; none where nothing is to be done.
+    ///
+    /// # Errors
+    /// [`SealingError`].
+    pub fn resealed(
+        &self,
+        keys: &SealingKeys,
+        credential: &CredentialId,
+    ) -> Result<Option<Self>, SealingError> {
+        match self {
+            Self::HmacKey { sealed, fingerprint } if !keys.is_current(sealed) => {
+                let purpose = hmac_key_purpose(credential);
+                let sealed = keys.seal(&purpose, &keys.unseal(&purpose, sealed)?)?;
+                Ok(Some(Self::HmacKey { sealed, fingerprint: *fingerprint }))
+            }
+            Self::HmacKey { .. } | Self::Sha256 { .. } | Self::Argon2id { .. } => Ok(None),
+        }
+    }
+
     /// Whether checking costs so much that it belongs on a thread of its own.
     pub fn is_slow(&self) -> bool {
         match self {
-            Self::Sha256 { .. } => false,
+            Self::Sha256 { .. } | Self::HmacKey { .. } => false,
             Self::Argon2id { .. } => true,
         }
     }
 
-    /// Whether this is the secret. Takes the same time whichever octet differs.
+    /// Whether this is the secret. Takes the same time whichever octet differs. An HMAC key is no password.
     ///
     /// # Errors
     /// [`Error::Internal`] where hashing fails, which is not a mismatch.
@@ -156,6 +232,7 @@ impl Verifier {
             Self::Argon2id { memory_kib, passes, lanes, salt, hash } => {
                 hash.ct_eq(&argon2id(presented, salt, *memory_kib, *passes, *lanes)?).into()
             }
+            Self::HmacKey { .. } => false,
         })
     }
 }
@@ -168,9 +245,30 @@ pub fn generate() -> Result<Secret, Error> {
     Ok(Secret::new(URL_SAFE_NO_PAD.encode(random::<20>()?)))
 }
 
+/// A new HMAC key: 32 random octets. Handed out in base64url without padding.
+///
+/// # Errors
+/// [`Error::Internal`] where the random generator fails.
+pub fn generate_hmac_key() -> Result<Secret, Error> {
+    Ok(Secret::new(random::<32>()?))
+}
+
+/// What two HMAC keys are compared by. They are random, so nothing is learnt from it.
+pub fn hmac_key_fingerprint(key: &Secret) -> [u8; 32] {
+    hash(b"chancery hmac key v1\0", key)
+}
+
+fn hmac_key_purpose(credential: &CredentialId) -> String {
+    format!("credential/{credential}")
+}
+
 fn sha256(secret: &Secret) -> [u8; 32] {
+    hash(b"chancery credential v1\0", secret)
+}
+
+fn hash(purpose: &[u8], secret: &Secret) -> [u8; 32] {
     let mut context = digest::Context::new(&digest::SHA256);
-    context.update(b"chancery credential v1\0");
+    context.update(purpose);
     context.update(secret.expose());
     let mut hash = [0; 32];
     hash.copy_from_slice(context.finish().as_ref());
@@ -216,6 +314,51 @@ mod tests {
         assert!(!one.matches(&Secret::new("correct horsf")).unwrap());
         assert!(Verifier::of_chosen(&Secret::new("")).is_err());
         assert!(Verifier::of_chosen(&Secret::new(vec![b'x'; MAX_SECRET_LENGTH + 1])).is_err());
+    }
+
+    #[test]
+    fn an_hmac_key_is_sealed_for_its_credential_and_is_no_password() {
+        let line = SealingKeys::generate_line().unwrap();
+        let keys = SealingKeys::parse(&line).unwrap();
+        let (id, other) = (CredentialId::from_octets([1; 16]), CredentialId::from_octets([2; 16]));
+        let key = generate_hmac_key().unwrap();
+        let verifier = Verifier::of_hmac_key(&keys, &id, &key).unwrap();
+        assert_eq!(verifier.hmac_key(&keys, &id).unwrap(), Some(key.clone()));
+        assert_eq!(verifier.hmac_key(&keys, &other), Err(SealingError::Tampered));
+        assert!(!verifier.matches(&key).unwrap() && !verifier.is_slow());
+        let again = Verifier::of_hmac_key(&keys, &id, &key).unwrap();
+        assert_eq!(verifier.fingerprint(), again.fingerprint());
+        let another = Verifier::of_hmac_key(&keys, &id, &generate_hmac_key().unwrap()).unwrap();
+        assert_ne!(verifier.fingerprint(), another.fingerprint());
+        let stored = serde_json::to_string(&verifier).unwrap();
+        assert_eq!(serde_json::from_str::<Verifier>(&stored).unwrap(), verifier);
+        assert_eq!(format!("{verifier:?}"), "Verifier::HmacKey(redacted)");
+        let password = Verifier::of_generated(&key);
+        assert_eq!((password.hmac_key(&keys, &id).unwrap(), password.fingerprint()), (None, None));
+    }
+
+    #[test]
+    fn an_hmac_key_is_neither_short_nor_endless() {
+        let keys = SealingKeys::parse(&SealingKeys::generate_line().unwrap()).unwrap();
+        let id = CredentialId::from_octets([1; 16]);
+        for length in [0, MIN_HMAC_KEY_LENGTH - 1, MAX_SECRET_LENGTH + 1] {
+            let outcome = Verifier::of_hmac_key(&keys, &id, &Secret::new(vec![7; length]));
+            assert!(matches!(outcome, Err(Error::Malformed(_))), "{length}");
+        }
+    }
+
+    #[test]
+    fn an_hmac_key_moves_to_the_newest_sealing_key() {
+        let (old, new) = (SealingKeys::generate_line().unwrap(), SealingKeys::generate_line().unwrap());
+        let id = CredentialId::from_octets([1; 16]);
+        let key = generate_hmac_key().unwrap();
+        let sealed = Verifier::of_hmac_key(&SealingKeys::parse(&old).unwrap(), &id, &key).unwrap();
+        let both = SealingKeys::parse(&format!("{}\n{}", *new, *old)).unwrap();
+        let moved = sealed.resealed(&both, &id).unwrap().unwrap();
+        assert_eq!(moved.hmac_key(&SealingKeys::parse(&new).unwrap(), &id).unwrap(), Some(key));
+        assert_eq!(moved.fingerprint(), sealed.fingerprint());
+        assert_eq!(moved.resealed(&both, &id).unwrap(), None);
+        assert_eq!(Verifier::of_generated(&Secret::new("x")).resealed(&both, &id).unwrap(), None);
     }
 
     #[test]

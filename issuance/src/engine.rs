@@ -81,6 +81,31 @@ pub enum Repeat {
     Same,
 }
 
+/// What else becomes true with a certificate, or with a request that waits: its writes are part of the same commit. What
+/// they replace must be expected by the evidence.
+pub trait Companion: Send + Sync {
+    /// # Errors
+    /// Where the certificate must not be recorded: it is discarded.
+    fn issued(&self, issuer: KeyId, serial: &SerialNumber) -> Result<Vec<Write>>;
+
+    /// # Errors
+    /// Where the request must not be recorded.
+    fn pending(&self, request: &RequestId) -> Result<Vec<Write>>;
+}
+
+/// Nothing else.
+struct Alone;
+
+impl Companion for Alone {
+    fn issued(&self, _issuer: KeyId, _serial: &SerialNumber) -> Result<Vec<Write>> {
+        Ok(Vec::new())
+    }
+
+    fn pending(&self, _request: &RequestId) -> Result<Vec<Write>> {
+        Ok(Vec::new())
+    }
+}
+
 impl Engine {
     pub fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
         Self { store, clock }
@@ -106,10 +131,25 @@ impl Engine {
         key: RequestKey,
         repeat: Repeat,
     ) -> Result<Outcome> {
+        self.issue_with(authenticated, asked, key, repeat, &Alone).await
+    }
+
+    /// As [`Engine::issue`], with what else is to be written in the same commit.
+    ///
+    /// # Errors
+    /// As [`Engine::issue`], and whatever the companion says.
+    pub async fn issue_with(
+        &self,
+        authenticated: Authenticated,
+        asked: Asked,
+        key: RequestKey,
+        repeat: Repeat,
+        companion: &dyn Companion,
+    ) -> Result<Outcome> {
         let requester = authenticated.requester().clone();
         let method = authenticated.method().clone();
         let subject = asked.subject.clone();
-        let outcome = self.serve(authenticated, asked, key, repeat).await;
+        let outcome = self.serve(authenticated, asked, key, repeat, companion).await;
         if let Err(Error::Refused(refusal)) = &outcome {
             self.record_refusal(&method, &requester, &subject, refusal).await?;
         }
@@ -160,19 +200,23 @@ impl Engine {
         asked: Asked,
         key: RequestKey,
         repeat: Repeat,
+        companion: &dyn Companion,
     ) -> Result<Outcome> {
         let method = authenticated.method().clone();
         let remembered = repeat == Repeat::Same || method.profile.policy.approval == Approval::Manual;
         if !remembered {
             let authorized = authorize(authenticated, asked, self.clock.now())?;
-            return Ok(Outcome::Issued(self.sign_and_commit(&authorized, Completion::Nothing).await?));
+            let issued = self.sign_and_commit(&authorized, Completion::Nothing, companion).await?;
+            return Ok(Outcome::Issued(issued));
         }
-        let first = self.serve_remembered(&authenticated, &asked, key, repeat).await;
+        let first = self.serve_remembered(&authenticated, &asked, key, repeat, companion).await;
         match first {
             // A twin of this request may have been served since the look, here or by another replica: look again.
-            Err(Error::Conflict(_)) => self.serve_remembered(&authenticated, &asked, key, repeat).await,
+            Err(Error::Conflict(_)) => {
+                self.serve_remembered(&authenticated, &asked, key, repeat, companion).await
+            }
             Err(Error::Refused(refusal)) if refusal.rule() == Rule::KeyReuse => {
-                self.serve_remembered(&authenticated, &asked, key, repeat).await
+                self.serve_remembered(&authenticated, &asked, key, repeat, companion).await
             }
             Ok(_) | Err(_) => first,
         }
@@ -184,27 +228,28 @@ impl Engine {
         asked: &Asked,
         key: RequestKey,
         repeat: Repeat,
+        companion: &dyn Companion,
     ) -> Result<Outcome> {
         let content = sha256(&[&asked.encoded]);
         let known = self.store.request_by_key(&authenticated.method().name, &key).await?;
         let replaces = match known {
-            Some(row) => match self.resume(row, content, authenticated, asked, repeat).await? {
+            Some(row) => match self.resume(row, content, (authenticated, asked), repeat, companion).await? {
                 Resumed::Answer(outcome) => return Ok(outcome),
                 Resumed::StartOver(row) => Some(row),
             },
             None => None,
         };
-        self.start(authenticated, asked, key, content, replaces.as_deref()).await
+        self.start((authenticated, asked), key, content, replaces.as_deref(), companion).await
     }
 
     /// A request that was not seen before, or is asked anew.
     async fn start(
         &self,
-        authenticated: &Authenticated,
-        asked: &Asked,
+        (authenticated, asked): (&Authenticated, &Asked),
         key: RequestKey,
         content: [u8; 32],
         replaces: Option<&RequestRow>,
+        companion: &dyn Companion,
     ) -> Result<Outcome> {
         let now = self.clock.now();
         let authorized = authorize(authenticated.clone(), asked.clone(), now)?;
@@ -226,7 +271,8 @@ impl Engine {
         };
         if method.profile.policy.approval == Approval::Automatic {
             row.state = RequestState::Issued;
-            let issued = self.sign_and_commit(&authorized, Completion::New(Box::new(row), replaces)).await?;
+            let completion = Completion::New(Box::new(row), replaces);
+            let issued = self.sign_and_commit(&authorized, completion, companion).await?;
             return Ok(Outcome::Issued(issued));
         }
         let mut event = event_of(&authorized, now, Action::CertificateRequested, AuditOutcome::Pending);
@@ -236,6 +282,7 @@ impl Engine {
             Commit { expect: authenticated.expect().to_vec(), writes: Vec::new(), audit: vec![event] };
         replace(&mut commit, replaces);
         commit.writes.push(Write::InsertRequest(Box::new(row)));
+        commit.writes.extend(companion.pending(&request)?);
         self.store.commit(commit).await?.map_err(conflict)?;
         Ok(Outcome::Pending(Pending { request, retry_after: method.retry_after }))
     }
@@ -245,9 +292,9 @@ impl Engine {
         &self,
         row: RequestRow,
         content: [u8; 32],
-        authenticated: &Authenticated,
-        asked: &Asked,
+        (authenticated, asked): (&Authenticated, &Asked),
         repeat: Repeat,
+        companion: &dyn Companion,
     ) -> Result<Resumed> {
         if row.content != content {
             return Err(Refusal::new(
@@ -265,7 +312,7 @@ impl Engine {
             RequestState::Pending | RequestState::Expired => Ok(Resumed::StartOver(Box::new(row))),
             RequestState::Approved => {
                 let authorized = authorize(authenticated.clone(), asked.clone(), now)?;
-                let issued = self.sign_and_commit(&authorized, Completion::Approved(&row)).await?;
+                let issued = self.sign_and_commit(&authorized, Completion::Approved(&row), companion).await?;
                 Ok(Resumed::Answer(Outcome::Issued(issued)))
             }
             RequestState::Denied => {
@@ -296,12 +343,17 @@ impl Engine {
         }
     }
 
-    async fn sign_and_commit(&self, authorized: &Authorized, completion: Completion<'_>) -> Result<Issued> {
+    async fn sign_and_commit(
+        &self,
+        authorized: &Authorized,
+        completion: Completion<'_>,
+        companion: &dyn Companion,
+    ) -> Result<Issued> {
         let authority = authorized.profile().authority.clone();
         for _ in 0..MAX_SERIAL_ATTEMPTS {
             let serial = SerialNumber::from_random(random()?);
             let certificate = sign(authorized, authority.as_deref(), &serial).await?;
-            let commit = self.commit_of(authorized, &serial, &certificate, &completion);
+            let commit = self.commit_of(authorized, &serial, &certificate, &completion, companion)?;
             match self.store.commit(commit).await? {
                 Ok(_) => return Ok(Issued { certificate, serial, authority }),
                 // The signature is discarded: it never leaves this process.
@@ -318,7 +370,8 @@ impl Engine {
         serial: &SerialNumber,
         certificate: &[u8],
         completion: &Completion<'_>,
-    ) -> Commit {
+        companion: &dyn Companion,
+    ) -> Result<Commit> {
         let now = self.clock.now();
         let row = certificate_row(authorized, serial, certificate, now, completion.request());
         let mut event = event_of(authorized, now, Action::CertificateIssued, AuditOutcome::Done);
@@ -342,7 +395,8 @@ impl Engine {
         }
         commit.writes.push(Write::InsertCertificate(Box::new(row)));
         completion.add_to(&mut commit, place);
-        commit
+        commit.writes.extend(companion.issued(place.0, serial)?);
+        Ok(commit)
     }
 
     async fn record_refusal(
@@ -459,22 +513,26 @@ async fn sign(
 fn conflict(conflict: Conflict) -> Error {
     match conflict {
         Conflict::Expectation(expectation) => match *expectation {
-            // A credential, or the certificate to renew, is not any more what it was.
-            Expect::CredentialUsable { .. } | Expect::CertificateStatus { .. } => Error::Stale,
+            // A credential, the certificate to renew, an account or its order is not any more what it was.
+            Expect::CredentialUsable { .. }
+            | Expect::CredentialVersion { .. }
+            | Expect::CertificateStatus { .. }
+            | Expect::AcmeAccountVersion { .. }
+            | Expect::AcmeOrderVersion { .. } => Error::Stale,
             Expect::KeyUnused { .. } => Refusal::new(
                 Rule::KeyReuse,
                 "keys.reuse: this key already has a certificate, and the profile asks for a new key each time",
             )
             .into(),
-            other @ (Expect::CredentialVersion { .. }
-            | Expect::RequestState { .. }
+            other @ (Expect::RequestState { .. }
             | Expect::SealedVersion { .. }
             | Expect::JobLeased { .. }) => Error::Conflict(format!("no longer true: {other:?}")),
         },
         other @ (Conflict::SerialTaken { .. }
         | Conflict::RequestExists
         | Conflict::Missing(_)
-        | Conflict::CrlNumber) => Error::Conflict(other.to_string()),
+        | Conflict::CrlNumber
+        | Conflict::AcmeAccountExists) => Error::Conflict(other.to_string()),
     }
 }
 

@@ -128,6 +128,14 @@ random_id!(
     /// Names one row of `jobs`.
     JobId
 );
+random_id!(
+    /// Names one row of `acme_accounts`; part of its URL.
+    AcmeAccountId
+);
+random_id!(
+    /// Names one row of `acme_orders`; part of its URL.
+    AcmeOrderId
+);
 
 /// The subject key identifier of an authority: names its key, its CRL and its certificates. 20 octets,
 /// lower-case hexadecimal as text.

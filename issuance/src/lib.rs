@@ -11,6 +11,7 @@
 //! [`authn::Authenticated`]; only [`profile::authorize`] makes [`profile::Authorized`]; only the engine
 //! signs it. What skips a step does not compile.
 
+pub mod acme;
 pub mod approval;
 pub mod audit;
 pub mod authn;

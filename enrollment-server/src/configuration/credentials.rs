@@ -159,6 +159,7 @@ impl Pass<'_> {
             last_used_at: None,
             declared: true,
             regeneration: wanted.regeneration,
+            identifiers: None,
         };
         self.put(row, 0, Action::CredentialCreated).await?;
         self.known.insert(wanted.name.clone(), (wanted.clone(), id, 1));

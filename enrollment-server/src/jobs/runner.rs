@@ -199,6 +199,8 @@ impl Runner {
             JobKind::Role => Ok(Done::Obsolete),
             JobKind::Notice => notices::run(&self.app, job, &self.owner).await,
             JobKind::Webhook => self.webhooks.run(&self.app, job).await,
+            // Nothing takes these yet.
+            JobKind::AcmeValidation => Ok(Done::Obsolete),
         };
         let now = self.app.engine.clock().now();
         let done = outcome.unwrap_or_else(|error| {
@@ -297,5 +299,6 @@ fn label(kind: JobKind) -> metrics::JobKind {
         JobKind::Role => metrics::JobKind::RoleKey,
         JobKind::Notice => metrics::JobKind::Notice,
         JobKind::Webhook => metrics::JobKind::Webhook,
+        JobKind::AcmeValidation => metrics::JobKind::ChallengeValidation,
     }
 }

@@ -84,6 +84,19 @@ pub fn authorize(authenticated: Authenticated, asked: Asked, now: Time) -> Resul
     Ok(Authorized { authenticated, asked, template })
 }
 
+/// Whether a certificate of the profile could hold this name, whatever else it holds: for protocols that are told names long
+/// before they see a request, and would rather say no at once.
+///
+/// # Errors
+/// The rule that says no.
+pub fn permits_name(profile: &IssuingProfile, name: &GeneralName) -> Result<(), Refusal> {
+    names::judge_one(&profile.policy, name)?;
+    match &profile.authority {
+        Some(authority) => constraints::judge(authority, &Name::empty(), std::slice::from_ref(name)),
+        None => Ok(()),
+    }
+}
+
 /// What the profile makes of the request.
 fn judge(profile: &IssuingProfile, asked: &Asked, now: Time) -> Result<Template, Refusal> {
     let policy = &profile.policy;

@@ -22,26 +22,7 @@ pub(super) fn judge(
     let mut names: Vec<GeneralName> = Vec::with_capacity(asked.len());
     let copied = common_name(policy, subject);
     for name in asked.iter().chain(copied.as_ref()) {
-        let verdict = match name {
-            GeneralName::Dns(_) => rules.dns.as_ref().map(|rule| (rule.name.presence, dns(policy, name))),
-            GeneralName::Ip(_) => rules.ip.as_ref().map(|rule| (rule.presence, ip(policy, rule, name))),
-            GeneralName::Uri(text) => rules.uri.as_ref().map(|rule| {
-                (rule.presence, text_name(policy, "uri", rule, name, is_valid_uri(text), Case::Sensitive))
-            }),
-            GeneralName::Email(text) => rules.email.as_ref().map(|rule| {
-                (
-                    rule.presence,
-                    text_name(policy, "email", rule, name, is_valid_email(text), Case::Insensitive),
-                )
-            }),
-            GeneralName::OtherName { type_id, .. } => rules
-                .other_names
-                .iter()
-                .find(|rule| rule.type_id.0 == *type_id)
-                .map(|rule| (rule.name.presence, other_name(policy, rule, name))),
-            GeneralName::DirectoryName(_) | GeneralName::RegisteredId(_) => None,
-        };
-        match (verdict, rules.others) {
+        match (verdict(policy, name), rules.others) {
             (Some((Presence::Fixed, _)), _) | (None, Unlisted::Drop) => {}
             (Some((Presence::Allowed | Presence::Required, judged)), _) => {
                 let judged = judged?;
@@ -53,13 +34,7 @@ pub(super) fn judge(
                     return Err(too_many(policy, asked.len()));
                 }
             }
-            (None, Unlisted::Refuse) => {
-                return Err(refusal(format!(
-                    "subjectAltNames: {} does not allow this kind of name; {} was asked for",
-                    policy.name,
-                    quoted(&name.to_string())
-                )));
-            }
+            (None, Unlisted::Refuse) => return Err(of_no_kind(policy, name)),
         }
     }
     check_required(policy, &names)?;
@@ -68,6 +43,43 @@ pub(super) fn judge(
         return Err(too_many(policy, names.len()));
     }
     Ok(names)
+}
+
+/// Whether a certificate could hold this name, whatever else it holds: what a profile would leave out, it could not.
+pub(super) fn judge_one(policy: &Profile, name: &GeneralName) -> Result<(), Refusal> {
+    match verdict(policy, name) {
+        Some((Presence::Allowed | Presence::Required, judged)) => judged.map(drop),
+        Some((Presence::Fixed, _)) | None => Err(of_no_kind(policy, name)),
+    }
+}
+
+/// What the rule for this kind of name says; none where there is no such rule.
+fn verdict(policy: &Profile, name: &GeneralName) -> Option<(Presence, Result<GeneralName, Refusal>)> {
+    let rules = &policy.subject_alt_names;
+    match name {
+        GeneralName::Dns(_) => rules.dns.as_ref().map(|rule| (rule.name.presence, dns(policy, name))),
+        GeneralName::Ip(_) => rules.ip.as_ref().map(|rule| (rule.presence, ip(policy, rule, name))),
+        GeneralName::Uri(text) => rules.uri.as_ref().map(|rule| {
+            (rule.presence, text_name(policy, "uri", rule, name, is_valid_uri(text), Case::Sensitive))
+        }),
+        GeneralName::Email(text) => rules.email.as_ref().map(|rule| {
+            (rule.presence, text_name(policy, "email", rule, name, is_valid_email(text), Case::Insensitive))
+        }),
+        GeneralName::OtherName { type_id, .. } => rules
+            .other_names
+            .iter()
+            .find(|rule| rule.type_id.0 == *type_id)
+            .map(|rule| (rule.name.presence, other_name(policy, rule, name))),
+        GeneralName::DirectoryName(_) | GeneralName::RegisteredId(_) => None,
+    }
+}
+
+fn of_no_kind(policy: &Profile, name: &GeneralName) -> Refusal {
+    refusal(format!(
+        "subjectAltNames: {} does not allow this kind of name; {} was asked for",
+        policy.name,
+        quoted(&name.to_string())
+    ))
 }
 
 fn too_many(policy: &Profile, asked: usize) -> Refusal {

@@ -4,9 +4,10 @@ use pki::{serial::SerialNumber, time::Time};
 
 use super::{CertificateRow, CertificateStatus, CrlRow, Decision, Job, RequestRow, RequestState, SealedRow};
 use crate::{
+    acme::{AccountRow, OrderRow},
     audit::{AuditEvent, Checkpoint},
     credential::CredentialRow,
-    identity::{CredentialId, JobId, KeyId, RequestId},
+    identity::{AcmeAccountId, AcmeOrderId, CredentialId, JobId, KeyId, RequestId},
 };
 
 /// Everything that becomes true together.
@@ -55,6 +56,16 @@ pub enum Expect {
         id: JobId,
         owner: String,
         now: Time,
+    },
+    /// The account is of this version (0: no such account).
+    AcmeAccountVersion {
+        id: AcmeAccountId,
+        version: u64,
+    },
+    /// The order is of this version (0: no such order).
+    AcmeOrderVersion {
+        id: AcmeOrderId,
+        version: u64,
     },
 }
 
@@ -114,6 +125,16 @@ pub enum Write {
         issuer: KeyId,
         keep: u32,
     },
+    /// Inserts or replaces by id. Pair with [`Expect::AcmeAccountVersion`]. Conflict where another account of the
+    /// method has the key.
+    PutAcmeAccount(Box<AccountRow>),
+    /// Inserts or replaces by id. Pair with [`Expect::AcmeOrderVersion`].
+    PutAcmeOrder(Box<OrderRow>),
+    /// Removes orders that need not be kept at `now` any more, the oldest first, at most so many.
+    SweepAcmeOrders {
+        now: Time,
+        limit: u32,
+    },
 }
 
 /// The change is durable.
@@ -138,4 +159,7 @@ pub enum Conflict {
     /// A CRL with this number or a greater one exists.
     #[error("a newer CRL exists")]
     CrlNumber,
+    /// Another account of the method has this key.
+    #[error("an account with this key exists")]
+    AcmeAccountExists,
 }

@@ -35,11 +35,20 @@ pub enum JobKind {
     Notice,
     /// Tells a webhook of one certificate.
     Webhook,
+    /// Validates a challenge of one authorization: see [`validation_job`](crate::acme::validation_job).
+    AcmeValidation,
 }
 
 impl JobKind {
-    pub const ALL: [JobKind; 6] =
-        [Self::Crl, Self::Checkpoint, Self::Sweep, Self::Role, Self::Notice, Self::Webhook];
+    pub const ALL: [JobKind; 7] = [
+        Self::Crl,
+        Self::Checkpoint,
+        Self::Sweep,
+        Self::Role,
+        Self::Notice,
+        Self::Webhook,
+        Self::AcmeValidation,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,6 +58,7 @@ impl JobKind {
             Self::Role => "role",
             Self::Notice => "notice",
             Self::Webhook => "webhook",
+            Self::AcmeValidation => "acmeValidation",
         }
     }
 }

@@ -4,6 +4,8 @@
 //! are shared between the copies, so that a commit costs pointers and not certificates; still it is no store for
 //! a hundred thousand rows.
 
+mod acme;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -13,14 +15,16 @@ use async_trait::async_trait;
 use pki::{crl::RevokedEntry, extension::ReasonCode, serial::SerialNumber, time::Time};
 
 use super::{
-    Announcer, CertificateFilter, CertificateRow, CertificateStatus, Commit, Committed, Conflict,
-    CredentialFilter, CrlRow, Cursor, Expect, Job, JobKind, JobLease, News, Page, RequestFilter, RequestKey,
-    RequestRow, RequestState, SealedRow, Store, StoreError, StoreResult, Subscription, Write,
+    AcmeAccountFilter, Announcer, CertificateFilter, CertificateRow, CertificateStatus, Claims, Commit,
+    Committed, Conflict, CredentialFilter, CrlRow, Cursor, Expect, Job, JobKind, JobLease, News, Page,
+    RequestFilter, RequestKey, RequestRow, RequestState, SealedRow, Store, StoreError, StoreResult,
+    Subscription, Write,
 };
 use crate::{
+    acme::{AccountRow, OrderRow},
     audit::{self, AuditEvent, AuditRecord, Checkpoint},
     credential::CredentialRow,
-    identity::{CredentialId, JobId, KeyId, RequestId, ResourceName},
+    identity::{AcmeAccountId, AcmeOrderId, CredentialId, JobId, KeyId, RequestId, ResourceName},
 };
 
 /// Most rows of one page.
@@ -31,6 +35,7 @@ const MAX_PAGE: usize = 1000;
 pub struct MemoryStore {
     stream: String,
     tables: Mutex<Tables>,
+    claims: Claims,
     announcer: Announcer,
 }
 
@@ -45,6 +50,8 @@ struct Tables {
     jobs: Numbered<JobRow>,
     audit: BTreeMap<String, Vec<Arc<AuditRecord>>>,
     checkpoints: Vec<Checkpoint>,
+    accounts: Numbered<AccountRow>,
+    orders: Numbered<OrderRow>,
     last_number: i64,
 }
 
@@ -62,7 +69,12 @@ struct JobRow {
 impl MemoryStore {
     /// An empty store that appends to this audit stream.
     pub fn new(stream: impl Into<String>) -> Self {
-        Self { stream: stream.into(), tables: Mutex::default(), announcer: Announcer::new() }
+        Self {
+            stream: stream.into(),
+            tables: Mutex::default(),
+            claims: Claims::default(),
+            announcer: Announcer::new(),
+        }
     }
 
     fn tables(&self) -> MutexGuard<'_, Tables> {
@@ -249,6 +261,64 @@ impl Store for MemoryStore {
         Ok(self.tables().checkpoints.clone())
     }
 
+    async fn acme_account(&self, id: &AcmeAccountId) -> StoreResult<Option<AccountRow>> {
+        Ok(self.tables().account(id).map(|(_, row)| AccountRow::clone(row)))
+    }
+
+    async fn acme_account_by_key(
+        &self,
+        method: &ResourceName,
+        thumbprint: &[u8; 32],
+    ) -> StoreResult<Option<AccountRow>> {
+        Ok(self.tables().account_by_key(method, thumbprint).map(AccountRow::clone))
+    }
+
+    async fn acme_accounts(
+        &self,
+        filter: &AcmeAccountFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, AccountRow)>> {
+        Ok(list(&self.tables().accounts, page, |row| acme::account_matches(filter, row)))
+    }
+
+    async fn acme_order(&self, id: &AcmeOrderId) -> StoreResult<Option<OrderRow>> {
+        Ok(self.tables().order(id).map(|(_, row)| OrderRow::clone(row)))
+    }
+
+    async fn acme_orders_of(
+        &self,
+        account: &AcmeAccountId,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, OrderRow)>> {
+        Ok(list(&self.tables().orders, page, |row| row.account == *account))
+    }
+
+    async fn acme_order_replacing(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<OrderRow>> {
+        Ok(self.tables().order_replacing(method, (issuer, *serial)).map(OrderRow::clone))
+    }
+
+    async fn acme_orders_to_sweep(&self, now: Time) -> StoreResult<bool> {
+        Ok(self.tables().orders.values().any(|row| row.keep_until <= now))
+    }
+
+    async fn claim_once(&self, scope: &str, token: &[u8], until: Time) -> StoreResult<bool> {
+        self.claims.claim_once(scope, token, until)
+    }
+
+    fn claims_are_shared(&self) -> bool {
+        false
+    }
+
+    async fn sweep_claims(&self, now: Time) -> StoreResult<()> {
+        self.claims.sweep(now);
+        Ok(())
+    }
+
     async fn check(&self) -> StoreResult<()> {
         Ok(())
     }
@@ -293,6 +363,12 @@ impl Tables {
             Expect::JobLeased { id, owner, now } => self.job(id).is_some_and(|(_, row)| {
                 row.lease.as_ref().is_some_and(|lease| lease.owner == *owner && lease.until > *now)
             }),
+            Expect::AcmeAccountVersion { id, version } => {
+                self.account(id).map_or(0, |(_, row)| row.version) == *version
+            }
+            Expect::AcmeOrderVersion { id, version } => {
+                self.order(id).map_or(0, |(_, row)| row.version) == *version
+            }
         }
     }
 
@@ -362,6 +438,15 @@ impl Tables {
                 // The newest one stays in any case, because the next number grows from it.
                 let smaller: Vec<_> = newest.skip(keep.max(1) as usize).copied().collect();
                 smaller.iter().for_each(|key| drop(self.crls.remove(key)));
+                Ok(())
+            }
+            Write::PutAcmeAccount(row) => self.put_account(*row),
+            Write::PutAcmeOrder(row) => {
+                self.put_order(*row);
+                Ok(())
+            }
+            Write::SweepAcmeOrders { now, limit } => {
+                self.sweep_orders(now, limit);
                 Ok(())
             }
         }

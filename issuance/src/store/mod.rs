@@ -10,9 +10,11 @@
 //! | `jobs.rs` | work that is leased |
 //! | `page.rs` | filters and cursors |
 //! | `news.rs` | word of what changed, across replicas |
+//! | `claims.rs` | what may be used once, where one process is all there is |
 //! | `memory.rs` | the store in memory: for tests of the core, and the plain meaning of the port |
 //! | `suite.rs` | what every implementation must do |
 
+mod claims;
 mod commit;
 mod jobs;
 pub mod memory;
@@ -25,18 +27,20 @@ pub mod suite;
 use async_trait::async_trait;
 use pki::{crl::RevokedEntry, serial::SerialNumber, time::Time};
 
+pub use claims::{ClaimKey, Claims, claim_key};
 pub use commit::{Commit, Committed, Conflict, Expect, Write};
 pub use jobs::{Job, JobKind, JobLease};
 pub use news::{Announcer, News, Subscription};
-pub use page::{CertificateFilter, CredentialFilter, Cursor, Page, RequestFilter};
+pub use page::{AcmeAccountFilter, CertificateFilter, CredentialFilter, Cursor, Page, RequestFilter};
 pub use rows::{
     CertificateRow, CertificateStatus, CrlRow, Decision, RequestKey, RequestRow, RequestState, SealedRow,
 };
 
 use crate::{
+    acme::{AccountRow, OrderRow},
     audit::{AuditRecord, Checkpoint},
     credential::CredentialRow,
-    identity::{CredentialId, KeyId, RequestId, ResourceName},
+    identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName},
 };
 
 /// Why the store did not answer. Whether the change was made is never in doubt: it was not.
@@ -141,6 +145,59 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Checkpoints in the order they were made.
     async fn checkpoints(&self) -> StoreResult<Vec<Checkpoint>>;
+
+    async fn acme_account(&self, id: &AcmeAccountId) -> StoreResult<Option<AccountRow>>;
+
+    /// The account of a method with the key of this thumbprint, whatever its status.
+    async fn acme_account_by_key(
+        &self,
+        method: &ResourceName,
+        thumbprint: &[u8; 32],
+    ) -> StoreResult<Option<AccountRow>>;
+
+    /// In the order of creation.
+    async fn acme_accounts(
+        &self,
+        filter: &AcmeAccountFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, AccountRow)>>;
+
+    async fn acme_order(&self, id: &AcmeOrderId) -> StoreResult<Option<OrderRow>>;
+
+    /// All orders of an account that are still kept, in the order of creation.
+    async fn acme_orders_of(
+        &self,
+        account: &AcmeAccountId,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, OrderRow)>>;
+
+    /// The order that is to replace, or replaced, this certificate, and was not recorded as invalid; of several the one
+    /// that came furthest, and of those the last. Whether an open one is still good depends on the time:
+    /// [`OrderRow::status`].
+    async fn acme_order_replacing(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<OrderRow>>;
+
+    /// Whether [`Write::SweepAcmeOrders`] would find anything.
+    async fn acme_orders_to_sweep(&self, now: Time) -> StoreResult<bool>;
+
+    /// Whether the token is used for the first time in this scope: true once, for whoever comes first. It is remembered
+    /// until [`Store::sweep_claims`] is called with a time at or after `until`, or, what is less than other changes are
+    /// promised, until the process ([`Store::claims_are_shared`] is false) or the database (true) crashes.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], also where too many are remembered.
+    async fn claim_once(&self, scope: &str, token: &[u8], until: Time) -> StoreResult<bool>;
+
+    /// Whether all replicas see the claims of all. Where not, a token that another process or an earlier run has given
+    /// out must be refused by other means.
+    fn claims_are_shared(&self) -> bool;
+
+    /// Forgets claims that ended by `now`.
+    async fn sweep_claims(&self, now: Time) -> StoreResult<()>;
 
     /// Whether the store can take a commit now; cheap enough for a readiness probe.
     async fn check(&self) -> StoreResult<()>;

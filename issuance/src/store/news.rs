@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{Commit, JobKind, Write};
-use crate::identity::{CredentialId, KeyId, ResourceName};
+use crate::identity::{AcmeAccountId, CredentialId, KeyId, ResourceName};
 
 /// What a commit changed, here or on another replica.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,6 +24,8 @@ pub enum News {
     Sealed { name: String },
     /// A job of this kind was asked for or is due at another time.
     Job { kind: JobKind },
+    /// Changed: deactivated, or with another key.
+    AcmeAccount { id: AcmeAccountId },
     /// Some news was missed: whatever is remembered may be old.
     Everything,
 }
@@ -51,7 +53,11 @@ impl News {
             }
             Write::PutCrl(row) => Some(Self::Crl { issuer: row.issuer }),
             Write::PutSealed(row) => Some(Self::Sealed { name: row.name.clone() }),
+            // Whoever makes one also does it, and needs no other to hear of it.
+            Write::PutJob(job) if job.kind == JobKind::AcmeValidation => None,
             Write::PutJob(job) => Some(Self::Job { kind: job.kind }),
+            // Of a new one nobody has a copy.
+            Write::PutAcmeAccount(row) if row.version > 1 => Some(Self::AcmeAccount { id: row.id.clone() }),
             Write::InsertCertificate(_)
             | Write::InsertRequest(_)
             | Write::UpdateRequest { .. }
@@ -61,7 +67,10 @@ impl News {
             | Write::RescheduleJob { .. }
             | Write::DeleteJob { .. }
             | Write::PutCheckpoint(_)
-            | Write::PruneCrls { .. } => None,
+            | Write::PruneCrls { .. }
+            | Write::PutAcmeAccount(_)
+            | Write::PutAcmeOrder(_)
+            | Write::SweepAcmeOrders { .. } => None,
         }
     }
 }

@@ -4,7 +4,10 @@ use pki::time::Time;
 use serde::{Deserialize, Serialize};
 
 use super::RequestState;
-use crate::identity::{CredentialId, KeyId, ResourceName};
+use crate::{
+    acme::AccountStatus,
+    identity::{CredentialId, KeyId, ResourceName},
+};
 
 /// The place of a row in its table's order; opaque to callers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -52,4 +55,12 @@ pub struct CredentialFilter {
     pub method: Option<ResourceName>,
     /// Those that a resource declares.
     pub declared: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct AcmeAccountFilter {
+    pub method: Option<ResourceName>,
+    pub status: Option<AccountStatus>,
+    /// Those bound to it.
+    pub credential: Option<CredentialId>,
 }

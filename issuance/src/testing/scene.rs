@@ -134,6 +134,7 @@ pub(crate) fn credential(method: &ResourceName, username: Option<&str>, password
         last_used_at: None,
         declared: false,
         regeneration: 0,
+        identifiers: None,
     }
 }
 

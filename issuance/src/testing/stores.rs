@@ -10,13 +10,14 @@ use pki::{crl::RevokedEntry, serial::SerialNumber, time::Time};
 use tokio::sync::Barrier;
 
 use crate::{
+    acme::{AccountRow, OrderRow},
     audit::{AuditRecord, Checkpoint},
     credential::CredentialRow,
-    identity::{CredentialId, KeyId, RequestId, ResourceName},
+    identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName},
     store::{
-        CertificateFilter, CertificateRow, Commit, Committed, Conflict, CredentialFilter, CrlRow, Cursor,
-        Job, JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow, SealedRow, Store, StoreError,
-        StoreResult, Write,
+        AcmeAccountFilter, CertificateFilter, CertificateRow, Commit, Committed, Conflict, CredentialFilter,
+        CrlRow, Cursor, Job, JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow, SealedRow,
+        Store, StoreError, StoreResult, Write,
     },
 };
 
@@ -240,6 +241,63 @@ impl Store for HookedStore {
 
     async fn checkpoints(&self) -> StoreResult<Vec<Checkpoint>> {
         self.inner.checkpoints().await
+    }
+
+    async fn acme_account(&self, id: &AcmeAccountId) -> StoreResult<Option<AccountRow>> {
+        self.inner.acme_account(id).await
+    }
+
+    async fn acme_account_by_key(
+        &self,
+        method: &ResourceName,
+        thumbprint: &[u8; 32],
+    ) -> StoreResult<Option<AccountRow>> {
+        self.inner.acme_account_by_key(method, thumbprint).await
+    }
+
+    async fn acme_accounts(
+        &self,
+        filter: &AcmeAccountFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, AccountRow)>> {
+        self.inner.acme_accounts(filter, page).await
+    }
+
+    async fn acme_order(&self, id: &AcmeOrderId) -> StoreResult<Option<OrderRow>> {
+        self.inner.acme_order(id).await
+    }
+
+    async fn acme_orders_of(
+        &self,
+        account: &AcmeAccountId,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, OrderRow)>> {
+        self.inner.acme_orders_of(account, page).await
+    }
+
+    async fn acme_order_replacing(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<OrderRow>> {
+        self.inner.acme_order_replacing(method, issuer, serial).await
+    }
+
+    async fn acme_orders_to_sweep(&self, now: Time) -> StoreResult<bool> {
+        self.inner.acme_orders_to_sweep(now).await
+    }
+
+    async fn claim_once(&self, scope: &str, token: &[u8], until: Time) -> StoreResult<bool> {
+        self.inner.claim_once(scope, token, until).await
+    }
+
+    fn claims_are_shared(&self) -> bool {
+        self.inner.claims_are_shared()
+    }
+
+    async fn sweep_claims(&self, now: Time) -> StoreResult<()> {
+        self.inner.sweep_claims(now).await
     }
 
     async fn check(&self) -> StoreResult<()> {

@@ -86,6 +86,11 @@ impl<'a> Columns<'a> {
     pub(super) fn json<T: DeserializeOwned>(&mut self) -> Result<T, Failure> {
         serde_json::from_str(self.value()?).map_err(|error| Failure::corrupt("JSON", error))
     }
+
+    pub(super) fn optional_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Failure> {
+        let value = self.value::<Option<&str>>()?.map(serde_json::from_str).transpose();
+        value.map_err(|error| Failure::corrupt("JSON", error))
+    }
 }
 
 /// Octets written as hexadecimal: an identifier, a hash.

@@ -32,7 +32,7 @@ macro_rules! select {
         concat!(
             "SELECT c.number, c.id, c.version, c.method, c.protocol, c.name, c.username, c.verifier, c.owner, c.state, \
              c.created_at, c.expires_at, c.maximum_uses, c.uses + coalesce(u.uses, 0), \
-             greatest(c.last_used_at, u.last_used_at), c.declared, c.regeneration FROM credentials c \
+             greatest(c.last_used_at, u.last_used_at), c.declared, c.regeneration, c.identifiers FROM credentials c \
              CROSS JOIN LATERAL (SELECT sum(uses)::bigint AS uses, max(last_used_at) AS last_used_at \
              FROM credential_uses WHERE credential = c.number) u ",
             $rest
@@ -129,14 +129,14 @@ pub(super) fn put(row: &CredentialRow) -> Result<Step, Failure> {
     };
     // Uses that were counted since the caller read the row stay counted while the secret is the same.
     let sql = "INSERT INTO credentials AS c (id, version, method, protocol, name, username, verifier, owner, state, \
-        created_at, expires_at, maximum_uses, uses, last_used_at, declared, regeneration) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+        created_at, expires_at, maximum_uses, uses, last_used_at, declared, regeneration, identifiers) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
         ON CONFLICT (id) DO UPDATE SET version = excluded.version, method = excluded.method, \
         protocol = excluded.protocol, name = excluded.name, username = excluded.username, \
         verifier = excluded.verifier, owner = excluded.owner, state = excluded.state, \
         created_at = excluded.created_at, expires_at = excluded.expires_at, \
         maximum_uses = excluded.maximum_uses, declared = excluded.declared, \
-        regeneration = excluded.regeneration, \
+        regeneration = excluded.regeneration, identifiers = excluded.identifiers, \
         uses = CASE WHEN c.verifier = excluded.verifier THEN greatest(c.uses, excluded.uses) \
         ELSE excluded.uses END, \
         last_used_at = CASE WHEN c.verifier = excluded.verifier \
@@ -158,6 +158,7 @@ pub(super) fn put(row: &CredentialRow) -> Result<Step, Failure> {
         row.last_used_at.map(Time::unix),
         row.declared,
         integer(row.regeneration)?,
+        row.identifiers.as_ref().map(to_json).transpose()?,
     ];
     Ok(Step::new(sql, parameters))
 }
@@ -194,6 +195,7 @@ fn from_row(row: &Row) -> Result<(Cursor, CredentialRow), Failure> {
         last_used_at: columns.optional_time()?,
         declared: columns.value()?,
         regeneration: columns.unsigned()?,
+        identifiers: columns.optional_json()?,
     };
     Ok((cursor, credential))
 }

@@ -55,6 +55,13 @@ impl Locks {
                 self.hold("key", public_key_sha256.as_bytes(), Hold::Exclusive);
             }
             Expect::SealedVersion { name, .. } => self.hold("sealed", name.as_bytes(), Hold::Exclusive),
+            // Many orders of one account are issued at once; it changes rarely.
+            Expect::AcmeAccountVersion { id, .. } => {
+                self.hold("acme account", id.as_str().as_bytes(), Hold::Shared);
+            }
+            Expect::AcmeOrderVersion { id, .. } => {
+                self.hold("acme order", id.as_str().as_bytes(), Hold::Exclusive);
+            }
             // Rows, which are locked themselves.
             Expect::RequestState { .. } | Expect::CertificateStatus { .. } | Expect::JobLeased { .. } => {}
         }
@@ -72,6 +79,12 @@ impl Locks {
             // A number must exceed all others, of which one may be on its way.
             Write::PutCrl(row) => self.hold("crl", &row.issuer.0, Hold::Exclusive),
             Write::PruneCrls { issuer, .. } => self.hold("crl", &issuer.0, Hold::Exclusive),
+            Write::PutAcmeAccount(row) => {
+                self.hold("acme account", row.id.as_str().as_bytes(), Hold::Exclusive);
+            }
+            Write::PutAcmeOrder(row) => {
+                self.hold("acme order", row.id.as_str().as_bytes(), Hold::Exclusive);
+            }
             // Unique indexes and the rows themselves do.
             Write::InsertCertificate(_)
             | Write::SetCertificateStatus { .. }
@@ -82,7 +95,8 @@ impl Locks {
             | Write::PutJob(_)
             | Write::RescheduleJob { .. }
             | Write::DeleteJob { .. }
-            | Write::PutCheckpoint(_) => {}
+            | Write::PutCheckpoint(_)
+            | Write::SweepAcmeOrders { .. } => {}
         }
     }
 

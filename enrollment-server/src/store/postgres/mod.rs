@@ -20,12 +20,15 @@
 //! | `locks.rs` | what is held on to that is not a row |
 //! | `trail.rs` | which session appends to which audit stream |
 //! | `news.rs` | what other replicas changed |
-//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs` | one aggregate each: its reads and its statements |
+//! | `claims.rs` | what may be used once |
+//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs`, `acme.rs` | one aggregate each: its reads and its statements |
 //! | `columns.rs` | columns to types and back |
 //! | `failure.rs` | what PostgreSQL's errors mean to the caller |
 
+mod acme;
 mod audit;
 mod certificates;
+mod claims;
 mod columns;
 mod commit;
 mod connect;
@@ -49,13 +52,14 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use issuance::{
+    acme::{AccountRow, OrderRow},
     audit::{AuditRecord, Checkpoint},
     credential::CredentialRow,
-    identity::{CredentialId, KeyId, RequestId, ResourceName},
+    identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName},
     store::{
-        Announcer, CertificateFilter, CertificateRow, Commit, Committed, Conflict, CredentialFilter, CrlRow,
-        Cursor, Job, JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow, SealedRow, Store,
-        StoreError, StoreResult, Subscription,
+        AcmeAccountFilter, Announcer, CertificateFilter, CertificateRow, Commit, Committed, Conflict,
+        CredentialFilter, CrlRow, Cursor, Job, JobKind, JobLease, Page, RequestFilter, RequestKey,
+        RequestRow, SealedRow, Store, StoreError, StoreResult, Subscription, claim_key,
     },
 };
 use pki::{crl::RevokedEntry, serial::SerialNumber, time::Time};
@@ -316,6 +320,70 @@ impl Store for PostgresStore {
 
     async fn checkpoints(&self) -> StoreResult<Vec<Checkpoint>> {
         read!(self, connection => audit::checkpoints(connection))
+    }
+
+    async fn acme_account(&self, id: &AcmeAccountId) -> StoreResult<Option<AccountRow>> {
+        read!(self, connection => acme::account(connection, id))
+    }
+
+    async fn acme_account_by_key(
+        &self,
+        method: &ResourceName,
+        thumbprint: &[u8; 32],
+    ) -> StoreResult<Option<AccountRow>> {
+        read!(self, connection => acme::account_by_key(connection, method, thumbprint))
+    }
+
+    async fn acme_accounts(
+        &self,
+        filter: &AcmeAccountFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, AccountRow)>> {
+        let _scan = self.scan().await?;
+        read!(self, connection => acme::accounts(connection, filter, page))
+    }
+
+    async fn acme_order(&self, id: &AcmeOrderId) -> StoreResult<Option<OrderRow>> {
+        read!(self, connection => acme::order(connection, id))
+    }
+
+    async fn acme_orders_of(
+        &self,
+        account: &AcmeAccountId,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, OrderRow)>> {
+        read!(self, connection => acme::orders_of(connection, account, page))
+    }
+
+    async fn acme_order_replacing(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<OrderRow>> {
+        read!(self, connection => acme::order_replacing(connection, method, issuer, serial))
+    }
+
+    async fn acme_orders_to_sweep(&self, now: Time) -> StoreResult<bool> {
+        read!(self, connection => acme::any_to_sweep(connection, now))
+    }
+
+    async fn claim_once(&self, scope: &str, token: &[u8], until: Time) -> StoreResult<bool> {
+        let key = claim_key(scope, token);
+        read!(self, connection => claims::claim(connection, &key, until))
+    }
+
+    fn claims_are_shared(&self) -> bool {
+        true
+    }
+
+    async fn sweep_claims(&self, now: Time) -> StoreResult<()> {
+        loop {
+            let swept: StoreResult<bool> = read!(self, connection => claims::sweep(connection, now));
+            if !swept? {
+                return Ok(());
+            }
+        }
     }
 
     async fn check(&self) -> StoreResult<()> {

@@ -4,7 +4,7 @@ use issuance::store::{Commit, Conflict, Expect, News, Write};
 use tokio_postgres::types::ToSql;
 
 use super::{
-    audit, certificates, columns::to_json, credentials, crls, failure::Failure, jobs, locks::Locks,
+    acme, audit, certificates, columns::to_json, credentials, crls, failure::Failure, jobs, locks::Locks,
     news::CHANNEL, requests, sealed,
 };
 
@@ -74,6 +74,8 @@ fn expectation(expect: &Expect) -> Result<Step, Failure> {
         Expect::KeyUnused { public_key_sha256 } => certificates::expect_key_unused(public_key_sha256),
         Expect::SealedVersion { name, version } => sealed::expect_version(name, *version),
         Expect::JobLeased { id, owner, now } => jobs::expect_leased(id, owner, *now),
+        Expect::AcmeAccountVersion { id, version } => acme::expect_account_version(id, *version),
+        Expect::AcmeOrderVersion { id, version } => acme::expect_order_version(id, *version),
     }
 }
 
@@ -103,6 +105,9 @@ fn write(write: &Write, stream: i64, steps: &mut Vec<Step>) -> Result<(), Failur
         }
         Write::DeleteJob { id } => jobs::delete(id)?,
         Write::PutCheckpoint(checkpoint) => audit::put_checkpoint(checkpoint)?,
+        Write::PutAcmeAccount(row) => acme::put_account(row)?,
+        Write::PutAcmeOrder(row) => acme::put_order(row)?,
+        Write::SweepAcmeOrders { now, limit } => acme::sweep_orders(*now, *limit),
     };
     steps.push(step);
     Ok(())

@@ -4,8 +4,8 @@ use issuance::store::{Commit, Committed, Conflict, Expect, Job, Write};
 use rusqlite::Connection;
 
 use super::{
-    audit::Trail, certificates, credentials, crls, failure::Failure, jobs, jobs::LeaseRequest, names::Names,
-    requests, sealed,
+    acme, audit::Trail, certificates, credentials, crls, failure::Failure, jobs, jobs::LeaseRequest,
+    names::Names, requests, sealed,
 };
 
 /// Whatever changes rows.
@@ -93,6 +93,9 @@ impl Session {
             }
             Write::DeleteJob { id } => jobs::delete(connection, id),
             Write::PutCheckpoint(checkpoint) => super::audit::put_checkpoint(connection, checkpoint),
+            Write::PutAcmeAccount(row) => acme::put_account(connection, names, row),
+            Write::PutAcmeOrder(row) => acme::put_order(connection, names, row),
+            Write::SweepAcmeOrders { now, limit } => acme::sweep_orders(connection, *now, *limit),
         }
     }
 }
@@ -116,6 +119,12 @@ fn holds(connection: &Connection, expect: &Expect) -> Result<bool, Failure> {
             Ok(sealed::version(connection, name)?.unwrap_or(0) == *version)
         }
         Expect::JobLeased { id, owner, now } => jobs::is_leased(connection, id, owner, *now),
+        Expect::AcmeAccountVersion { id, version } => {
+            Ok(acme::account_version(connection, id)?.unwrap_or(0) == *version)
+        }
+        Expect::AcmeOrderVersion { id, version } => {
+            Ok(acme::order_version(connection, id)?.unwrap_or(0) == *version)
+        }
     }
 }
 

@@ -96,6 +96,12 @@ impl<'a> Columns<'a> {
         let text: String = self.value()?;
         serde_json::from_str(&text).map_err(|error| Failure::corrupt("JSON", error))
     }
+
+    pub(super) fn optional_json<T: DeserializeOwned>(&mut self) -> Result<Option<T>, Failure> {
+        let text: Option<String> = self.value()?;
+        let value = text.map(|text| serde_json::from_str(&text)).transpose();
+        value.map_err(|error| Failure::corrupt("JSON", error))
+    }
 }
 
 pub(super) fn serial(octets: &[u8]) -> Result<SerialNumber, Failure> {

@@ -16,11 +16,12 @@
 //! | `committer.rs` | the connection that writes: transactions |
 //! | `readers.rs` | the connections that read |
 //! | `apply.rs` | one commit: what it expects, what it writes |
-//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs` | one aggregate each: its reads and its writes |
+//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs`, `acme.rs` | one aggregate each: its reads and its writes |
 //! | `names.rs` | names that rows refer to by number |
 //! | `columns.rs` | columns to types and back |
 //! | `failure.rs` | what SQLite's errors mean to the caller |
 
+mod acme;
 mod apply;
 mod audit;
 mod certificates;
@@ -49,13 +50,14 @@ use std::{
 
 use async_trait::async_trait;
 use issuance::{
+    acme::{AccountRow, OrderRow},
     audit::{AuditRecord, Checkpoint},
     credential::CredentialRow,
-    identity::{CredentialId, KeyId, RequestId, ResourceName},
+    identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName},
     store::{
-        Announcer, CertificateFilter, CertificateRow, Commit, Committed, Conflict, CredentialFilter, CrlRow,
-        Cursor, Job, JobKind, JobLease, News, Page, RequestFilter, RequestKey, RequestRow, SealedRow, Store,
-        StoreResult, Subscription,
+        AcmeAccountFilter, Announcer, CertificateFilter, CertificateRow, Claims, Commit, Committed, Conflict,
+        CredentialFilter, CrlRow, Cursor, Job, JobKind, JobLease, News, Page, RequestFilter, RequestKey,
+        RequestRow, SealedRow, Store, StoreResult, Subscription,
     },
 };
 use pki::{crl::RevokedEntry, serial::SerialNumber, time::Time};
@@ -69,6 +71,7 @@ pub struct SqliteStore {
     path: PathBuf,
     readers: Arc<Readers>,
     writer: Writer,
+    claims: Claims,
     announcer: Announcer,
 }
 
@@ -117,7 +120,7 @@ impl SqliteStore {
         migrate::migrate(&mut connection)?;
         let readers = Arc::new(Readers::new(settings.clone()));
         let writer = Writer::start(settings, connection, options)?;
-        Ok(Self { path, readers, writer, announcer: Announcer::new() })
+        Ok(Self { path, readers, writer, claims: Claims::default(), announcer: Announcer::new() })
     }
 
     /// Commits what is waiting, writes the log back into the database file and ends; later commits are unavailable.
@@ -275,6 +278,66 @@ impl Store for SqliteStore {
 
     async fn checkpoints(&self) -> StoreResult<Vec<Checkpoint>> {
         self.readers.scan(audit::checkpoints).await
+    }
+
+    async fn acme_account(&self, id: &AcmeAccountId) -> StoreResult<Option<AccountRow>> {
+        self.readers.point(|connection| acme::account(connection, id))
+    }
+
+    async fn acme_account_by_key(
+        &self,
+        method: &ResourceName,
+        thumbprint: &[u8; 32],
+    ) -> StoreResult<Option<AccountRow>> {
+        self.readers.point(|connection| acme::account_by_key(connection, method, thumbprint))
+    }
+
+    async fn acme_accounts(
+        &self,
+        filter: &AcmeAccountFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, AccountRow)>> {
+        let (filter, page) = (filter.clone(), *page);
+        self.readers.scan(move |connection| acme::accounts(connection, &filter, &page)).await
+    }
+
+    async fn acme_order(&self, id: &AcmeOrderId) -> StoreResult<Option<OrderRow>> {
+        self.readers.point(|connection| acme::order(connection, id))
+    }
+
+    async fn acme_orders_of(
+        &self,
+        account: &AcmeAccountId,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, OrderRow)>> {
+        let (account, page) = (account.clone(), *page);
+        self.readers.scan(move |connection| acme::orders_of(connection, &account, &page)).await
+    }
+
+    async fn acme_order_replacing(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<OrderRow>> {
+        self.readers.point(|connection| acme::order_replacing(connection, method, issuer, serial))
+    }
+
+    async fn acme_orders_to_sweep(&self, now: Time) -> StoreResult<bool> {
+        self.readers.point(|connection| acme::any_to_sweep(connection, now))
+    }
+
+    async fn claim_once(&self, scope: &str, token: &[u8], until: Time) -> StoreResult<bool> {
+        self.claims.claim_once(scope, token, until)
+    }
+
+    fn claims_are_shared(&self) -> bool {
+        false
+    }
+
+    async fn sweep_claims(&self, now: Time) -> StoreResult<()> {
+        self.claims.sweep(now);
+        Ok(())
     }
 
     async fn check(&self) -> StoreResult<()> {

@@ -122,6 +122,7 @@ pub fn credential(number: u8) -> CredentialRow {
         last_used_at: None,
         declared: false,
         regeneration: 0,
+        identifiers: None,
     }
 }
 

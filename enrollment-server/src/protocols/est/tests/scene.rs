@@ -319,6 +319,7 @@ pub(super) async fn credential(
         last_used_at: None,
         declared: false,
         regeneration: 0,
+        identifiers: None,
     };
     put(engine, row.clone()).await;
     (secret, CredentialRow { version: 1, ..row })

@@ -99,7 +99,9 @@ CREATE TABLE credentials (
     uses BIGINT NOT NULL,
     last_used_at BIGINT,
     declared BOOLEAN NOT NULL,
-    regeneration BIGINT NOT NULL
+    regeneration BIGINT NOT NULL,
+    -- JSON: which names may be asked for
+    identifiers TEXT COLLATE "C"
 );
 
 -- Asked with every authentication.
@@ -151,6 +153,52 @@ CREATE TABLE jobs (
 );
 
 CREATE INDEX jobs_run_at ON jobs (run_at);
+
+-- A row is a JSON document; what it is found by stands beside it.
+CREATE TABLE acme_accounts (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id BYTEA NOT NULL UNIQUE,
+    version BIGINT NOT NULL,
+    method TEXT COLLATE "C" NOT NULL,
+    thumbprint BYTEA NOT NULL,
+    status TEXT COLLATE "C" NOT NULL,
+    credential BYTEA,
+    document TEXT COLLATE "C" NOT NULL,
+    CONSTRAINT acme_accounts_key UNIQUE (thumbprint, method)
+);
+
+-- With its authorizations and challenges, which change together. Room in each page for the next version of a row, because
+-- each is written a few times within seconds.
+CREATE TABLE acme_orders (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id BYTEA NOT NULL UNIQUE,
+    version BIGINT NOT NULL,
+    account BYTEA NOT NULL,
+    method TEXT COLLATE "C" NOT NULL,
+    keep_until BIGINT NOT NULL,
+    -- The certificate to replace, and how far the order came: 0 open, 1 processing, 2 valid. NULL for most orders, and for
+    -- those that came to nothing.
+    replaces_issuer BYTEA,
+    replaces_serial BYTEA,
+    progress SMALLINT,
+    document TEXT COLLATE "C" NOT NULL
+) WITH (fillfactor = 70);
+
+CREATE INDEX acme_orders_account ON acme_orders (account, number);
+
+CREATE INDEX acme_orders_keep_until ON acme_orders (keep_until);
+
+CREATE INDEX acme_orders_replaces ON acme_orders (replaces_serial, replaces_issuer)
+    WHERE replaces_serial IS NOT NULL;
+
+-- What may be used once, by the first 128 bits of a hash. Not in the log: a crash of the database forgets all of them, and
+-- then each may be used once more.
+CREATE UNLOGGED TABLE claims (
+    key BYTEA PRIMARY KEY,
+    until BIGINT NOT NULL
+);
+
+CREATE INDEX claims_until ON claims (until);
 
 -- One for each connection that commits: `writer` is what the program calls itself, `slot` the connection's place. Whoever
 -- appends holds an advisory lock on the number.

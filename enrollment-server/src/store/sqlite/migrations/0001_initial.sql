@@ -122,7 +122,9 @@ CREATE TABLE credentials (
     uses INTEGER NOT NULL,
     last_used_at INTEGER,
     declared INTEGER NOT NULL,
-    regeneration INTEGER NOT NULL
+    regeneration INTEGER NOT NULL,
+    -- JSON: which names may be asked for
+    identifiers TEXT
 ) STRICT;
 
 -- Asked with every authentication.
@@ -161,6 +163,43 @@ CREATE TABLE jobs (
 ) STRICT;
 
 CREATE INDEX jobs_run_at ON jobs (run_at);
+
+-- A row is a JSON document; what it is found by stands beside it.
+CREATE TABLE acme_accounts (
+    number INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    version INTEGER NOT NULL,
+    method INTEGER NOT NULL REFERENCES resources,
+    thumbprint BLOB NOT NULL,
+    status TEXT NOT NULL,
+    credential BLOB,
+    document TEXT NOT NULL,
+    UNIQUE (thumbprint, method)
+) STRICT;
+
+-- With its authorizations and challenges, which change together. AUTOINCREMENT, because orders are deleted and a cursor
+-- must not meet a number twice.
+CREATE TABLE acme_orders (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id BLOB NOT NULL UNIQUE,
+    version INTEGER NOT NULL,
+    account BLOB NOT NULL,
+    method INTEGER NOT NULL REFERENCES resources,
+    keep_until INTEGER NOT NULL,
+    -- The certificate to replace, and how far the order came: 0 open, 1 processing, 2 valid. NULL for most orders, and for
+    -- those that came to nothing.
+    replaces_issuer BLOB,
+    replaces_serial BLOB,
+    progress INTEGER,
+    document TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX acme_orders_account ON acme_orders (account);
+
+CREATE INDEX acme_orders_keep_until ON acme_orders (keep_until);
+
+CREATE INDEX acme_orders_replaces ON acme_orders (replaces_serial, replaces_issuer)
+    WHERE replaces_serial IS NOT NULL;
 
 CREATE TABLE audit_streams (
     number INTEGER PRIMARY KEY,

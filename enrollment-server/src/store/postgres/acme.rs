@@ -1,0 +1,197 @@
+//! Accounts and orders of ACME.
+
+use issuance::{
+    acme::{AccountRow, AccountStatus, OrderRow, OrderState},
+    identity::{AcmeAccountId, AcmeOrderId, KeyId, ResourceName},
+    store::{AcmeAccountFilter, Conflict, Cursor, Page},
+};
+use pki::{serial::SerialNumber, time::Time};
+use serde::de::DeserializeOwned;
+use tokio_postgres::Row;
+
+use super::{
+    columns::{Columns, integer, limit, octets, to_json},
+    connect::Connection,
+    failure::Failure,
+    order::{Step, parameters},
+};
+
+/// The most rows of a page.
+const MAX_PAGE: usize = 1000;
+
+const ACCOUNT: &str = "SELECT document FROM acme_accounts WHERE id = $1";
+
+const ACCOUNT_BY_KEY: &str = "SELECT document FROM acme_accounts WHERE thumbprint = $1 AND method = $2";
+
+const ACCOUNTS: &str = "SELECT number, document FROM acme_accounts WHERE number > $1 \
+    AND ($2::text IS NULL OR status = $2) AND ($3::bytea IS NULL OR credential = $3) \
+    AND ($4::text IS NULL OR method = $4) ORDER BY number LIMIT $5";
+
+const ORDER: &str = "SELECT document FROM acme_orders WHERE id = $1";
+
+const ORDERS_OF: &str =
+    "SELECT number, document FROM acme_orders WHERE account = $1 AND number > $2 ORDER BY number LIMIT $3";
+
+const ORDER_REPLACING: &str = "SELECT document FROM acme_orders WHERE replaces_serial = $1 \
+    AND replaces_issuer = $2 AND method = $3 ORDER BY progress DESC, number DESC LIMIT 1";
+
+const ANY_TO_SWEEP: &str = "SELECT EXISTS (SELECT 1 FROM acme_orders WHERE keep_until <= $1)";
+
+pub(super) async fn account(
+    connection: &mut Connection,
+    id: &AcmeAccountId,
+) -> Result<Option<AccountRow>, Failure> {
+    let statement = connection.statement(ACCOUNT).await?;
+    let row = connection.client.query_opt(&statement, &[&octets::<16>(id.as_str())?]).await?;
+    row.map(|row| Columns::new(&row).json()).transpose()
+}
+
+pub(super) async fn account_by_key(
+    connection: &mut Connection,
+    method: &ResourceName,
+    thumbprint: &[u8; 32],
+) -> Result<Option<AccountRow>, Failure> {
+    let statement = connection.statement(ACCOUNT_BY_KEY).await?;
+    let row = connection.client.query_opt(&statement, &[&thumbprint.as_slice(), &method.to_string()]).await?;
+    row.map(|row| Columns::new(&row).json()).transpose()
+}
+
+pub(super) async fn accounts(
+    connection: &mut Connection,
+    filter: &AcmeAccountFilter,
+    page: &Page,
+) -> Result<Vec<(Cursor, AccountRow)>, Failure> {
+    let statement = connection.statement(ACCOUNTS).await?;
+    let rows = connection
+        .client
+        .query(
+            &statement,
+            &[
+                &page.after.map_or(0, |cursor| cursor.0),
+                &filter.status.map(AccountStatus::as_str),
+                &filter.credential.as_ref().map(|id| octets::<16>(id.as_str())).transpose()?,
+                &filter.method.as_ref().map(ToString::to_string),
+                &limit(page.limit.min(MAX_PAGE)),
+            ],
+        )
+        .await?;
+    rows.iter().map(numbered).collect()
+}
+
+pub(super) async fn order(
+    connection: &mut Connection,
+    id: &AcmeOrderId,
+) -> Result<Option<OrderRow>, Failure> {
+    let statement = connection.statement(ORDER).await?;
+    let row = connection.client.query_opt(&statement, &[&octets::<16>(id.as_str())?]).await?;
+    row.map(|row| Columns::new(&row).json()).transpose()
+}
+
+pub(super) async fn orders_of(
+    connection: &mut Connection,
+    account: &AcmeAccountId,
+    page: &Page,
+) -> Result<Vec<(Cursor, OrderRow)>, Failure> {
+    let statement = connection.statement(ORDERS_OF).await?;
+    let after = page.after.map_or(0, |cursor| cursor.0);
+    let rows = connection
+        .client
+        .query(&statement, &[&octets::<16>(account.as_str())?, &after, &limit(page.limit.min(MAX_PAGE))])
+        .await?;
+    rows.iter().map(numbered).collect()
+}
+
+pub(super) async fn order_replacing(
+    connection: &mut Connection,
+    method: &ResourceName,
+    issuer: KeyId,
+    serial: &SerialNumber,
+) -> Result<Option<OrderRow>, Failure> {
+    let statement = connection.statement(ORDER_REPLACING).await?;
+    let row = connection
+        .client
+        .query_opt(&statement, &[&serial.as_bytes(), &issuer.0.as_slice(), &method.to_string()])
+        .await?;
+    row.map(|row| Columns::new(&row).json()).transpose()
+}
+
+pub(super) async fn any_to_sweep(connection: &mut Connection, now: Time) -> Result<bool, Failure> {
+    let statement = connection.statement(ANY_TO_SWEEP).await?;
+    let row = connection.client.query_one(&statement, &[&now.unix()]).await?;
+    Columns::new(&row).value()
+}
+
+/// Whoever expects a version holds the account's lock: with others, unless one of them changes it.
+pub(super) fn expect_account_version(id: &AcmeAccountId, version: u64) -> Result<Step, Failure> {
+    let sql = "SELECT 1 WHERE coalesce((SELECT version FROM acme_accounts WHERE id = $1), 0) = $2";
+    Ok(Step::new(sql, parameters![octets::<16>(id.as_str())?, integer(version)?]))
+}
+
+/// Whoever expects a version holds the order's lock alone.
+pub(super) fn expect_order_version(id: &AcmeOrderId, version: u64) -> Result<Step, Failure> {
+    let sql = "SELECT 1 WHERE coalesce((SELECT version FROM acme_orders WHERE id = $1), 0) = $2";
+    Ok(Step::new(sql, parameters![octets::<16>(id.as_str())?, integer(version)?]))
+}
+
+pub(super) fn put_account(row: &AccountRow) -> Result<Step, Failure> {
+    let sql = "INSERT INTO acme_accounts (id, version, method, thumbprint, status, credential, document) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET version = excluded.version, \
+        method = excluded.method, thumbprint = excluded.thumbprint, status = excluded.status, \
+        credential = excluded.credential, document = excluded.document";
+    let credential = row.binding.as_ref().map(|binding| octets::<16>(binding.credential.as_str()));
+    let parameters = parameters![
+        octets::<16>(row.id.as_str())?,
+        integer(row.version)?,
+        row.method.to_string(),
+        row.thumbprint.to_vec(),
+        row.status.as_str(),
+        credential.transpose()?,
+        to_json(row)?,
+    ];
+    Ok(Step::new(sql, parameters).unless_taken(Conflict::AcmeAccountExists))
+}
+
+/// An order never changes its account or method. Where what is indexed keeps its value, the new version of the row needs no
+/// entry in any index (HOT).
+pub(super) fn put_order(row: &OrderRow) -> Result<Step, Failure> {
+    let sql = "INSERT INTO acme_orders (id, version, account, method, keep_until, replaces_issuer, replaces_serial, \
+        progress, document) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+        ON CONFLICT (id) DO UPDATE SET version = excluded.version, keep_until = excluded.keep_until, \
+        replaces_issuer = excluded.replaces_issuer, replaces_serial = excluded.replaces_serial, \
+        progress = excluded.progress, document = excluded.document";
+    let replaces = row.replaces.as_ref().zip(progress(&row.state));
+    let parameters = parameters![
+        octets::<16>(row.id.as_str())?,
+        integer(row.version)?,
+        octets::<16>(row.account.as_str())?,
+        row.method.to_string(),
+        row.keep_until.unix(),
+        replaces.map(|((issuer, _), _)| issuer.0.to_vec()),
+        replaces.map(|((_, serial), _)| serial.as_bytes().to_vec()),
+        replaces.map(|(_, progress)| progress),
+        to_json(row)?,
+    ];
+    Ok(Step::new(sql, parameters))
+}
+
+/// What another replica is sweeping at this moment is passed over, not waited for.
+pub(super) fn sweep_orders(now: Time, limit: u32) -> Step {
+    let sql = "DELETE FROM acme_orders WHERE number IN (SELECT number FROM acme_orders WHERE keep_until <= $1 \
+        ORDER BY keep_until, number LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    Step::new(sql, parameters![now.unix(), i64::from(limit)])
+}
+
+fn numbered<T: DeserializeOwned>(row: &Row) -> Result<(Cursor, T), Failure> {
+    let mut columns = Columns::new(row);
+    Ok((Cursor(columns.value()?), columns.json()?))
+}
+
+/// The number in the column `progress`; the schema repeats it.
+fn progress(state: &OrderState) -> Option<i16> {
+    match state {
+        OrderState::Open => Some(0),
+        OrderState::Processing { .. } => Some(1),
+        OrderState::Valid { .. } => Some(2),
+        OrderState::Invalid { .. } => None,
+    }
+}

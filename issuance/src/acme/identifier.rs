@@ -1,0 +1,69 @@
+//! Names that an order is about.
+
+use std::{fmt, net::IpAddr};
+
+use ipnet::IpNet;
+use pki::general_name::GeneralName;
+use serde::{Deserialize, Serialize};
+
+use crate::pattern::{Case, Pattern};
+
+/// A name as an authorization holds it: a DNS name in lower case without `*.` (RFC 8555 §7.1.4), or an address
+/// (RFC 8738 §3). The JSON is that of the standard: `{"type":"dns","value":"a.example"}`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "type", content = "value", rename_all = "lowercase")]
+pub enum Identifier {
+    Dns(String),
+    Ip(IpAddr),
+}
+
+impl fmt::Display for Identifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns(name) => f.write_str(name),
+            Self::Ip(address) => write!(f, "{address}"),
+        }
+    }
+}
+
+/// The name as an order shows it and a certificate holds it: `*.a.example` for a wildcard.
+pub fn identifier_text(identifier: &Identifier, wildcard: bool) -> String {
+    match identifier {
+        Identifier::Dns(name) if wildcard => format!("*.{name}"),
+        Identifier::Dns(_) | Identifier::Ip(_) => identifier.to_string(),
+    }
+}
+
+/// As the subjectAltName of a certificate.
+#[allow(dead_code)]
+pub(crate) fn general_name(identifier: &Identifier, wildcard: bool) -> GeneralName {
+    match identifier {
+        Identifier::Dns(_) => GeneralName::Dns(identifier_text(identifier, wildcard)),
+        Identifier::Ip(address) => GeneralName::Ip(*address),
+    }
+}
+
+/// Which names the accounts of a credential may ask for. A kind of name without an entry: none of that kind.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Restriction {
+    /// Of DNS names, in either case. A wildcard is compared as it is written, `*.a.example`: a pattern covers it only
+    /// where it covers every name that the wildcard stands for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<Pattern>,
+    /// Networks of addresses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ip: Vec<IpNet>,
+}
+
+impl Restriction {
+    pub fn permits(&self, identifier: &Identifier, wildcard: bool) -> bool {
+        match identifier {
+            Identifier::Dns(_) => {
+                let text = identifier_text(identifier, wildcard);
+                self.dns.iter().any(|pattern| pattern.matches(&text, Case::Insensitive))
+            }
+            Identifier::Ip(address) => self.ip.iter().any(|network| network.contains(address)),
+        }
+    }
+}
