@@ -126,7 +126,7 @@ pub struct CertificateProfileSpec {
     pub approval: Approval,
 
     /// The protocols that may be attached to this profile, and the least authentication each must ask for. Absent: every
-    /// protocol, and `SharedSecret` is enough.
+    /// protocol, and `SharedSecret` is enough. Over ACME that means an external account binding, unless `Anonymous` is said here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 7))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["protocol".into()]))]
@@ -220,6 +220,9 @@ pub struct ProtocolPolicy {
 string_enum! {
     /// How much a caller has shown, from weak to strong.
     pub enum AuthenticationLevel {
+        /// Nothing about itself: over ACME, control of the names is enough, without an external account binding. Other protocols
+        /// ask for a secret or a certificate all the same.
+        Anonymous = "Anonymous",
         /// A secret that several share, such as the passphrase of a method.
         SharedSecret = "SharedSecret",
         /// A secret of one user or device.

@@ -6,6 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    acme_method::AcmeCredential,
     common::{LocalRef, SecretKeyRef},
     conditions::conditions_schema,
     duration::{Duration, longer_than_zero},
@@ -15,7 +16,8 @@ use crate::{
 /// Declares one credential of one method: a secret that its owner shows to enrol.
 ///
 /// Credentials are rows in the server's database; this resource declares a few of them. The value is generated, or taken
-/// from a Secret; it is stored hashed and shown once, in the Secret that `status.secretRef` names.
+/// from a Secret. The server keeps a password hashed, and a key for ACME encrypted, since it computes with it; what was
+/// generated is in the Secret that `status.secretRef` names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "chancery.dev",
@@ -36,8 +38,10 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("has(self.est)")
-        .message("give exactly one protocol: est (scep, acme, cmp, rest and waep are not served by this release)"),
+    validation = Rule::new("has(self.est) != has(self.acme)")
+        .message("give exactly one protocol: est or acme (scep, cmp, rest and waep are not served by this release)"),
+    validation = Rule::new("has(self.est) == has(oldSelf.est) && has(self.acme) == has(oldSelf.acme)")
+        .message("the protocol cannot change: make a new credential"),
     validation = Rule::new("!has(self.valueFrom) || !has(self.writeTo)")
         .message("writeTo is refused with valueFrom: the value is in that Secret already").field_path(".writeTo"),
     validation = Rule::new("!has(self.valueFrom) || !has(self.rotation)")
@@ -53,30 +57,38 @@ pub struct EnrollmentCredentialSpec {
     #[x_kube(validation = Rule::new("self == oldSelf").message("est cannot change: make a new credential"))]
     pub est: Option<EstCredential>,
 
+    /// A credential for ACME: the key of an external account binding.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme: Option<AcmeCredential>,
+
     /// Who answers for the use of this credential; the audit trail names them.
     pub owner: CredentialOwner,
 
-    /// Takes the value from a Secret in the same namespace; the default key is `password`. A new value there replaces the
-    /// old one at once. Absent: a value is generated.
+    /// Takes the value from a Secret in the same namespace; the default key is `password` for EST and `hmac` for ACME, whose
+    /// value is 32 to 1024 octets as base64url (RFC 4648 §5). A new value there replaces the old one at once. Absent: a value is
+    /// generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_from: Option<CredentialSource>,
 
-    /// The Secret, in the same namespace, that a generated value is written to, as type `kubernetes.io/basic-auth`. Absent:
-    /// a Secret with the name of this object. A Secret that something else made is never overwritten.
+    /// The Secret, in the same namespace, that a generated value is written to: for EST as type `kubernetes.io/basic-auth`, for
+    /// ACME as type `Opaque` with `kid` and `hmac`. Absent: a Secret with the name of this object. A Secret that something else made
+    /// is never overwritten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_to: Option<CredentialTarget>,
 
-    /// After this moment it is refused; RFC 3339, for example `2027-01-31T12:00:00Z`. Absent: it does not expire.
+    /// After this moment it is refused, but accounts of ACME that are bound to it by then go on; RFC 3339, for example `2027-01-31T12:00:00Z`. Absent: it does not expire.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "moment_schema")]
     pub expires_at: Option<Time>,
 
-    /// How many certificates it may open. Absent: no limit.
+    /// How many certificates it may open; for ACME, how many accounts may be bound to it, whose orders do not count. Absent: no
+    /// limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
     pub maximum_uses: Option<u32>,
 
-    /// Stops it at once and for ever. Certificates it opened stay valid until they are revoked themselves.
+    /// Stops it at once and for ever. Certificates it opened stay valid until they are revoked themselves. For ACME
+    /// `onCredentialRevoked` of the method says what becomes of accounts that are bound to it.
     #[serde(default)]
     #[x_kube(validation = Rule::new("self || !oldSelf").message("a revoked credential stays revoked: make a new one"))]
     pub revoked: bool,
@@ -116,12 +128,17 @@ pub struct CredentialRotation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialProtocol<'a> {
     Est(&'a EstCredential),
+    Acme(&'a AcmeCredential),
 }
 
 impl EnrollmentCredentialSpec {
     /// The protocol; `None` unless exactly one is given.
     pub fn protocol(&self) -> Option<CredentialProtocol<'_>> {
-        self.est.as_ref().map(CredentialProtocol::Est)
+        match (&self.est, &self.acme) {
+            (Some(est), None) => Some(CredentialProtocol::Est(est)),
+            (None, Some(acme)) => Some(CredentialProtocol::Acme(acme)),
+            (None, None) | (Some(_), Some(_)) => None,
+        }
     }
 }
 
@@ -155,7 +172,7 @@ pub struct CredentialOwner {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CredentialSource {
-    /// The Secret and the key in it; the default key is `password`.
+    /// The Secret and the key in it; the default key is `password` for EST, `hmac` for ACME.
     pub secret_key_ref: SecretKeyRef,
 }
 
@@ -195,7 +212,7 @@ pub struct EnrollmentCredentialStatus {
     /// When it last opened something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Time>,
-    /// How many certificates it has opened.
+    /// How many certificates it has opened; for ACME, how many accounts were bound to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uses: Option<u64>,
     /// The regeneration its present value was made for.

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    acme_method::AcmeMethod,
     common::{Counters, ObjectRef, Protocol},
     conditions::conditions_schema,
     est_method::EstMethod,
@@ -44,8 +45,8 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("has(self.est)")
-        .message("give exactly one protocol: est (scep, acme, cmp, rest and waep are not served by this release)"),
+    validation = Rule::new("has(self.est) != has(self.acme)")
+        .message("give exactly one protocol: est or acme (scep, cmp, rest and waep are not served by this release)"),
 )]
 pub struct EnrollmentMethodSpec {
     /// The CertificateProfile to issue by. In another namespace it must list this one under `grants.attach`.
@@ -58,12 +59,17 @@ pub struct EnrollmentMethodSpec {
     /// Enrollment over Secure Transport, RFC 7030.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub est: Option<EstMethod>,
+
+    /// Automatic Certificate Management Environment, RFC 8555.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acme: Option<AcmeMethod>,
 }
 
 /// The protocol of a method with its settings, as one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MethodProtocol<'a> {
     Est(&'a EstMethod),
+    Acme(&'a AcmeMethod),
 }
 
 impl MethodProtocol<'_> {
@@ -71,6 +77,7 @@ impl MethodProtocol<'_> {
     pub const fn protocol(self) -> Protocol {
         match self {
             Self::Est(_) => Protocol::Est,
+            Self::Acme(_) => Protocol::Acme,
         }
     }
 }
@@ -78,7 +85,11 @@ impl MethodProtocol<'_> {
 impl EnrollmentMethodSpec {
     /// The protocol; `None` unless exactly one is given.
     pub fn protocol(&self) -> Option<MethodProtocol<'_>> {
-        self.est.as_ref().map(MethodProtocol::Est)
+        match (&self.est, &self.acme) {
+            (Some(est), None) => Some(MethodProtocol::Est(est)),
+            (None, Some(acme)) => Some(MethodProtocol::Acme(acme)),
+            (None, None) | (Some(_), Some(_)) => None,
+        }
     }
 }
 

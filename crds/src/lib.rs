@@ -20,6 +20,7 @@
     reason = "every printer column has a type of its own, often the same"
 )]
 
+mod acme_method;
 #[cfg(feature = "admission")]
 pub mod admission;
 mod authority_bundle;
@@ -48,10 +49,10 @@ mod string_enum;
 mod tests;
 
 pub use self::{
-    authority_bundle::*, certificate_authority::*, certificate_profile::*, certificate_revocation::*,
-    chancery_issuer::*, common::*, duration::*, enrollment_credential::*, enrollment_method::*,
-    enrollment_server::*, est_method::*, grant::*, oid::*, policy::*, resource::*, server_workload::*,
-    storage::*,
+    acme_method::*, authority_bundle::*, certificate_authority::*, certificate_profile::*,
+    certificate_revocation::*, chancery_issuer::*, common::*, duration::*, enrollment_credential::*,
+    enrollment_method::*, enrollment_server::*, est_method::*, grant::*, oid::*, policy::*, resource::*,
+    server_workload::*, storage::*,
 };
 
 /// The API group of every kind.

@@ -15,6 +15,7 @@ use std::{
 use crds::{DeletionPolicy, Kind};
 use ipnet::IpNet;
 use issuance::{
+    acme::Restriction,
     credential::CredentialState,
     identity::{Owner, Protocol, ResourceName},
     policy::{IssuerChoice, Profile, Strength},
@@ -24,6 +25,7 @@ use pki::time::Time;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    compiled_acme::CompiledAcme,
     compiled_est::CompiledEst,
     encoding::{base64_bytes, base64_list, base64_secret, seconds},
     resources::CLUSTER_SCOPE,
@@ -258,6 +260,26 @@ pub struct CompiledMethod {
 }
 
 impl CompiledMethod {
+    /// The profiles that it issues by, its own first; one may be there twice.
+    pub fn profiles(&self) -> impl Iterator<Item = &ResourceName> {
+        let chosen = match &self.settings {
+            MethodSettings::Acme(acme) => acme.profiles.as_slice(),
+            MethodSettings::Est(_) | MethodSettings::Issuer(_) => &[],
+        };
+        std::iter::once(&self.profile).chain(chosen.iter().map(|listed| &listed.profile))
+    }
+
+    /// The path of the URL that clients are given for a label, or for none, where this is the default method; none: there is no
+    /// such URL.
+    pub fn path(&self, label: Option<&str>) -> Option<String> {
+        match (&self.settings, label) {
+            (MethodSettings::Est(_), Some(label)) => Some(format!("/.well-known/est/{label}")),
+            (MethodSettings::Est(_), None) => Some("/.well-known/est".to_owned()),
+            (MethodSettings::Acme(_), Some(label)) => Some(format!("/acme/{label}/directory")),
+            (MethodSettings::Acme(_), None) | (MethodSettings::Issuer(_), _) => None,
+        }
+    }
+
     /// The resource that it was compiled from.
     pub fn resource(&self) -> (Kind, ResourceName) {
         let of_issuer = self.name.name().strip_prefix(ISSUER_PREFIX);
@@ -267,7 +289,7 @@ impl CompiledMethod {
                 let kind = if is_of_cluster { Kind::ChanceryClusterIssuer } else { Kind::ChanceryIssuer };
                 (kind, ResourceName::new(self.name.namespace(), issuer))
             }
-            (MethodSettings::Issuer(_), None) | (MethodSettings::Est(_), _) => {
+            (MethodSettings::Issuer(_), None) | (MethodSettings::Est(_) | MethodSettings::Acme(_), _) => {
                 (Kind::EnrollmentMethod, self.name.clone())
             }
         }
@@ -279,6 +301,7 @@ impl CompiledMethod {
 #[serde(rename_all = "camelCase")]
 pub enum MethodSettings {
     Est(CompiledEst),
+    Acme(CompiledAcme),
     Issuer(CompiledIssuer),
 }
 
@@ -324,8 +347,12 @@ pub struct CompiledCredential {
     pub name: ResourceName,
     pub method: ResourceName,
     pub protocol: Protocol,
-    /// None: a secret of the method, accepted with any user name.
+    /// None: a secret of the method, accepted with any user name. For ACME the key identifier, always there, which no other
+    /// credential of the method has that can be used.
     pub username: Option<String>,
+    /// ACME only: the names that its accounts may order; none: every name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifiers: Option<Restriction>,
     pub owner: Owner,
     pub expires_at: Option<Time>,
     pub maximum_uses: Option<u64>,
@@ -335,7 +362,8 @@ pub struct CompiledCredential {
     pub value: CredentialValue,
 }
 
-/// Where the value of a credential comes from.
+/// Where the value of a credential comes from. For ACME a value is the octets of the key of the HMAC, at least 32 of them, but for
+/// an empty one, which has ended; for EST it is a password.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum CredentialValue {
@@ -343,7 +371,7 @@ pub enum CredentialValue {
     Generate { write_to: ResourceName },
     /// Taken from a Secret; a value that changed there replaces the old one.
     Given(#[serde(with = "base64_secret")] Secret),
-    /// Made by the operator, for the `regeneration` of the credential: long and random, so hashed fast. Resolving says
+    /// Made by the operator, for the `regeneration` of the credential: long and random, so that a password is hashed fast. Resolving says
     /// [`Generate`](Self::Generate); whoever has made the value replaces it.
     Generated(#[serde(with = "base64_secret")] Secret),
 }

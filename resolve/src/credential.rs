@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, btree_map::Entry};
 
 use crds::{
-    CredentialProtocol, EnrollmentCredential, EnrollmentCredentialSpec, Kind, Protocol, SecretKeyRef,
-    conditions::Reason,
+    AcmeCredential, CredentialProtocol, EnrollmentCredential, EnrollmentCredentialSpec,
+    ExternalAccountBinding, Kind, Protocol, SecretKeyRef, conditions::Reason,
 };
 use issuance::{
+    acme::Restriction,
     credential::{CredentialState, MAX_SECRET_LENGTH},
     identity::{Owner, ResourceName},
     policy::Strength,
@@ -15,11 +16,13 @@ use issuance::{
 use pki::time::Time;
 
 use crate::{
+    acme,
     compiled::{CompiledCredential, CredentialValue, MethodSettings},
     method::Method,
     profile,
     resources::{Index, Judged, follow},
     status::{Problem, Problems},
+    value_form::ValueForm,
 };
 
 const METHOD_REF: &str = "spec.methodRef";
@@ -28,19 +31,21 @@ const SECRET_KEY_REF: &str = "spec.valueFrom.secretKeyRef";
 /// Shortest time between two values, in seconds.
 const SHORTEST_ROTATION: u64 = 60;
 
-/// The key of a Secret that holds a password, as in `kubernetes.io/basic-auth`.
-const PASSWORD: &str = "password";
+const KID: &str = "spec.acme.kid";
+
+/// As long as a namespace and a name with a dot between them.
+const LONGEST_KID: usize = 317;
 
 pub(crate) fn judge_all(
     index: &Index<'_>,
     methods: &Judged<Method>,
     now: Time,
 ) -> Judged<CompiledCredential> {
-    let claims = claims(index);
+    let world = World { index, secrets: secrets(index), kids: kids(index, now), methods, now };
     let mut judged = Judged::new();
     for (name, found) in &index.credentials {
         let outcome = match &found.resource {
-            Ok(resource) => judge(&World { index, claims: &claims, methods, now }, name, resource),
+            Ok(resource) => judge(&world, name, resource),
             Err(problem) => Err(Problems::unread(problem.clone())),
         };
         judged.insert(name.clone(), outcome);
@@ -51,7 +56,10 @@ pub(crate) fn judge_all(
 /// What a credential is judged by.
 struct World<'w> {
     index: &'w Index<'w>,
-    claims: &'w Claims,
+    /// By the Secret that values are written to.
+    secrets: Claims<ResourceName>,
+    /// By the method and the key identifier.
+    kids: Claims<(ResourceName, String)>,
     methods: &'w Judged<Method>,
     now: Time,
 }
@@ -63,25 +71,29 @@ fn judge(
 ) -> Result<CompiledCredential, Problems> {
     let spec = &resource.spec;
     let mut problems = Problems::default();
-    let Some(CredentialProtocol::Est(est)) = spec.protocol() else {
+    let Some(settings) = spec.protocol() else {
         problems.invalid("spec", "give exactly one protocol");
         return Err(problems);
     };
-    let (protocol, username) = (Protocol::Est, est.username.as_deref());
-    let expires_at = spec.expires_at.as_ref().map(|time| Time::from_unix(time.0.as_second()));
-    let has_ended = spec.revoked || expires_at.is_some_and(|end| end <= world.now);
+    let own = Own::of(name, settings, &mut problems);
+    let has_ended = has_ended(spec, world.now);
+    if has_ended {
+        // Nothing that it says itself may keep it from ending: a server that hears nothing of it goes on as before.
+        problems = Problems::default();
+    }
     let target = ResourceName::new(name.namespace(), &spec.method_ref.name);
     let method = problems.note(follow(world.methods, Kind::EnrollmentMethod, METHOD_REF, &target));
     let (owner, value) = if has_ended {
-        // Nothing else may keep it from ending: a server that hears nothing of it goes on as before.
         (
             Some(owner(spec).unwrap_or_else(|_| Owner::User(String::new()))),
             Some(last_value(world, name, resource)),
         )
     } else {
-        check_username(username, &mut problems);
         if let Some(method) = method {
-            check_method(method, protocol, username, &mut problems);
+            check_method(method, &own, &mut problems);
+        }
+        if let (CredentialProtocol::Acme(_), Some(kid)) = (settings, &own.username) {
+            problems.extend(kid_conflict(world, name, &target, kid));
         }
         check_rotation(world.index, spec, &mut problems);
         if spec.maximum_uses == Some(0) {
@@ -92,10 +104,11 @@ fn judge(
     let credential = owner.zip(value).map(|(owner, value)| CompiledCredential {
         name: name.clone(),
         method: target,
-        protocol: profile::protocol(protocol),
-        username: username.map(str::to_owned),
+        protocol: profile::protocol(own.protocol),
+        username: own.username,
+        identifiers: own.identifiers,
         owner,
-        expires_at,
+        expires_at: expires_at(spec),
         maximum_uses: spec.maximum_uses.map(u64::from),
         state: if spec.revoked { CredentialState::Revoked } else { CredentialState::Active },
         regeneration: u64::from(spec.regeneration),
@@ -104,7 +117,34 @@ fn judge(
     problems.or(credential)
 }
 
-fn check_method(method: &Method, protocol: Protocol, username: Option<&str>, problems: &mut Problems) {
+/// What a credential says for its protocol.
+struct Own {
+    protocol: Protocol,
+    username: Option<String>,
+    identifiers: Option<Restriction>,
+}
+
+impl Own {
+    /// What is wrong with it is noted.
+    fn of(name: &ResourceName, settings: CredentialProtocol<'_>, problems: &mut Problems) -> Self {
+        match settings {
+            CredentialProtocol::Est(est) => {
+                check_username(est.username.as_deref(), problems);
+                Self { protocol: Protocol::Est, username: est.username.clone(), identifiers: None }
+            }
+            CredentialProtocol::Acme(settings) => {
+                let kid = kid(name, settings);
+                check_kid(&kid, problems);
+                let restriction = settings.identifiers.as_ref();
+                let identifiers = restriction.map(|given| acme::restriction(given, problems));
+                Self { protocol: Protocol::Acme, username: Some(kid), identifiers }
+            }
+        }
+    }
+}
+
+fn check_method(method: &Method, own: &Own, problems: &mut Problems) {
+    let protocol = own.protocol;
     let found = method.compiled.protocol;
     if found != profile::protocol(protocol) {
         problems.invalid(
@@ -117,11 +157,17 @@ fn check_method(method: &Method, protocol: Protocol, username: Option<&str>, pro
             METHOD_REF,
             format!("the method {} takes certificates only, no passwords", method.compiled.name),
         ),
+        MethodSettings::Acme(acme) if acme.external_account_binding == ExternalAccountBinding::Disabled => {
+            problems.invalid(
+                METHOD_REF,
+                format!("the method {} takes no external account binding", method.compiled.name),
+            );
+        }
         // A credential's reference names an EnrollmentMethod, and those speak a protocol of devices.
-        MethodSettings::Est(_) | MethodSettings::Issuer(_) => {}
+        MethodSettings::Est(_) | MethodSettings::Acme(_) | MethodSettings::Issuer(_) => {}
     }
     // A certificate and a secret are together as strong as they are, whoever knows the secret.
-    if username.is_none() && method.compiled.minimum == Strength::PersonalSecret {
+    if own.username.is_none() && method.compiled.minimum == Strength::PersonalSecret {
         problems.invalid(
             format!("spec.{protocol}.username"),
             format!(
@@ -139,6 +185,38 @@ fn check_username(username: Option<&str>, problems: &mut Problems) {
         problems
             .invalid("spec.est.username", "is empty, or holds a colon or a control character (RFC 7617 §2)");
     }
+}
+
+/// The key identifier that accounts are bound by.
+fn kid(name: &ResourceName, acme: &AcmeCredential) -> String {
+    acme.kid.clone().unwrap_or_else(|| name.dotted())
+}
+
+/// Clients give it in JSON, and people type it.
+fn check_kid(kid: &str, problems: &mut Problems) {
+    if kid.is_empty() || kid.len() > LONGEST_KID || !kid.bytes().all(|byte| byte.is_ascii_graphic()) {
+        let what =
+            format!("is empty, longer than {LONGEST_KID} characters, or not printable ASCII without spaces");
+        problems.invalid(KID, what);
+    }
+}
+
+/// A key identifier must say which key is meant.
+fn kid_conflict(world: &World<'_>, name: &ResourceName, method: &ResourceName, kid: &str) -> Option<Problem> {
+    let other = claimed_by_other(&world.kids, &(method.clone(), kid.to_owned()), name)?;
+    Some(Problem::new(
+        Reason::LabelConflict,
+        KID,
+        format!("the credential {other} of the method {method} has {kid:?} already"),
+    ))
+}
+
+fn expires_at(spec: &EnrollmentCredentialSpec) -> Option<Time> {
+    spec.expires_at.as_ref().map(|time| Time::from_unix(time.0.as_second()))
+}
+
+fn has_ended(spec: &EnrollmentCredentialSpec, now: Time) -> bool {
+    spec.revoked || expires_at(spec).is_some_and(|end| end <= now)
 }
 
 /// Standalone has nobody who would make a new value while nothing changes.
@@ -172,17 +250,23 @@ fn value(
     name: &ResourceName,
     resource: &EnrollmentCredential,
 ) -> Result<CredentialValue, Problem> {
-    let World { index, claims, .. } = world;
     let spec = &resource.spec;
     match (&spec.value_from, &spec.write_to) {
-        (Some(source), None) => given(index, name, &source.secret_key_ref).map(CredentialValue::Given),
+        (Some(source), None) => {
+            let reference = &source.secret_key_ref;
+            let value = match spec.protocol() {
+                Some(CredentialProtocol::Acme(_)) => given_key(world.index, name, reference),
+                Some(CredentialProtocol::Est(_)) | None => given(world.index, name, reference),
+            };
+            value.map(CredentialValue::Given)
+        }
         (Some(_), Some(_)) => Err(Problem::invalid(
             "spec.writeTo",
             "is refused with valueFrom: the value is in that Secret already",
         )),
         (None, _) => {
             let write_to = target_secret(name, resource);
-            match claims.get(&write_to).map(|(_, oldest)| oldest).filter(|oldest| *oldest != name) {
+            match claimed_by_other(&world.secrets, &write_to, name) {
                 None => Ok(CredentialValue::Generate { write_to }),
                 Some(other) => Err(Problem::new(
                     Reason::LabelConflict,
@@ -210,21 +294,43 @@ fn target_secret(name: &ResourceName, resource: &EnrollmentCredential) -> Resour
     ResourceName::new(name.namespace(), secret)
 }
 
-/// By the Secret that values are written to, the credential that has it: the oldest keeps it, so that a newcomer takes nothing
-/// down. With its age, seconds since 1970.
-type Claims = BTreeMap<ResourceName, (i64, ResourceName)>;
+/// What only one credential can have, and the one that has it: the oldest keeps it, so that a newcomer takes nothing down. With its
+/// age, seconds since 1970.
+type Claims<T> = BTreeMap<T, (i64, ResourceName)>;
 
-fn claims(index: &Index<'_>) -> Claims {
+fn claimed_by_other<'c, T: Ord>(
+    claims: &'c Claims<T>,
+    claimed: &T,
+    name: &ResourceName,
+) -> Option<&'c ResourceName> {
+    claims.get(claimed).map(|(_, oldest)| oldest).filter(|oldest| *oldest != name)
+}
+
+fn secrets(index: &Index<'_>) -> Claims<ResourceName> {
+    claims(index, |name, resource| resource.spec.value_from.is_none().then(|| target_secret(name, resource)))
+}
+
+/// What has ended lets its key identifier go, so that another can follow it.
+fn kids(index: &Index<'_>, now: Time) -> Claims<(ResourceName, String)> {
+    claims(index, |name, resource| {
+        let spec = &resource.spec;
+        let acme = spec.acme.as_ref().filter(|_| !has_ended(spec, now))?;
+        Some((ResourceName::new(name.namespace(), &spec.method_ref.name), kid(name, acme)))
+    })
+}
+
+fn claims<T: Ord>(
+    index: &Index<'_>,
+    claimed: impl Fn(&ResourceName, &EnrollmentCredential) -> Option<T>,
+) -> Claims<T> {
     let mut claims = Claims::new();
     for (name, found) in &index.credentials {
         let Ok(resource) = found.resource else { continue };
-        if resource.spec.value_from.is_some() {
-            continue;
-        }
+        let Some(claimed) = claimed(name, resource) else { continue };
         let created = resource.metadata.creation_timestamp.as_ref().map(|time| time.0.as_second());
         // Standalone has no timestamps; the name decides.
         let claim = (created.unwrap_or(i64::MIN), name.clone());
-        match claims.entry(target_secret(name, resource)) {
+        match claims.entry(claimed) {
             Entry::Vacant(vacant) => {
                 vacant.insert(claim);
             }
@@ -237,13 +343,10 @@ fn claims(index: &Index<'_>) -> Claims {
     claims
 }
 
+/// A password.
 fn given(index: &Index<'_>, name: &ResourceName, reference: &SecretKeyRef) -> Result<Secret, Problem> {
-    let secret = ResourceName::new(name.namespace(), &reference.name);
-    let key = reference.key.as_deref().unwrap_or(PASSWORD);
-    let refuse = |what: &str| {
-        Problem::new(Reason::SecretInvalid, SECRET_KEY_REF, format!("the Secret {secret}: {key} {what}"))
-    };
-    let value = index.secret_value(SECRET_KEY_REF, &secret, key)?.ok_or_else(|| refuse("is missing"))?;
+    let (value, place) = secret_value(index, name, reference, ValueForm::Password.value_key())?;
+    let refuse = |what: &str| Problem::new(Reason::SecretInvalid, SECRET_KEY_REF, format!("{place} {what}"));
     if value.is_empty() || value.len() > MAX_SECRET_LENGTH {
         return Err(refuse(&format!("must have 1 to {MAX_SECRET_LENGTH} octets")));
     }
@@ -252,4 +355,27 @@ fn given(index: &Index<'_>, name: &ResourceName, reference: &SecretKeyRef) -> Re
         return Err(refuse("holds a control character or a line break, which cannot be sent as a password"));
     }
     Ok(Secret::new(value))
+}
+
+/// The octets of a key, which a Secret holds in the form that clients are given.
+fn given_key(index: &Index<'_>, name: &ResourceName, reference: &SecretKeyRef) -> Result<Secret, Problem> {
+    let (value, place) = secret_value(index, name, reference, ValueForm::HmacKey.value_key())?;
+    let refuse = |what: &str| Problem::new(Reason::SecretInvalid, SECRET_KEY_REF, format!("{place} {what}"));
+    ValueForm::HmacKey.read(value).map_err(|error| refuse(&error.to_string()))
+}
+
+/// What `valueFrom` refers to, and how messages name the place.
+fn secret_value<'a>(
+    index: &Index<'a>,
+    name: &ResourceName,
+    reference: &SecretKeyRef,
+    default_key: &str,
+) -> Result<(&'a [u8], String), Problem> {
+    let secret = ResourceName::new(name.namespace(), &reference.name);
+    let key = reference.key.as_deref().unwrap_or(default_key);
+    let place = format!("the Secret {secret}: {key}");
+    match index.secret_value(SECRET_KEY_REF, &secret, key)? {
+        Some(value) => Ok((value, place)),
+        None => Err(Problem::new(Reason::SecretInvalid, SECRET_KEY_REF, format!("{place} is missing"))),
+    }
 }

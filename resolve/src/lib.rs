@@ -21,16 +21,20 @@
 //! | `authority/` | sources, parents, path length, name constraints, imports |
 //! | `profile/` | the policy, with presets filled in |
 //! | `method.rs` | grants, protocols, strength of authentication |
+//! | `acme/` | binding, profiles to choose, validation and the rest of ACME's settings |
 //! | `est/` | trust, renewal, notices and the rest of EST's settings |
-//! | `credential.rs` | owners, values |
+//! | `credential.rs` | owners, values, key identifiers |
+//! | `value_form.rs` | in which form values are handed out |
 //! | `issuer.rs` | grants of cert-manager's issuers |
 //! | `server.rs` | which server, default method, labels, TLS certificate |
 //! | `cluster.rs` | what only a server in a cluster has |
 
+mod acme;
 mod authority;
 mod bundle;
 mod cluster;
 mod compiled;
+mod compiled_acme;
 mod compiled_est;
 mod credential;
 mod encoding;
@@ -45,6 +49,7 @@ mod server;
 mod status;
 #[cfg(test)]
 mod tests;
+mod value_form;
 mod want;
 
 use std::collections::BTreeSet;
@@ -63,6 +68,7 @@ use crate::{
 
 pub use crate::{
     compiled::*,
+    compiled_acme::*,
     compiled_est::*,
     observed::{Observed, ObservedAuthority},
     resources::{
@@ -70,6 +76,7 @@ pub use crate::{
     },
     server::implied_server_name,
     status::{ResourceStatus, StatusCondition},
+    value_form::{ValueForm, ValueFormError},
     want::*,
 };
 

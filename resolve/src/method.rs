@@ -1,9 +1,10 @@
 //! EnrollmentMethods: which profile, over which protocol, asking for how much.
 
-use crds::{EnrollmentMethodSpec, Kind, MethodProtocol, conditions::Reason};
+use crds::{EnrollmentMethodSpec, Kind, MethodProtocol, Protocol, conditions::Reason};
 use issuance::{identity::ResourceName, policy::Strength};
 
 use crate::{
+    acme,
     authority::Authority,
     compiled::{CompiledMethod, MethodSettings},
     est,
@@ -63,8 +64,8 @@ fn judge(
     };
     let reference = &spec.profile_ref;
     let target = ResourceName::new(reference.namespace_or(name.namespace()), &reference.name);
-    let profile = problems.note(attach(index, profiles, &target, name));
-    let minimum = profile.and_then(|profile| problems.note(minimum(&target, profile, protocol)));
+    let profile = problems.note(attach(index, profiles, PROFILE_REF, &target, name));
+    let minimum = profile.and_then(|profile| problems.note(minimum(&target, profile, &Asking::of(protocol))));
     let authority = profile
         .and_then(|profile| profile.authority.as_ref())
         .and_then(|authority| authorities.get(authority))
@@ -75,6 +76,13 @@ fn judge(
             let context = est::Context { index, authorities, name, profile, server: server.as_ref() };
             let settings = est::compile(&context, est, &mut problems);
             (est.pending_retry_after.as_std(), MethodSettings::Est(settings.compiled), settings.waits)
+        }
+        MethodProtocol::Acme(acme) => {
+            let own = profile.zip(minimum).map(|(profile, minimum)| (&target, profile, minimum));
+            let server = server.as_ref();
+            let context = acme::Context { index, authorities, profiles, name, own, server };
+            let settings = acme::compile(&context, acme, &mut problems);
+            (acme.pending_retry_after.as_std(), MethodSettings::Acme(settings.compiled), settings.waits)
         }
     };
     let method: Option<Method> = minimum.zip(server).map(|(minimum, server)| Method {
@@ -97,46 +105,65 @@ fn judge(
     problems.or(method)
 }
 
-/// The profile, where a method of this namespace may be put on it.
-fn attach<'n, 'a>(
+/// The profile, where a method of this namespace may be put on it; `path` is the member that names it.
+pub(crate) fn attach<'n, 'a>(
     index: &Index<'_>,
     profiles: &'n Judged<ResolvedProfile<'a>>,
+    path: &str,
     target: &ResourceName,
     name: &ResourceName,
 ) -> Result<&'n ResolvedProfile<'a>, Problem> {
-    let profile = follow(profiles, Kind::CertificateProfile, PROFILE_REF, target)?;
+    let profile = follow(profiles, Kind::CertificateProfile, path, target)?;
     if index.permits(profile.spec.grants.attach.as_ref(), target.namespace(), name.namespace()) {
         return Ok(profile);
     }
     Err(Problem::new(
         Reason::ReferenceNotPermitted,
-        PROFILE_REF,
+        path,
         format!("{target} does not list the namespace {} under grants.attach", name.namespace()),
     ))
 }
 
+/// What a method asks of its callers.
+pub(crate) struct Asking<'p> {
+    pub(crate) protocol: Protocol,
+    /// The least and the most that a caller can be made to show.
+    pub(crate) strengths: (Strength, Strength),
+    /// The member that is wrong where the profile does not allow the protocol.
+    pub(crate) path: &'p str,
+    /// The member that is wrong where the profile wants more.
+    pub(crate) weak: &'p str,
+}
+
+impl Asking<'static> {
+    fn of(protocol: MethodProtocol<'_>) -> Self {
+        let (strengths, weak) = match protocol {
+            MethodProtocol::Est(est) => (est::strengths(est.authentication), est::AUTHENTICATION),
+            MethodProtocol::Acme(acme) => (acme::strengths(acme.external_account_binding), acme::BINDING),
+        };
+        Self { protocol: protocol.protocol(), strengths, path: "spec", weak }
+    }
+}
+
 /// The least a caller must show, where the method can ask for that much.
-fn minimum(
+pub(crate) fn minimum(
     target: &ResourceName,
     profile: &ResolvedProfile<'_>,
-    protocol: MethodProtocol<'_>,
+    asking: &Asking<'_>,
 ) -> Result<Strength, Problem> {
-    let word = protocol.protocol();
-    let Some(asked) = profile.spec.minimum_authentication(word) else {
+    let Some(asked) = profile.spec.minimum_authentication(asking.protocol) else {
         return Err(Problem::new(
             Reason::ProtocolNotAllowed,
-            "spec",
-            format!("the profile {target} does not allow {word}"),
+            asking.path,
+            format!("the profile {target} does not allow {}", asking.protocol),
         ));
     };
-    let (least, most) = match protocol {
-        MethodProtocol::Est(est) => est::strengths(est.authentication),
-    };
+    let (least, most) = asking.strengths;
     let wanted = profile::strength(asked);
     if wanted > most {
         return Err(Problem::new(
             Reason::AuthenticationTooWeak,
-            format!("spec.{word}.authentication"),
+            asking.weak,
             format!("the profile {target} asks for {asked}, which this method cannot ask for"),
         ));
     }

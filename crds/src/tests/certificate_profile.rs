@@ -325,6 +325,7 @@ fn an_absent_list_of_protocols_allows_them_all_and_a_list_allows_its_entries() {
 #[test]
 fn authentication_levels_are_ordered_from_weak_to_strong() {
     assert!(AuthenticationLevel::ALL.is_sorted());
+    assert!(AuthenticationLevel::Anonymous < AuthenticationLevel::SharedSecret);
     assert!(AuthenticationLevel::SharedSecret < AuthenticationLevel::PersonalSecret);
     assert!(AuthenticationLevel::Certificate < AuthenticationLevel::CertificateAndSecret);
 }

@@ -20,7 +20,8 @@ const BARE: &[(Kind, &str)] = &[
     ),
     (
         Kind::EnrollmentMethod,
-        "{profileRef: {name: p}, est: {clientCertificates: {authorities: [{}]}, reenroll: {}, serverKeyGeneration: {delivery: Plain}}}",
+        "{profileRef: {name: p}, est: {clientCertificates: {authorities: [{}]}, reenroll: {}, serverKeyGeneration: {delivery: Plain}}, \
+         acme: {validation: {}, renewal: {}, meta: {}}}",
     ),
     (Kind::EnrollmentCredential, "{methodRef: {name: m}, est: {}, owner: {user: u}}"),
     (

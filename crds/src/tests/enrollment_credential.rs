@@ -27,7 +27,52 @@ pub(super) const REJECTS: &[Reject] = &[
         "must be longer than zero",
     ),
     ("{methodRef: {name: m}, est: {}, owner: {user: u}, rotation: {}}", "spec.rotation.every", "is missing"),
-    ("{methodRef: {name: m}, owner: {user: u}}", "spec", "give exactly one protocol: est"),
+    ("{methodRef: {name: m}, owner: {user: u}}", "spec", "give exactly one protocol: est or acme"),
+    (
+        "{methodRef: {name: m}, est: {}, acme: {}, owner: {user: u}}",
+        "spec",
+        "give exactly one protocol: est or acme",
+    ),
+    (
+        "{methodRef: {name: m}, acme: {kid: 'a key'}, owner: {user: u}}",
+        "spec.acme.kid",
+        "\"a key\" does not fit",
+    ),
+    (
+        "{methodRef: {name: m}, acme: {kid: \"a\\\"b\"}, owner: {user: u}}",
+        "spec.acme.kid",
+        "\"a\\\"b\" does not fit",
+    ),
+    (
+        "{methodRef: {name: m}, acme: {hmac: c2VjcmV0}, owner: {user: u}}",
+        "spec.acme.hmac",
+        "is not known here",
+    ),
+    (
+        "{methodRef: {name: m}, acme: {identifiers: {}}, owner: {user: u}}",
+        "spec.acme.identifiers",
+        "give at least one of dns and ip",
+    ),
+    (
+        "{methodRef: {name: m}, acme: {identifiers: {dns: [], ip: []}}, owner: {user: u}}",
+        "spec.acme.identifiers",
+        "give at least one of dns and ip",
+    ),
+    (
+        "{methodRef: {name: m}, acme: {identifiers: {dns: ['***.acme.com']}}, owner: {user: u}}",
+        "spec.acme.identifiers.dns[0]",
+        "\"***.acme.com\" does not fit",
+    ),
+    (
+        "{methodRef: {name: m}, acme: {identifiers: {dns: ['https://acme.com']}}, owner: {user: u}}",
+        "spec.acme.identifiers.dns[0]",
+        "\"https://acme.com\" does not fit",
+    ),
+    (
+        "{methodRef: {name: m}, acme: {identifiers: {ip: [10.1.0.1]}}, owner: {user: u}}",
+        "spec.acme.identifiers.ip[0]",
+        "\"10.1.0.1\" does not fit",
+    ),
     ("{methodRef: {name: m}, est: {}}", "spec.owner", "is missing"),
     ("{methodRef: {name: m}, est: {}, owner: {}}", "spec.owner", "give exactly one of user and group"),
     (
@@ -90,6 +135,24 @@ pub(super) const REJECTS: &[Reject] = &[
 pub(super) const REJECTED_CHANGES: &[RejectChange] = &[
     (
         "{methodRef: {name: m}, est: {}, owner: {user: u}}",
+        "{methodRef: {name: m}, acme: {}, owner: {user: u}}",
+        "spec",
+        "the protocol cannot change",
+    ),
+    (
+        "{methodRef: {name: m}, acme: {kid: a}, owner: {user: u}}",
+        "{methodRef: {name: m}, acme: {kid: b}, owner: {user: u}}",
+        "spec.acme.kid",
+        "kid cannot change",
+    ),
+    (
+        "{methodRef: {name: m}, acme: {}, owner: {user: u}}",
+        "{methodRef: {name: m}, acme: {kid: b}, owner: {user: u}}",
+        "spec.acme.kid",
+        "kid cannot change",
+    ),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}}",
         "{methodRef: {name: n}, est: {}, owner: {user: u}}",
         "spec.methodRef",
         "methodRef cannot change",
@@ -145,6 +208,9 @@ fn enrollment_credential_accepts() {
         "{methodRef: {name: m}, est: {}, owner: {user: u}, valueFrom: {secretKeyRef: {name: s, key: passphrase}}}",
         "{methodRef: {name: m}, est: {}, owner: {user: u}, writeTo: {secretName: s}, revoked: true, regeneration: 4}",
         "{methodRef: {name: m}, est: {}, owner: {user: u}, rotation: {every: 30d}}",
+        "{methodRef: {name: m}, acme: {}, owner: {group: web}}",
+        "{methodRef: {name: m}, acme: {kid: 'web-1@acme.com', identifiers: {dns: [shop.acme.com, '*.devices.acme.com', '**.lab.acme.com'], ip: [10.1.0.0/16, 'fd00::/8']}}, owner: {user: u}, maximumUses: 1, rotation: {every: 30d}}",
+        "{methodRef: {name: m}, acme: {}, owner: {user: u}, valueFrom: {secretKeyRef: {name: s}}}",
     ] {
         accepts(KIND, spec);
     }
@@ -160,6 +226,10 @@ fn enrollment_credential_accepts_changes() {
         (
             "{methodRef: {name: m}, est: {}, owner: {user: u}}",
             "{methodRef: {name: m}, est: {}, owner: {user: u}, revoked: true}",
+        ),
+        (
+            "{methodRef: {name: m}, acme: {kid: a}, owner: {user: u}}",
+            "{methodRef: {name: m}, acme: {kid: a, identifiers: {dns: [shop.acme.com]}}, owner: {user: u}}",
         ),
     ] {
         accepts_change(KIND, change);

@@ -6,7 +6,8 @@ use crate::Kind;
 const KIND: Kind = Kind::EnrollmentMethod;
 
 pub(super) const REJECTS: &[Reject] = &[
-    ("{profileRef: {name: p}}", "spec", "give exactly one protocol: est"),
+    ("{profileRef: {name: p}}", "spec", "give exactly one protocol: est or acme"),
+    ("{profileRef: {name: p}, est: {}, acme: {}}", "spec", "give exactly one protocol: est or acme"),
     ("{est: {}}", "spec.profileRef", "is missing"),
     ("{profileRef: p, est: {}}", "spec.profileRef", "must be an object, not a string"),
     ("{profileRef: {name: p}, scep: {}}", "spec.scep", "is not known here"),
@@ -161,6 +162,163 @@ pub(super) const REJECTS: &[Reject] = &[
         "spec.est.notices[0].webhook.secretRef",
         "is missing",
     ),
+    ("{profileRef: {name: p}, acme: {label: x}}", "spec.acme.label", "is not known here"),
+    (
+        "{profileRef: {name: p}, acme: {externalAccountBinding: Off}}",
+        "spec.acme.externalAccountBinding",
+        "\"Off\" is not one of Required, Optional, Disabled",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {onCredentialRevoked: Delete}}",
+        "spec.acme.onCredentialRevoked",
+        "\"Delete\" is not one of Stop, Keep",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {challenges: [HTTP-01]}}",
+        "spec.acme.challenges[0]",
+        "\"HTTP-01\" is not one of http-01, dns-01, tls-alpn-01",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {challenges: [dns-01, dns-01]}}",
+        "spec.acme.challenges[1]",
+        "is there twice",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {challenges: []}}",
+        "spec.acme.challenges",
+        "give at least one challenge, or set preAuthorizedNames",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {preAuthorizedNames: Enabled, externalAccountBinding: Disabled}}",
+        "spec.acme.preAuthorizedNames",
+        "preAuthorizedNames needs an external account binding",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {preAuthorizedNames: [a.example]}}",
+        "spec.acme.preAuthorizedNames",
+        "must be a string, not a list",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {validation: {httpPort: 0}}}",
+        "spec.acme.validation.httpPort",
+        "0 is less than 1",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {validation: {tlsAlpnPort: 65536}}}",
+        "spec.acme.validation.tlsAlpnPort",
+        "65536 is more than 65535",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {validation: {resolvers: [dns.example]}}}",
+        "spec.acme.validation.resolvers[0]",
+        "\"dns.example\" does not fit",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {validation: {allowedNetworks: [10.0.0.1]}}}",
+        "spec.acme.validation.allowedNetworks[0]",
+        "\"10.0.0.1\" does not fit",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {validation: {attempts: 0}}}",
+        "spec.acme.validation.attempts",
+        "0 is less than 1",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {validation: {attempts: 11}}}",
+        "spec.acme.validation.attempts",
+        "11 is more than 10",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {validation: {timeout: 0s}}}",
+        "spec.acme.validation.timeout",
+        "must be longer than zero",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {profiles: [{name: a}]}}",
+        "spec.acme.profiles[0].profileRef",
+        "is missing",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {profiles: [{name: 'a b', profileRef: {name: q}}]}}",
+        "spec.acme.profiles[0].name",
+        "\"a b\" does not fit",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {profiles: [{name: default, profileRef: {name: q}}]}}",
+        "spec.acme.profiles[0].name",
+        "default is what profileRef of the method is called",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {profiles: [{name: a, profileRef: {name: q}}, {name: a, profileRef: {name: r}}]}}",
+        "spec.acme.profiles[1]",
+        "is there twice",
+    ),
+    ("{profileRef: {name: p}, acme: {caa: {}}}", "spec.acme.caa.issuerDomainNames", "is missing"),
+    (
+        "{profileRef: {name: p}, acme: {caa: {issuerDomainNames: []}}}",
+        "spec.acme.caa.issuerDomainNames",
+        "is 0 long; 1 is the least",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {caa: {issuerDomainNames: ['ca example']}}}",
+        "spec.acme.caa.issuerDomainNames[0]",
+        "\"ca example\" does not fit",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {orderLifetime: 0d}}",
+        "spec.acme.orderLifetime",
+        "must be longer than zero",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {authorizationLifetime: 0d}}",
+        "spec.acme.authorizationLifetime",
+        "must be longer than zero",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {maximumIdentifiers: 0}}",
+        "spec.acme.maximumIdentifiers",
+        "0 is less than 1",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {maximumIdentifiers: 251}}",
+        "spec.acme.maximumIdentifiers",
+        "251 is more than 250",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {pendingRetryAfter: 0s}}",
+        "spec.acme.pendingRetryAfter",
+        "must be longer than zero",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {renewal: {windowStart: 83}}}",
+        "spec.acme.renewal.windowEnd",
+        "windowEnd must be greater than windowStart",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {renewal: {windowEnd: 100}}}",
+        "spec.acme.renewal.windowEnd",
+        "100 is more than 99",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {renewal: {pollInterval: 0s}}}",
+        "spec.acme.renewal.pollInterval",
+        "must be longer than zero",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {meta: {termsOfService: 'ftp://acme.com/terms'}}}",
+        "spec.acme.meta.termsOfService",
+        "\"ftp://acme.com/terms\" does not fit",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {meta: {website: 'https://acme.com/<script>'}}}",
+        "spec.acme.meta.website",
+        "\"https://acme.com/<script>\" does not fit",
+    ),
+    (
+        "{profileRef: {name: p}, acme: {meta: {caaIdentities: ['*.acme.com']}}}",
+        "spec.acme.meta.caaIdentities[0]",
+        "\"*.acme.com\" does not fit",
+    ),
 ];
 
 #[test]
@@ -180,6 +338,13 @@ fn enrollment_method_accepts() {
         "{profileRef: {name: p}, est: {reenroll: {graceAfterExpiry: 0s, keys: New}}}",
         "{profileRef: {name: p}, est: {serverKeyGeneration: {delivery: Encrypted}}}",
         "{profileRef: {name: p}, est: {serverKeyGeneration: {delivery: Plain, key: RSA-2048}}}",
+        "{profileRef: {name: p}, acme: {}}",
+        "{profileRef: {name: p}, acme: {externalAccountBinding: Disabled, challenges: [http-01]}}",
+        "{profileRef: {name: p}, acme: {externalAccountBinding: Optional, onCredentialRevoked: Keep, preAuthorizedNames: Enabled, challenges: []}}",
+        "{profileRef: {name: p}, acme: {validation: {httpPort: 5002, tlsAlpnPort: 5001, resolvers: [10.0.0.53, '10.0.0.54:5353', '2001:db8::53', '[2001:db8::53]:53'], allowedNetworks: [10.244.0.0/16, 'fd00::/8'], attempts: 10, timeout: 1m}}}",
+        "{profileRef: {name: p}, acme: {profiles: [{name: short-lived, description: Six days, profileRef: {name: q, namespace: pki}}, {name: tls_server, profileRef: {name: p}}]}}",
+        "{profileRef: {name: p}, acme: {caa: {issuerDomainNames: [ca.acme.com]}, orderLifetime: 1d, authorizationLifetime: 90d, maximumIdentifiers: 250, pendingRetryAfter: 1h}}",
+        "{profileRef: {name: p}, acme: {renewal: {windowStart: 1, windowEnd: 99, pollInterval: 1d}, meta: {termsOfService: 'https://acme.com/terms?v=2#en', website: 'http://acme.com', caaIdentities: [ca.acme.com]}}}",
     ] {
         accepts(KIND, spec);
     }

@@ -126,6 +126,7 @@ impl Builder<'_> {
                     self.serving.notices.insert(compiled.name.clone(), settings.notices.clone());
                 }
             }
+            MethodSettings::Acme(_) => anyhow::bail!("this server does not speak ACME"),
             MethodSettings::Issuer(settings) => {
                 let service = IssuerService { method: method.clone(), granted: settings.namespaces.clone() };
                 self.serving.issuers.insert(compiled.name.clone(), Arc::new(service));

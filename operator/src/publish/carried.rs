@@ -181,14 +181,13 @@ impl Kept<'_> {
             PartContent::Method(method) => {
                 let trusted = match &method.settings {
                     MethodSettings::Est(est) => est.trust.as_ref().map(|trust| &trust.authorities),
-                    MethodSettings::Issuer(_) => None,
+                    MethodSettings::Acme(_) | MethodSettings::Issuer(_) => None,
                 };
                 let authorities = || trusted.into_iter().flatten();
-                let profile = &method.profile;
                 is_unchanged
-                    && (self.has(PartKind::Profile, profile)
+                    && (method.profiles().any(|name| self.has(PartKind::Profile, name))
                         || authorities().any(|name| self.has(PartKind::Authority, name)))
-                    && self.is_there(PartKind::Profile, profile)
+                    && method.profiles().all(|name| self.is_there(PartKind::Profile, name))
                     && authorities().all(|name| self.is_there(PartKind::Authority, name))
             }
             // Its count of uses and its row stay with it; what ends it is taken over.

@@ -22,6 +22,9 @@ use crate::{
     status::{Problem, Problems},
 };
 
+/// The member that says how strong a method is.
+pub(crate) const AUTHENTICATION: &str = "spec.est.authentication";
+
 /// What the settings of a method are compiled from, besides themselves.
 pub(crate) struct Context<'n, 'a> {
     pub(crate) index: &'n Index<'a>,

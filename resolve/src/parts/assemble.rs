@@ -210,12 +210,13 @@ impl Found {
 
     fn check_methods(&mut self) {
         let lost = lost(&self.methods, |method| {
-            if !self.profiles.contains_key(&method.profile) {
-                return Some(format!("its profile {} is not in force", method.profile));
+            let mut profiles = method.profiles();
+            if let Some(gone) = profiles.find(|profile| !self.profiles.contains_key(*profile)) {
+                return Some(format!("its profile {gone} is not in force"));
             }
             let trusted = match &method.settings {
                 MethodSettings::Est(est) => est.trust.iter().flat_map(|trust| &trust.authorities),
-                MethodSettings::Issuer(_) => return None,
+                MethodSettings::Acme(_) | MethodSettings::Issuer(_) => return None,
             };
             // Whether what they signed is revoked could not be said.
             let mut gone = trusted.filter(|authority| !self.authorities.contains_key(*authority));

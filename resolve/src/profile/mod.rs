@@ -252,6 +252,7 @@ pub(crate) fn protocol(protocol: crds::Protocol) -> Protocol {
 /// The same strength in the words of the core.
 pub(crate) fn strength(level: AuthenticationLevel) -> Strength {
     match level {
+        AuthenticationLevel::Anonymous => Strength::Anonymous,
         AuthenticationLevel::SharedSecret => Strength::SharedSecret,
         AuthenticationLevel::PersonalSecret => Strength::PersonalSecret,
         AuthenticationLevel::Certificate => Strength::Certificate,

@@ -281,6 +281,7 @@ fn a_credential_compiles_as_declared() {
             method: name("pki/method"),
             protocol: Protocol::Est,
             username: Some("ann".into()),
+            identifiers: None,
             owner: Owner::Group("ops".into()),
             expires_at: Some(Time::from_unix(1_801_440_000)),
             maximum_uses: Some(3),

@@ -23,7 +23,7 @@ fn method(world: &World, of: &str) -> Option<CompiledMethod> {
 fn granted(world: &World, of: &str) -> Granted {
     match method(world, of).unwrap().settings {
         MethodSettings::Issuer(issuer) => issuer.namespaces,
-        MethodSettings::Est(_) => panic!("{of} speaks EST"),
+        MethodSettings::Est(_) | MethodSettings::Acme(_) => panic!("{of} speaks a protocol of devices"),
     }
 }
 

@@ -49,7 +49,7 @@ fn compile(world: &World, est: Value) -> CompiledEst {
     let method = compiled.methods.into_iter().next().expect("the method is not compiled");
     match method.settings {
         MethodSettings::Est(est) => est,
-        MethodSettings::Issuer(_) => panic!("an issuer is no method of EST"),
+        MethodSettings::Acme(_) | MethodSettings::Issuer(_) => panic!("this is no method of EST"),
     }
 }
 

@@ -80,6 +80,7 @@ fn compile(resources: &Resources) -> CompiledCredential {
         method: named("method"),
         protocol: Protocol::Est,
         username: spec.est.as_ref().and_then(|est| est.username.clone()),
+        identifiers: None,
         owner: Owner::Group("factory".into()),
         expires_at: spec.expires_at.as_ref().map(|end| Time::from_unix(end.0.as_second())),
         maximum_uses: None,

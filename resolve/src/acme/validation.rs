@@ -1,0 +1,63 @@
+//! How challenges are validated: whom to ask, and what may be contacted.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crds::AcmeValidation;
+
+use super::{MINUTE, SECOND, check_length};
+use crate::{authority::network, compiled_acme::CompiledValidation, status::Problems};
+
+/// Of DNS (RFC 1035 §4.2).
+const DNS_PORT: u16 = 53;
+
+/// Most attempts for one challenge.
+const MOST_ATTEMPTS: u8 = 10;
+
+pub(super) fn compile(given: &AcmeValidation, problems: &mut Problems) -> CompiledValidation {
+    for (member, port) in [("httpPort", given.http_port), ("tlsAlpnPort", given.tls_alpn_port)] {
+        if port == 0 {
+            problems.invalid(format!("spec.acme.validation.{member}"), "must be at least 1");
+        }
+    }
+    if given.attempts == 0 || given.attempts > MOST_ATTEMPTS {
+        problems.invalid("spec.acme.validation.attempts", format!("must be 1 to {MOST_ATTEMPTS}"));
+    }
+    check_length("spec.acme.validation.timeout", &given.timeout, SECOND..=MINUTE, problems);
+    let mut resolvers = Vec::with_capacity(given.resolvers.len());
+    for (index, text) in given.resolvers.iter().enumerate() {
+        match resolver(text) {
+            Some(address) => resolvers.push(address),
+            None => problems.invalid(
+                format!("spec.acme.validation.resolvers[{index}]"),
+                format!(
+                    "{text:?} is not the address of a DNS server, such as 10.0.0.53 or [2001:db8::53]:5353"
+                ),
+            ),
+        }
+    }
+    let mut allowed_networks = Vec::with_capacity(given.allowed_networks.len());
+    for (index, cidr) in given.allowed_networks.iter().enumerate() {
+        match network(cidr) {
+            Ok(network) => allowed_networks.push(network),
+            Err(what) => {
+                problems.invalid(format!("spec.acme.validation.allowedNetworks[{index}]"), what);
+            }
+        }
+    }
+    CompiledValidation {
+        http_port: given.http_port,
+        tls_alpn_port: given.tls_alpn_port,
+        resolvers,
+        allowed_networks,
+        attempts: u32::from(given.attempts),
+        timeout: given.timeout.as_std(),
+    }
+}
+
+/// An address that one server alone can have, with a port or without.
+fn resolver(text: &str) -> Option<SocketAddr> {
+    let bare = || text.parse::<IpAddr>().ok().map(|address| SocketAddr::new(address, DNS_PORT));
+    let address = text.parse::<SocketAddr>().ok().or_else(bare)?;
+    let ip = address.ip();
+    (address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()).then_some(address)
+}
