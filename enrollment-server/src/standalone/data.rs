@@ -5,7 +5,7 @@
 //! | `chancery.db` | rows: certificates, requests, credentials, jobs, CRLs, audit |
 //! | `sealing.key` | seals secrets, unless a key is given from outside; back it up apart from the rest |
 //! | `authorities/NS.NAME/` | `certificate.pem`, `chain.pem`, `root.pem`, and `key.sealed` |
-//! | `credentials/NS.NAME/` | `username` and `password` of a generated credential |
+//! | `credentials/NS.NAME/` | `username` and `password` of a generated credential, or `kid` and `hmac` for ACME |
 //! | `configuration.sealed` | the last good configuration |
 //! | `endpoints.json`, `status.json` | for scripts and `chancery-server status` |
 //!

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use resolve::{Compiled, CompiledMethod, CompiledTls, CredentialValue};
+use resolve::{Compiled, CompiledCredential, CompiledMethod, CompiledTls, CredentialValue, ValueForm};
 use serde::Serialize;
 
 use super::data::{DataError, DataFolder, write_private};
@@ -16,7 +16,7 @@ pub struct Endpoint {
     pub method: String,
     /// The shortest label.
     pub label: String,
-    /// By the shortest label first; the last has none, where this is the default method.
+    /// By the shortest label first; the last has none, where this is the default method. Of ACME the directories.
     pub urls: Vec<String>,
     /// PEM of the root that the server's own certificate leads to.
     pub ca: PathBuf,
@@ -28,10 +28,16 @@ pub struct Endpoint {
 #[serde(rename_all = "camelCase")]
 pub struct EndpointCredential {
     pub name: String,
-    /// None: good with any user name.
+    /// None: good with any user name, or for ACME.
     pub username: Option<String>,
-    /// None: the value is in a Secret of the folder of resources.
+    /// None: the value is in a Secret of the folder of resources, or for ACME.
     pub password_file: Option<PathBuf>,
+    /// For ACME only: the key identifier.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kid: Option<String>,
+    /// For ACME only: the file with the key, base64url. None: it is in a Secret of the folder of resources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hmac_file: Option<PathBuf>,
 }
 
 /// All endpoints, by method.
@@ -47,11 +53,10 @@ pub(super) fn endpoints(compiled: &Compiled, folder: &DataFolder, device: Socket
         let mut labels: Vec<&String> = short.collect();
         labels.sort_by_key(|label| label.len());
         labels.push(&method.label);
-        let path = format!("{base}/.well-known/{}", method.protocol);
-        let mut urls: Vec<String> = labels.iter().map(|label| format!("{path}/{label}")).collect();
-        if compiled.server.default_method.as_ref() == Some(&method.name) {
-            urls.push(path);
-        }
+        let is_default = compiled.server.default_method.as_ref() == Some(&method.name);
+        let unlabelled = is_default.then(|| method.path(None)).flatten();
+        let paths = labels.iter().filter_map(|label| method.path(Some(label))).chain(unlabelled);
+        let urls = paths.map(|path| format!("{base}{path}")).collect();
         Endpoint {
             protocol: method.protocol.to_string(),
             method: method.name.to_string(),
@@ -66,18 +71,29 @@ pub(super) fn endpoints(compiled: &Compiled, folder: &DataFolder, device: Socket
 
 fn credentials(compiled: &Compiled, folder: &DataFolder, method: &CompiledMethod) -> Vec<EndpointCredential> {
     let of_method = compiled.credentials.iter().filter(|credential| credential.method == method.name);
-    of_method
-        .map(|credential| EndpointCredential {
-            name: credential.name.to_string(),
-            username: credential.username.clone(),
-            password_file: match credential.value {
-                CredentialValue::Generate { .. } => {
-                    Some(folder.credential(&credential.name).join("password"))
-                }
-                CredentialValue::Given(_) | CredentialValue::Generated(_) => None,
+    let describe = |credential: &CompiledCredential| {
+        let form = ValueForm::of(credential.protocol);
+        let file = match credential.value {
+            CredentialValue::Generate { .. } => {
+                Some(folder.credential(&credential.name).join(form.value_key()))
+            }
+            CredentialValue::Given(_) | CredentialValue::Generated(_) => None,
+        };
+        let (name, username) = (credential.name.to_string(), credential.username.clone());
+        match form {
+            ValueForm::Password => {
+                EndpointCredential { name, username, password_file: file, kid: None, hmac_file: None }
+            }
+            ValueForm::HmacKey => EndpointCredential {
+                name,
+                username: None,
+                password_file: None,
+                kid: username,
+                hmac_file: file,
             },
-        })
-        .collect()
+        }
+    };
+    of_method.map(describe).collect()
 }
 
 /// What clients call: the configured URL, or the listener by a name that its certificate has.
@@ -115,8 +131,11 @@ pub(super) fn describe(endpoints: &[Endpoint]) -> Vec<String> {
         lines.extend(endpoint.urls.iter().map(|url| format!("  {url}")));
         lines.push(format!("  trust: {}", endpoint.ca.display()));
         for credential in &endpoint.credentials {
-            let user = credential.username.as_deref().unwrap_or("any user name");
-            let place = match &credential.password_file {
+            let user = match &credential.kid {
+                Some(kid) => format!("kid {kid}"),
+                None => credential.username.clone().unwrap_or_else(|| "any user name".to_owned()),
+            };
+            let place = match credential.password_file.as_ref().or(credential.hmac_file.as_ref()) {
                 Some(path) => path.display().to_string(),
                 None => "in its Secret".to_owned(),
             };

@@ -3,7 +3,7 @@
 use client::internal::MethodUsage;
 use crds::{Counters, EnrollmentMethod, EnrollmentMethodStatus, MethodFailure, MethodUrl};
 use pki::time::Time;
-use resolve::{CompiledMethod, CompiledServer, ResourceStatus};
+use resolve::{CompiledMethod, CompiledServer, MethodSettings, ResourceStatus};
 
 use super::conditions::{Beyond, changed, judge, moment, status};
 use crate::servers::Programmed;
@@ -87,9 +87,19 @@ fn labels(served: &Served<'_>) -> Vec<String> {
 
 /// The shortest first.
 fn urls(served: &Served<'_>, labels: &[String]) -> Vec<MethodUrl> {
-    let path = format!("{}/.well-known/{}", served.base, served.method.protocol);
-    let is_default = served.server.default_method.as_ref() == Some(&served.method.name);
-    let default = is_default.then(|| path.clone());
-    let labelled = labels.iter().map(|label| format!("{path}/{label}"));
-    default.into_iter().chain(labelled).map(|url| MethodUrl { purpose: None, url }).collect()
+    let method = served.method;
+    let is_default = served.server.default_method.as_ref() == Some(&method.name);
+    let default = is_default.then(|| method.path(None)).flatten();
+    let labelled = labels.iter().filter_map(|label| method.path(Some(label)));
+    let purpose = purpose(method);
+    let url = |path| MethodUrl { purpose: purpose.map(str::to_owned), url: format!("{}{path}", served.base) };
+    default.into_iter().chain(labelled).map(url).collect()
+}
+
+/// What a URL is for, where clients find all others from it.
+fn purpose(method: &CompiledMethod) -> Option<&'static str> {
+    match &method.settings {
+        MethodSettings::Acme(_) => Some("directory"),
+        MethodSettings::Est(_) | MethodSettings::Issuer(_) => None,
+    }
 }

@@ -1,4 +1,5 @@
-//! Values of credentials that are made here, each in a Secret of type `kubernetes.io/basic-auth` beside its resource.
+//! Values of credentials that are made here, each in a Secret beside its resource: a password in one of type
+//! `kubernetes.io/basic-auth`, a key for ACME in one of type `Opaque`, with `kid` and `hmac`.
 //!
 //! | when | what |
 //! | --- | --- |
@@ -19,7 +20,7 @@ use std::{
 use crds::{EnrollmentCredential, labels};
 use futures::{StreamExt as _, stream};
 use issuance::{
-    credential::{CredentialState, generate},
+    credential::CredentialState,
     identity::ResourceName,
     ports::Clock,
     secret::Secret,
@@ -29,7 +30,7 @@ use k8s_openapi::{
 };
 use kube::{Client, Resource as _, ResourceExt as _};
 use pki::time::Time;
-use resolve::{Compiled, CompiledCredential, CredentialValue, Resources, resource_name};
+use resolve::{Compiled, CompiledCredential, CredentialValue, Resources, ValueForm, resource_name};
 
 use super::{
     ProvisionError,
@@ -37,9 +38,13 @@ use super::{
 };
 use crate::world::World;
 
-const TYPE: &str = "kubernetes.io/basic-auth";
-const USERNAME: &str = "username";
-const PASSWORD: &str = "password";
+/// The type of Secrets that hold values of this form. That of passwords wants `username` or `password` in them.
+const fn type_of(form: ValueForm) -> &'static str {
+    match form {
+        ValueForm::Password => "kubernetes.io/basic-auth",
+        ValueForm::HmacKey => "Opaque",
+    }
+}
 
 /// `spec.regeneration` that the value was made for.
 const REGENERATION: &str = "chancery.dev/regeneration";
@@ -85,6 +90,8 @@ struct Wanted {
     secret: ResourceName,
     credential: ResourceName,
     uid: String,
+    form: ValueForm,
+    /// The user name, or the key identifier.
     username: Option<String>,
     regeneration: u64,
     /// Seconds.
@@ -248,6 +255,7 @@ impl Wanted {
             secret: write_to.clone(),
             credential: compiled.name.clone(),
             uid: resource.and_then(|resource| resource.uid()).unwrap_or_default(),
+            form: ValueForm::of(compiled.protocol),
             username: compiled.username.clone(),
             regeneration: compiled.regeneration,
             rotation: rotation.map(|rotation| rotation.every.seconds().max(1)),
@@ -266,7 +274,7 @@ impl Wanted {
         }
         let rotations = held.map_or(0, |held| held.rotations);
         let next = |rotations| -> Result<Option<Held>, ProvisionError> {
-            let value = Some(generate()?);
+            let value = Some(self.form.generate()?);
             Ok(Some(Held { value, regeneration: self.regeneration, rotations, created_at: now }))
         };
         match held {
@@ -280,15 +288,16 @@ impl Wanted {
 
     fn secret(&self, vault: &Vault, held: &Held, found: Option<&v1::Secret>) -> v1::Secret {
         let text = |text: &str| ByteString(text.as_bytes().to_vec());
-        // The type wants one of the two keys, also where there is neither a name nor a value.
+        // The type of passwords wants one of the two keys, also where there is neither a name nor a value.
         let mut data: BTreeMap<String, ByteString> = BTreeMap::new();
         if self.username.is_some() || held.value.is_none() {
-            data.insert(USERNAME.to_owned(), text(self.username.as_deref().unwrap_or_default()));
+            data.insert(self.form.name_key().to_owned(), text(self.username.as_deref().unwrap_or_default()));
         }
         if let Some(value) = &held.value {
-            data.insert(PASSWORD.to_owned(), ByteString(value.expose().to_vec()));
+            let written = self.form.write(value);
+            data.insert(self.form.value_key().to_owned(), ByteString(written.expose().to_vec()));
         }
-        let mut secret = vault.secret(self.secret.name(), TYPE, data);
+        let mut secret = vault.secret(self.secret.name(), type_of(self.form), data);
         if let Some(found) = found {
             let ours = secret.metadata.labels.take().unwrap_or_default();
             secret.metadata = kube::core::ObjectMeta { managed_fields: None, ..found.metadata.clone() };
@@ -318,13 +327,13 @@ impl Wanted {
 
 impl Held {
     /// None where the Secret does not say what it holds.
-    fn read(secret: &v1::Secret) -> Option<Self> {
+    fn read(secret: &v1::Secret, form: ValueForm) -> Option<Self> {
         let meta = &secret.metadata;
         let number = |key| u64::from_str(annotation(meta, key)?).ok();
         let created_at = Timestamp::from_str(annotation(meta, CREATED_AT)?).ok()?;
-        let value = bytes(secret, PASSWORD).filter(|value| !value.is_empty());
+        let value = bytes(secret, form.value_key()).filter(|value| !value.is_empty());
         Some(Self {
-            value: value.map(Secret::new),
+            value: value.and_then(|text| form.read(&text).ok()),
             regeneration: number(REGENERATION)?,
             rotations: number(ROTATIONS)?,
             created_at: Time::from_unix(created_at.as_second()),
@@ -363,7 +372,7 @@ impl Known {
     }
 }
 
-/// A value that nobody can present: a verifier takes no empty one, so it opens nothing.
+/// A value that nobody can present: no server takes an empty one, so it opens nothing.
 fn nothing() -> Secret {
     Secret::new(Vec::new())
 }
@@ -379,13 +388,13 @@ async fn keep(client: &Client, wanted: &Wanted, now: Time) -> Result<Known, Prov
     }
     if let Some(found) = &found {
         let is_own = is_ours(&found.metadata)
-            && found.type_.as_deref() == Some(TYPE)
+            && found.type_.as_deref() == Some(type_of(wanted.form))
             && label(&found.metadata, labels::OWNER_UID) == Some(wanted.uid.as_str());
         if !is_own {
             return Err(ProvisionError::Foreign(wanted.secret.clone()));
         }
     }
-    let held = found.as_ref().and_then(Held::read);
+    let held = found.as_ref().and_then(|found| Held::read(found, wanted.form));
     let known = |secret: &v1::Secret, held: Held| Known {
         version: secret.metadata.resource_version.clone().unwrap_or_default(),
         wanted: wanted.clone(),
@@ -412,7 +421,7 @@ async fn keep(client: &Client, wanted: &Wanted, now: Time) -> Result<Known, Prov
 /// Whether a Secret was made for a resource of the same name that is gone.
 fn is_of_former(found: &v1::Secret, wanted: &Wanted) -> bool {
     is_ours(&found.metadata)
-        && found.type_.as_deref() == Some(TYPE)
+        && [ValueForm::Password, ValueForm::HmacKey].map(type_of).map(Some).contains(&found.type_.as_deref())
         && annotation(&found.metadata, labels::FOR) == Some(wanted.credential.to_string().as_str())
         && label(&found.metadata, labels::OWNER_UID) != Some(wanted.uid.as_str())
 }
