@@ -6,24 +6,30 @@
 //!
 //! ```text
 //! der_io, oid ◄ algorithm, serial, time ◄ key, name ◄ general_name ◄ extension ◄ csr, csrattrs, certificate, crl ◄ cms
-//! attribute, key_package, pem
+//! attribute, key_package, pem, passphrase ◄ pbes2 ◄ encrypted_key
+//! cms, pem ◄ certificate_format; cms, encrypted_key ◄ pkcs12
 //! ```
 
 pub mod algorithm;
 pub mod attribute;
 pub mod certificate;
+pub mod certificate_format;
 pub mod cms;
 pub mod crl;
 pub mod csr;
 pub mod csrattrs;
 pub mod der_io;
+pub mod encrypted_key;
 pub mod extension;
 pub mod general_name;
 pub mod key;
 pub mod key_package;
 pub mod name;
 pub mod oid;
+pub mod passphrase;
+mod pbes2;
 pub mod pem;
+pub mod pkcs12;
 pub mod serial;
 mod signed;
 pub mod time;

@@ -29,7 +29,7 @@ pub const AUTH_ENVELOPED_DATA: ObjectIdentifier = ObjectIdentifier::new_unwrap("
 const CONTENT_TYPE: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.9.3");
 
 /// `ContentInfo ::= SEQUENCE { contentType, content [0] EXPLICIT }` (RFC 5652 §3) around the whole DER of the content.
-fn content_info(content_type: &ObjectIdentifier, content: impl FnOnce(&mut Writer)) -> Vec<u8> {
+pub(crate) fn content_info(content_type: &ObjectIdentifier, content: impl FnOnce(&mut Writer)) -> Vec<u8> {
     encode(|writer| {
         writer.sequence(|info| {
             info.oid(content_type);

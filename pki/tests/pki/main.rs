@@ -7,6 +7,7 @@ mod support;
 
 mod algorithm;
 mod certificate;
+mod certificate_format;
 mod cms;
 mod crl;
 mod csr;
@@ -18,7 +19,9 @@ mod general_name;
 mod key;
 mod name;
 mod oid;
+mod passphrase;
 mod pem;
+mod pkcs12;
 mod properties;
 mod serial_and_time;
 mod signed_data;
