@@ -6,98 +6,44 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use chancery_tests::Workspace;
+use chancery_tests::cluster::office::{self, READY, enrol, object, text};
 use chancery_tests::cluster::{Cluster, Kubectl, Namespace, Route, dump, in_namespace, secret_data};
 use chancery_tests::curl::Request;
 use chancery_tests::openssl::{self, CsrOptions};
 use serde_json::{Value, json};
-
-/// From nothing to a server that answers, on a machine that does something else besides.
-const READY: Duration = Duration::from_secs(240);
 
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Where the operator runs and keeps keys.
 const SYSTEM: &str = "chancery-system";
 
-/// A server, what signs, and what devices need; in the order in which a person would write it down.
-fn office() -> Vec<Value> {
-    let resource = |kind: &str, name: &str, spec: Value| json!({ "apiVersion": "chancery.dev/v1alpha1", "kind": kind, "metadata": { "name": name }, "spec": spec });
-    let tls = json!({ "authorityRef": { "name": "issuing" } });
-    let storage = json!({ "sqlite": { "size": "64Mi" } });
-    vec![
-        resource("EnrollmentServer", "enroll", json!({ "tls": tls, "storage": storage })),
-        resource(
-            "CertificateAuthority",
-            "root",
-            json!({
-                "selfSigned": {}, "subject": { "commonName": "Operator Root" }, "pathLength": 1,
-                "bundle": { "configMap": { "name": "operator-root" } },
-            }),
-        ),
-        resource(
-            "CertificateAuthority",
-            "issuing",
-            json!({
-                "intermediate": { "parentRef": { "name": "root" } }, "subject": { "commonName": "Operator Issuing" },
-                "pathLength": 0, "deletionPolicy": "Delete",
-            }),
-        ),
-        resource(
-            "CertificateProfile",
-            "device",
-            json!({ "authorityRef": { "name": "issuing" }, "preset": "Device", "protocols": [{ "protocol": "est" }] }),
-        ),
-        resource("EnrollmentMethod", "devices", json!({ "profileRef": { "name": "device" }, "est": {} })),
-        resource(
-            "EnrollmentCredential",
-            "factory",
-            json!({
-                "methodRef": { "name": "devices" }, "est": { "username": "factory" }, "owner": { "group": "factory" },
-            }),
-        ),
-    ]
+/// As others have it, with a bundle of the root, and an authority whose key goes with it.
+fn documents() -> Vec<Value> {
+    let mut documents = office::office(&json!({ "storage": { "sqlite": { "size": "64Mi" } } }));
+    for document in &mut documents {
+        let more = match office::object(document).as_str() {
+            "certificateauthority/root" => json!({ "bundle": { "configMap": { "name": "operator-root" } } }),
+            "certificateauthority/issuing" => json!({ "deletionPolicy": "Delete" }),
+            _ => continue,
+        };
+        office::merge(&mut document["spec"], &more);
+    }
+    documents
 }
 
 fn open(namespace: &Namespace) -> Result<()> {
     namespace.cluster().install_chancery()?;
     let kubectl = namespace.kubectl();
-    let documents: Vec<String> = office().iter().map(Value::to_string).collect();
-    kubectl.apply(&documents.join("\n---\n"))?;
-    for document in office() {
-        kubectl.wait_condition(&object(&document), "Ready", READY)?;
+    let documents = documents();
+    office::apply_all(&kubectl, &documents)?;
+    for document in &documents {
+        kubectl.wait_condition(&object(document), "Ready", READY)?;
     }
     Ok(())
 }
 
-fn object(document: &Value) -> String {
-    format!("{}/{}", text(document, "/kind").to_lowercase(), text(document, "/metadata/name"))
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
 fn uid(kubectl: &Kubectl, object: &str) -> Result<String> {
     Ok(text(&kubectl.get::<Value>(object)?, "/metadata/uid").to_owned())
-}
-
-/// A device enrols by the server's Service, and gets a certificate of our authority.
-fn enrol(namespace: &Namespace, route: &Route, workspace: &Workspace, device: &str) -> Result<()> {
-    let kubectl = namespace.kubectl();
-    let root: Value = kubectl.get("certificateauthority/root")?;
-    workspace.write("root.pem", text(&root, "/status/certificate"))?;
-    let password = kubectl.secret("factory")?.remove("password").context("no password")?;
-    let csr = CsrOptions::new(&format!("/CN={device}")).make(workspace, device)?;
-    let host = format!("enroll.{}.svc", namespace.name());
-    let url = format!("https://{host}/.well-known/est/{}.devices/simpleenroll", namespace.name());
-    let answer = Request::post(&url, openssl::base64_lines(&csr.der)?)
-        .ca(&workspace.file("root.pem"))
-        .user("factory", &String::from_utf8(password)?)
-        .option("--connect-to")
-        .option(&route.connect_to())
-        .send()?
-        .expect(200)?;
-    openssl::certificates_of_answer(&answer.body).map(drop)
 }
 
 /// Changes the profile, and waits until every replica works with the change.
@@ -173,7 +119,7 @@ fn deleting_everything_in_either_order_leaves_only_what_is_to_be_kept() -> Resul
             let issuing = uid(&kubectl, "certificateauthority/issuing")?;
             let root = uid(&kubectl, "certificateauthority/root")?;
             let server = uid(&kubectl, "enrollmentserver/enroll")?;
-            let mut documents = office();
+            let mut documents = documents();
             if reversed {
                 documents.reverse();
             }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use chancery_postgres::{Postgres, Settings, Tls};
+use chancery_tests::cluster::office::{self, READY, enrol, text};
 use chancery_tests::cluster::{Kubectl, Namespace, Route, condition, in_namespace};
 use chancery_tests::curl::Request;
 use chancery_tests::openssl::{self, CsrOptions};
@@ -15,49 +16,11 @@ use chancery_tests::{Workspace, program};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 
-/// From nothing to a server that answers, on a machine that does something else besides.
-const READY: Duration = Duration::from_secs(240);
-
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// A server called `enroll`, a root and what signs with it, a profile, a method and a credential for devices.
 fn apply_office(namespace: &Namespace, server: &Value) -> Result<()> {
     namespace.cluster().install_chancery()?;
-    let mut spec = json!({ "tls": { "authorityRef": { "name": "issuing" } } });
-    merge(&mut spec, server);
-    let documents = [
-        resource("EnrollmentServer", "enroll", &spec),
-        resource(
-            "CertificateAuthority",
-            "root",
-            &json!({ "selfSigned": {}, "subject": { "commonName": "Workload Root" }, "pathLength": 1 }),
-        ),
-        resource(
-            "CertificateAuthority",
-            "issuing",
-            &json!({
-                "intermediate": { "parentRef": { "name": "root" } }, "subject": { "commonName": "Workload Issuing" },
-                "pathLength": 0,
-            }),
-        ),
-        resource(
-            "CertificateProfile",
-            "device",
-            &json!({
-                "authorityRef": { "name": "issuing" }, "preset": "Device", "protocols": [{ "protocol": "est" }],
-            }),
-        ),
-        resource("EnrollmentMethod", "devices", &json!({ "profileRef": { "name": "device" }, "est": {} })),
-        resource(
-            "EnrollmentCredential",
-            "factory",
-            &json!({
-                "methodRef": { "name": "devices" }, "est": { "username": "factory" }, "owner": { "group": "factory" },
-            }),
-        ),
-    ];
-    let documents: Vec<String> = documents.iter().map(Value::to_string).collect();
-    namespace.kubectl().apply(&documents.join("\n---\n"))
+    office::apply_all(&namespace.kubectl(), &office::office(server))
 }
 
 fn open_office(namespace: &Namespace, server: &Value) -> Result<()> {
@@ -69,45 +32,11 @@ fn open_office(namespace: &Namespace, server: &Value) -> Result<()> {
     Ok(())
 }
 
-fn resource(kind: &str, name: &str, spec: &Value) -> Value {
-    json!({ "apiVersion": "chancery.dev/v1alpha1", "kind": kind, "metadata": { "name": name }, "spec": spec })
-}
-
-fn merge(into: &mut Value, from: &Value) {
-    if let (Value::Object(into), Value::Object(from)) = (into, from) {
-        into.extend(from.clone());
-    }
-}
-
-fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
 /// The only pod of the server.
 fn pod(kubectl: &Kubectl) -> Result<Value> {
     let mut pods = kubectl.list("pods", "chancery.dev/server=enroll")?;
     ensure!(pods.len() == 1, "{} pods", pods.len());
     pods.pop().context("no pod")
-}
-
-/// A device enrols by the address of a Service, and gets a certificate of our authority.
-fn enrol(namespace: &Namespace, route: &Route, workspace: &Workspace, device: &str) -> Result<()> {
-    let kubectl = namespace.kubectl();
-    let root: Value = kubectl.get("certificateauthority/root")?;
-    workspace.write("root.pem", text(&root, "/status/certificate"))?;
-    let secret = kubectl.secret("factory")?;
-    let password = String::from_utf8(secret.get("password").context("no password")?.clone())?;
-    let csr = CsrOptions::new(&format!("/CN={device}")).make(workspace, device)?;
-    let host = format!("enroll.{}.svc", namespace.name());
-    let url = format!("https://{host}/.well-known/est/{}.devices/simpleenroll", namespace.name());
-    let answer = Request::post(&url, openssl::base64_lines(&csr.der)?)
-        .ca(&workspace.file("root.pem"))
-        .user("factory", &password)
-        .option("--connect-to")
-        .option(&route.connect_to())
-        .send()?
-        .expect(200)?;
-    openssl::certificates_of_answer(&answer.body).map(drop)
 }
 
 /// What the server's own command says it has issued.

@@ -11,12 +11,17 @@
 //! A test here is marked `#[ignore = "needs a cluster: cargo xtask cluster test"]`, so that `cargo test` says what it
 //! leaves out; `cargo xtask cluster test` and `cargo xtask test` run them. They know nothing of what kind of cluster it is.
 
+pub mod cert_manager;
 mod chancery;
 mod conditions;
+#[cfg(feature = "est-client")]
+pub mod database;
 mod dump;
 mod helm;
 mod kubectl;
 mod namespace;
+pub mod office;
+pub mod page;
 mod parameters;
 mod restart;
 mod route;

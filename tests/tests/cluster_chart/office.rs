@@ -1,15 +1,12 @@
 //! A server with everything that a device needs to enrol, in a namespace of its own.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use chancery_tests::Workspace;
+pub(crate) use chancery_tests::cluster::office::READY;
+use chancery_tests::cluster::office;
 use chancery_tests::cluster::{Kubectl, Namespace, Route};
 use chancery_tests::est::Target;
 use serde_json::{Value, json};
-
-/// From nothing to a server that answers, on a machine that does something else besides.
-pub(crate) const READY: Duration = Duration::from_secs(240);
 
 /// An EnrollmentServer `enroll` of one namespace.
 #[derive(Debug)]
@@ -25,8 +22,7 @@ impl Office {
         let workload =
             if storage.get("postgres").is_some() { "deployment/enroll" } else { "statefulset/enroll" };
         let office = Self { kubectl: namespace.kubectl(), namespace: namespace.name().to_owned(), workload };
-        let documents: Vec<String> = resources(storage).iter().map(Value::to_string).collect();
-        office.kubectl.apply(&documents.join("\n---\n"))?;
+        office::apply_all(&office.kubectl, &resources(storage))?;
         office.wait_ready()?;
         Ok(office)
     }
@@ -74,9 +70,7 @@ impl Office {
     }
 
     pub(crate) fn password(&self) -> Result<String> {
-        let secret = self.kubectl.secret("factory")?;
-        let password = secret.get("password").context("the Secret has no password")?;
-        Ok(String::from_utf8(password.clone())?)
+        office::passphrase(&self.kubectl)
     }
 
     /// The root's certificate, PEM.
@@ -99,43 +93,11 @@ impl Office {
     }
 }
 
+/// As others have it, below a short label and behind a load balancer.
 fn resources(storage: &Value) -> Vec<Value> {
-    let resource = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "chancery.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
-    let refers = |name: &str| json!({"name": name});
-    vec![
-        resource(
-            "EnrollmentServer",
-            "enroll",
-            json!({
-                "tls": {"authorityRef": refers("issuing")},
-                "labels": [{"label": "devices", "methodRef": refers("devices")}],
-                "service": {"type": "LoadBalancer"},
-                "storage": storage,
-            }),
-        ),
-        resource(
-            "CertificateAuthority",
-            "root",
-            json!({"selfSigned": {}, "subject": {"commonName": "Upgrade Root"}, "pathLength": 1}),
-        ),
-        resource(
-            "CertificateAuthority",
-            "issuing",
-            json!({
-                "intermediate": {"parentRef": refers("root")}, "subject": {"commonName": "Upgrade Issuing"},
-                "pathLength": 0,
-            }),
-        ),
-        resource(
-            "CertificateProfile",
-            "device",
-            json!({"authorityRef": refers("issuing"), "preset": "Device"}),
-        ),
-        resource("EnrollmentMethod", "devices", json!({"profileRef": refers("device"), "est": {}})),
-        resource(
-            "EnrollmentCredential",
-            "factory",
-            json!({"methodRef": refers("devices"), "est": {"username": "factory"}, "owner": {"group": "factory"}}),
-        ),
-    ]
+    office::office(&json!({
+        "labels": [{"label": "devices", "methodRef": {"name": "devices"}}],
+        "service": {"type": "LoadBalancer"},
+        "storage": storage,
+    }))
 }

@@ -1,0 +1,5 @@
+//! Publishing against the API in memory.
+
+mod manifest;
+mod parts;
+mod scene;
