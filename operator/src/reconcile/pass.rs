@@ -1,6 +1,10 @@
 //! One pass over everything.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Instant,
+};
 
 use anyhow::Context as _;
 use crds::Kind;
@@ -39,6 +43,8 @@ pub(super) struct Reconciler {
     pub(super) values: BTreeMap<ResourceName, Values>,
     pub(super) publisher: Publisher,
     pub(super) workloads: Workloads,
+    /// Of each server, as last compiled: what it runs with stays in force while it cannot be compiled.
+    pub(super) resolver_ports: BTreeMap<ResourceName, BTreeSet<u16>>,
     bundles: Bundles,
     statuses: Statuses,
     /// Which replicas there were, ready or not, at the last pass.
@@ -69,6 +75,7 @@ impl Reconciler {
             values: BTreeMap::new(),
             publisher: Publisher::default(),
             workloads: Workloads::default(),
+            resolver_ports: BTreeMap::new(),
             bundles: Bundles::default(),
             statuses: Statuses::default(),
             replicas: Vec::new(),
@@ -228,6 +235,7 @@ impl Reconciler {
         self.publisher.retain(is_there);
         self.values.retain(|name, _| is_there(name));
         self.told.retain(|name, _| is_there(name));
+        self.resolver_ports.retain(|name, _| is_there(name));
         self.identified.retain(is_there);
     }
 }

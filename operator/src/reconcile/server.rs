@@ -26,7 +26,7 @@ use crate::{
     },
     publish::{Order, Published},
     servers::ReplicaState,
-    workload::{Inputs, WorkloadState, database_secret, format_to_write},
+    workload::{Inputs, WorkloadState, database_secret, format_to_write, resolver_ports},
     world::{Entry, World},
 };
 
@@ -69,6 +69,9 @@ impl Reconciler {
         }
         self.tell(server, &name, outlook.failure.as_deref()).await;
         let began = Instant::now();
+        if let Some(compiled) = &outlook.resolution.compiled {
+            self.resolver_ports.insert(name.clone(), resolver_ports(compiled));
+        }
         outlook.workload = self.run(world, server).await;
         self.context.metrics.step(Step::Workload, began.elapsed());
         settled &= !outlook.workload.is_retried();
@@ -151,6 +154,8 @@ impl Reconciler {
         let mut inputs = Inputs::new(&self.context.options, key);
         inputs.database_version =
             database_secret(server).and_then(|secret| self.watches.secret_version(&secret));
+        let ports = self.resolver_ports.get(&resource_name(&server.metadata));
+        inputs.resolver_ports = ports.cloned().unwrap_or_default();
         self.workloads.apply(&self.context.client, world, server, &inputs).await
     }
 

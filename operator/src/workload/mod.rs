@@ -34,9 +34,12 @@ mod volume;
 pub use self::{
     apply::{Workloads, database_secret},
     formats::{Formats, NoCommonFormat, format_to_write},
+    network_policy::resolver_ports,
     render::{Rendering, Standing, render},
     state::{Problem, ProblemKind, WorkloadState},
 };
+
+use std::collections::BTreeSet;
 
 use crate::context::Options;
 
@@ -54,10 +57,12 @@ pub struct Inputs {
     /// Changes whenever the Secret with the URL of the database does: its resource version. A server reads the URL only at its
     /// start, so the pods are replaced then. A hash would tell whoever can read pods what to try passwords against.
     pub database_version: Option<String>,
+    /// The ports of the resolvers that methods name, which validations by ACME ask.
+    pub resolver_ports: BTreeSet<u16>,
 }
 
 impl Inputs {
-    /// For a server with SQLite, or whose Secret with the URL does not exist yet.
+    /// For a server with SQLite, or whose Secret with the URL does not exist yet, and without methods that name resolvers.
     pub fn new(options: &Options, manifest_key: impl Into<String>) -> Self {
         Self {
             image: options.server_image.clone(),
@@ -66,6 +71,7 @@ impl Inputs {
             operator_namespace: options.namespace.clone(),
             manifest_key: manifest_key.into(),
             database_version: None,
+            resolver_ports: BTreeSet::new(),
         }
     }
 }

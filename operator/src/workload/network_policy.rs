@@ -6,9 +6,14 @@
 //! | internal | the operator's namespace |
 //! | private | whom the spec names for metrics; the kubelet, which asks for the health, is not held up by policies |
 //!
-//! Out go the API server, DNS, the database and webhooks. Policies cannot name the API server (its address is the node's, its
-//! port the cluster's own), and hosts and ports of databases and webhooks are in Secrets and profiles: so all of TCP is open, and
-//! UDP for DNS. Whoever wants less switches this policy off and writes one; policies only ever add.
+//! Out go the API server, DNS, the database, webhooks, and validations of methods that speak ACME, by HTTP, TLS and DNS. Policies
+//! cannot name the API server (its address is the node's, its port the cluster's own), and hosts and ports of databases and webhooks
+//! are in Secrets and profiles: so all of TCP is open, and UDP for DNS, on its own port and on those of resolvers that methods name.
+//! Which addresses a validation may contact says the method itself (`allowedNetworks`), and the server keeps to it: clients choose
+//! the names, so that a policy could not list them. Whoever wants less switches this policy off and writes one; policies only ever
+//! add.
+
+use std::collections::BTreeSet;
 
 use crds::{FeatureState, labels};
 use k8s_openapi::{
@@ -18,10 +23,20 @@ use k8s_openapi::{
     },
     apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString},
 };
+use resolve::{Compiled, MethodSettings};
 
 use super::blueprint::Blueprint;
 
 const DNS_PORT: u16 = 53;
+
+/// The ports of the resolvers that the methods of a server name.
+pub fn resolver_ports(compiled: &Compiled) -> BTreeSet<u16> {
+    let named = compiled.methods.iter().flat_map(|method| match &method.settings {
+        MethodSettings::Acme(acme) => acme.validation.resolvers.as_slice(),
+        MethodSettings::Est(_) | MethodSettings::Issuer(_) => &[],
+    });
+    named.map(std::net::SocketAddr::port).collect()
+}
 
 /// None where the spec wants none.
 pub(super) fn render(blueprint: &Blueprint<'_>) -> Option<NetworkPolicy> {
@@ -33,13 +48,18 @@ pub(super) fn render(blueprint: &Blueprint<'_>) -> Option<NetworkPolicy> {
                 pod_selector: Some(blueprint.label_selector()),
                 policy_types: Some(vec!["Ingress".to_owned(), "Egress".to_owned()]),
                 ingress: Some(ingress(blueprint)),
-                egress: Some(vec![NetworkPolicyEgressRule {
-                    ports: Some(vec![every_port("TCP"), port("UDP", DNS_PORT)]),
-                    to: None,
-                }]),
+                egress: Some(vec![NetworkPolicyEgressRule { ports: Some(outgoing(blueprint)), to: None }]),
             }),
         }),
     }
+}
+
+/// Ports of UDP in their order, so that the same methods render the same policy.
+fn outgoing(blueprint: &Blueprint<'_>) -> Vec<NetworkPolicyPort> {
+    let mut dns = blueprint.inputs.resolver_ports.clone();
+    dns.insert(DNS_PORT);
+    let dns = dns.into_iter().map(|number| port("UDP", number));
+    [every_port("TCP")].into_iter().chain(dns).collect()
 }
 
 fn ingress(blueprint: &Blueprint<'_>) -> Vec<NetworkPolicyIngressRule> {

@@ -69,6 +69,7 @@ fn inputs() -> Inputs {
         operator_namespace: "chancery-system".to_owned(),
         manifest_key: "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE".to_owned(),
         database_version: Some("4711".to_owned()),
+        resolver_ports: std::collections::BTreeSet::new(),
     }
 }
 

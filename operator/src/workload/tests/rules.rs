@@ -142,6 +142,28 @@ fn a_policy_without_named_clients_lets_everyone_in_and_an_empty_list_nobody() {
     assert_eq!((nobody, metrics), (None, false), "an empty list in a policy would mean everyone");
 }
 
+/// Ports as `UDP 53`; a protocol alone is all of its ports.
+fn outgoing(inputs: &super::Inputs) -> Vec<String> {
+    let rendering = render(&super::server(PLAIN), inputs, &Standing::default()).unwrap();
+    let policy: NetworkPolicy = only(&rendering, OwnedKind::NetworkPolicy);
+    let [rule] = <[_; 1]>::try_from(policy.spec.unwrap().egress.unwrap()).unwrap();
+    assert_eq!(rule.to, None, "no policy can name whom clients have a server contact");
+    let port = |port: k8s_openapi::api::networking::v1::NetworkPolicyPort| {
+        assert_eq!(port.end_port, None);
+        let number = port.port.map(|number| serde_json::to_value(number).unwrap());
+        let number = number.map(|number| format!(" {number}")).unwrap_or_default();
+        format!("{}{number}", port.protocol.unwrap())
+    };
+    rule.ports.unwrap().into_iter().map(port).collect()
+}
+
+#[test]
+fn a_server_may_ask_the_resolvers_that_its_methods_name_and_connect_to_whom_it_validates() {
+    assert_eq!(outgoing(&inputs()), ["TCP", "UDP 53"]);
+    let ports = |ports: &[u16]| super::Inputs { resolver_ports: ports.iter().copied().collect(), ..inputs() };
+    assert_eq!(outgoing(&ports(&[5353, 53, 1053])), ["TCP", "UDP 53", "UDP 1053", "UDP 5353"]);
+}
+
 #[test]
 fn only_several_replicas_have_a_budget_and_are_spread() {
     let postgres = |replicas: u32| {
