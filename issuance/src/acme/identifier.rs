@@ -35,7 +35,6 @@ pub fn identifier_text(identifier: &Identifier, wildcard: bool) -> String {
 }
 
 /// As the subjectAltName of a certificate.
-#[allow(dead_code)]
 pub(crate) fn general_name(identifier: &Identifier, wildcard: bool) -> GeneralName {
     match identifier {
         Identifier::Dns(_) => GeneralName::Dns(identifier_text(identifier, wildcard)),

@@ -61,6 +61,15 @@ pub enum Action {
     CredentialChanged,
     CredentialRevoked,
     AuthenticationFailed,
+    /// An ACME account (RFC 8555 §7.3).
+    AccountCreated,
+    AccountChanged,
+    AccountKeyChanged,
+    AccountDeactivated,
+    /// Control of a name (RFC 8555 §7.5): proved, not proved, or given up.
+    AuthorizationValid,
+    AuthorizationInvalid,
+    AuthorizationDeactivated,
     CrlPublished,
     /// A webhook that was to hear of a certificate did not, until the certificate ended.
     NoticeUndelivered,

@@ -1,6 +1,7 @@
 //! Who asks. Verifiers here return [`Evidence`], whose fields nobody else can set; only evidence makes
 //! [`Authenticated`].
 
+mod acme;
 mod cache;
 mod certificate;
 mod evidence;
@@ -9,6 +10,7 @@ mod password;
 #[cfg(test)]
 mod tests;
 
+pub use acme::{AcmeRefusal, ActingAccount, CsrFault, OnCredentialRevoked};
 pub use cache::{CredentialCache, Freshness};
 pub use certificate::{ClientTrust, CurrentCertificate, RevocationCheck, TrustError, TrustMaterial};
 pub use evidence::{Authenticated, Evidence, Requester};

@@ -342,7 +342,7 @@ async fn nothing_that_holds_evidence_prints_the_secret() {
     assert!(!printed.contains(Scene::PASSWORD));
     let hash = match &scene.ann.verifier {
         Verifier::Sha256 { hash } => hex::encode(hash),
-        Verifier::Argon2id { .. } => panic!("not a generated secret"),
+        Verifier::Argon2id { .. } | Verifier::HmacKey { .. } => panic!("not a generated secret"),
     };
     assert!(!printed.contains(&hash) && !serde_json::to_string(&scene.ann).unwrap().contains(&hash));
     // Otherwise this test would not notice an empty print.

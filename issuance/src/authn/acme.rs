@@ -1,0 +1,284 @@
+//! ACME: an account that holds its key, and an order of it whose names it has proved to control (RFC 8555 §7.4). That the
+//! account asked is proved before, by the signature over the request; nothing here may be called without that.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use pki::{general_name::GeneralName, name::AttributeType, time::Time};
+use serde::{Deserialize, Serialize};
+
+use super::Evidence;
+use crate::{
+    acme::{
+        AccountNotValid, AccountRow, AccountStatus, Authorization, AuthorizationStatus, Identifier, OrderRow,
+        OrderState, OrderStatus, canonical_jwk, general_name, identifier_text, jwk_thumbprint,
+    },
+    authority::Method,
+    credential::{CredentialRow, CredentialState},
+    policy::Strength,
+    request::{Asked, AskedKey, AskedValidity},
+    store::Expect,
+};
+
+/// What becomes of accounts whose credential is revoked or regenerated. Expired and used up is neither.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum OnCredentialRevoked {
+    /// They may do nothing more.
+    #[default]
+    Stop,
+    /// They go on, but nothing is theirs any more without a challenge.
+    Keep,
+}
+
+/// An account at work, as rows read just now say.
+#[derive(Clone, Copy, Debug)]
+pub struct ActingAccount<'a> {
+    pub account: &'a AccountRow,
+    /// Of its binding; none where it has none, or the row is gone.
+    pub credential: Option<&'a CredentialRow>,
+    pub on_credential_revoked: OnCredentialRevoked,
+}
+
+/// Why an account may not have what it asks for. Fit for the peer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AcmeRefusal {
+    #[error("there is no such account here")]
+    ForeignAccount,
+    #[error("the account is {}", .0.as_str())]
+    Account(AccountStatus),
+    #[error("the account's external account binding is no longer valid")]
+    Credential,
+    #[error("there is no such order of this account")]
+    ForeignOrder,
+    #[error("the order is {}", .0.as_str())]
+    Order(OrderStatus),
+    #[error("the authorization for {name} is {}", status.as_str())]
+    Authorization { name: String, status: AuthorizationStatus },
+    #[error("the account's external account binding does not hold {name}")]
+    Restricted { name: String },
+    #[error("{0}")]
+    Csr(CsrFault),
+}
+
+/// What is wrong with a certificate request, though its signature is good (`badCSR`).
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CsrFault {
+    #[error("the order holds {0}, for which the certificate request does not ask")]
+    NameMissing(String),
+    #[error("the certificate request asks for {0}, which the order does not hold")]
+    NameNotOrdered(String),
+    /// RFC 8555 §11.1.
+    #[error("the certificate request has the key of the account")]
+    AccountKey,
+    #[error("the order is being processed with another certificate request")]
+    OtherRequest,
+}
+
+impl From<AccountNotValid> for AcmeRefusal {
+    fn from(AccountNotValid(status): AccountNotValid) -> Self {
+        Self::Account(status)
+    }
+}
+
+impl<'a> ActingAccount<'a> {
+    /// Whether the account may do anything here.
+    ///
+    /// # Errors
+    /// [`AcmeRefusal::ForeignAccount`], [`AcmeRefusal::Account`], [`AcmeRefusal::Credential`].
+    pub fn check(&self, method: &Method) -> Result<(), AcmeRefusal> {
+        if self.account.method != method.name {
+            return Err(AcmeRefusal::ForeignAccount);
+        }
+        self.account.check_valid()?;
+        match self.on_credential_revoked {
+            OnCredentialRevoked::Stop if !self.is_binding_alive() => Err(AcmeRefusal::Credential),
+            OnCredentialRevoked::Stop | OnCredentialRevoked::Keep => Ok(()),
+        }
+    }
+
+    /// Whether the credential lets the account ask for this name at all, by whatever challenge.
+    ///
+    /// # Errors
+    /// [`AcmeRefusal::Restricted`].
+    pub fn check_name(&self, identifier: &Identifier, wildcard: bool) -> Result<(), AcmeRefusal> {
+        // A restriction holds for as long as the account does, whatever became of the credential.
+        let restriction = self.own_credential().and_then(|credential| credential.identifiers.as_ref());
+        if restriction.is_none_or(|restriction| restriction.permits(identifier, wildcard)) {
+            return Ok(());
+        }
+        Err(AcmeRefusal::Restricted { name: identifier_text(identifier, wildcard) })
+    }
+
+    /// Whether the credential by itself says that the name is the account's: it is in force, and restricted to names that
+    /// hold this one.
+    pub fn is_preauthorized(&self, identifier: &Identifier, wildcard: bool) -> bool {
+        let credential = self.own_credential().filter(|_| self.is_binding_alive());
+        let restriction = credential.and_then(|credential| credential.identifiers.as_ref());
+        restriction.is_some_and(|restriction| restriction.permits(identifier, wildcard))
+    }
+
+    /// Evidence that the account may have a certificate for the names of this order with this request. What is asked for
+    /// becomes what was ordered: its names, as the order spells them, and its validity.
+    ///
+    /// # Errors
+    /// [`AcmeRefusal`].
+    pub fn verify(
+        &self,
+        method: &Method,
+        order: &OrderRow,
+        asked: &mut Asked,
+        now: Time,
+    ) -> Result<Evidence, AcmeRefusal> {
+        self.check(method)?;
+        self.check_order(order, now)?;
+        check_request(order, self.account, asked)?;
+        asked.subject_alt_names = certificate_names(order);
+        asked.validity =
+            AskedValidity { not_before: order.not_before, not_after: order.not_after, duration: None };
+        let account = self.account;
+        let mut expect = vec![
+            Expect::AcmeAccountVersion { id: account.id.clone(), version: account.version },
+            Expect::AcmeOrderVersion { id: order.id.clone(), version: order.version },
+        ];
+        if let Some(credential) = self.own_credential() {
+            let (id, version) = (credential.id.clone(), credential.version);
+            expect.push(Expect::CredentialVersion { id, version });
+        }
+        let binding = account.binding.as_ref();
+        Ok(Evidence {
+            method: method.name.clone(),
+            name: format!("acme:{}", account.id),
+            strength: if binding.is_some() { Strength::PersonalSecret } else { Strength::Anonymous },
+            credential: binding.map(|binding| binding.credential.clone()),
+            owner: account.owner.clone(),
+            expect,
+        })
+    }
+
+    fn check_order(&self, order: &OrderRow, now: Time) -> Result<(), AcmeRefusal> {
+        if order.account != self.account.id || order.method != self.account.method {
+            return Err(AcmeRefusal::ForeignOrder);
+        }
+        if order.authorizations.is_empty() {
+            return Err(AcmeRefusal::Order(OrderStatus::Invalid));
+        }
+        match order.status(now) {
+            status @ (OrderStatus::Pending | OrderStatus::Valid) => return Err(AcmeRefusal::Order(status)),
+            OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Invalid => {}
+        }
+        // Before it is said that the order is invalid, because this says why.
+        for authorization in &order.authorizations {
+            self.check_authorization(authorization, now)?;
+        }
+        match order.status(now) {
+            OrderStatus::Ready | OrderStatus::Processing => Ok(()),
+            status @ (OrderStatus::Pending | OrderStatus::Valid | OrderStatus::Invalid) => {
+                Err(AcmeRefusal::Order(status))
+            }
+        }
+    }
+
+    /// Valid, now and for this account.
+    fn check_authorization(&self, authorization: &Authorization, now: Time) -> Result<(), AcmeRefusal> {
+        let (identifier, wildcard) = (&authorization.identifier, authorization.wildcard);
+        let refused = |status| Err(AcmeRefusal::Authorization { name: authorization.name(), status });
+        match authorization.status_at(now) {
+            AuthorizationStatus::Valid => {}
+            other @ (AuthorizationStatus::Pending
+            | AuthorizationStatus::Invalid
+            | AuthorizationStatus::Deactivated
+            | AuthorizationStatus::Revoked
+            | AuthorizationStatus::Expired) => return refused(other),
+        }
+        self.check_name(identifier, wildcard)?;
+        if authorization.preauthorized && !self.is_preauthorized(identifier, wildcard) {
+            return refused(AuthorizationStatus::Revoked);
+        }
+        Ok(())
+    }
+
+    /// The row, where it is the one that the account is bound to.
+    fn own_credential(&self) -> Option<&'a CredentialRow> {
+        let binding = self.account.binding.as_ref()?;
+        self.credential.filter(|row| row.id == binding.credential && row.method == self.account.method)
+    }
+
+    /// Whether the account has no binding, or one to a credential that is neither revoked nor regenerated.
+    fn is_binding_alive(&self) -> bool {
+        let Some(binding) = &self.account.binding else { return true };
+        self.own_credential().is_some_and(|row| {
+            row.state == CredentialState::Active && row.verifier.fingerprint() == Some(binding.fingerprint)
+        })
+    }
+}
+
+/// RFC 8555 §7.4: the request asks for exactly the names of the order, and not with the account's key (§11.1).
+fn check_request(order: &OrderRow, account: &AccountRow, asked: &Asked) -> Result<(), AcmeRefusal> {
+    if let OrderState::Processing { csr, .. } = &order.state
+        && *csr != asked.encoded
+    {
+        return Err(AcmeRefusal::Csr(CsrFault::OtherRequest));
+    }
+    let ordered: BTreeSet<(Identifier, bool)> = order
+        .authorizations
+        .iter()
+        .map(|authorization| (authorization.identifier.clone(), authorization.wildcard))
+        .collect();
+    let mut missing: BTreeSet<&(Identifier, bool)> = ordered.iter().collect();
+    let mut take = |name: (Identifier, bool)| {
+        missing.remove(&name);
+        if ordered.contains(&name) {
+            return Ok(());
+        }
+        let name = identifier_text(&name.0, name.1);
+        Err(AcmeRefusal::Csr(CsrFault::NameNotOrdered(name)))
+    };
+    for name in &asked.subject_alt_names {
+        take(match name {
+            GeneralName::Dns(text) => dns(text),
+            GeneralName::Ip(address) => (Identifier::Ip(*address), false),
+            GeneralName::Uri(_)
+            | GeneralName::Email(_)
+            | GeneralName::OtherName { .. }
+            | GeneralName::DirectoryName(_)
+            | GeneralName::RegisteredId(_) => {
+                return Err(AcmeRefusal::Csr(CsrFault::NameNotOrdered(name.to_string())));
+            }
+        })?;
+    }
+    // In place of a subjectAltName, or beside it.
+    for attribute in asked.subject.attributes() {
+        if attribute.kind == AttributeType::CommonName {
+            let address = attribute.value.parse().map(|address| (Identifier::Ip(address), false));
+            take(address.unwrap_or_else(|_| dns(&attribute.value)))?;
+        }
+    }
+    if let Some((identifier, wildcard)) = missing.first() {
+        let name = identifier_text(identifier, *wildcard);
+        return Err(AcmeRefusal::Csr(CsrFault::NameMissing(name)));
+    }
+    match &asked.key {
+        AskedKey::Requester(key)
+            if canonical_jwk(key).is_none_or(|jwk| jwk_thumbprint(&jwk) == account.thumbprint) =>
+        {
+            Err(AcmeRefusal::Csr(CsrFault::AccountKey))
+        }
+        AskedKey::Requester(_) | AskedKey::Server(_) => Ok(()),
+    }
+}
+
+/// RFC 4343: case does not matter.
+fn dns(text: &str) -> (Identifier, bool) {
+    let text = text.to_ascii_lowercase();
+    match text.strip_prefix("*.") {
+        Some(rest) => (Identifier::Dns(rest.to_owned()), true),
+        None => (Identifier::Dns(text), false),
+    }
+}
+
+fn certificate_names(order: &OrderRow) -> Vec<GeneralName> {
+    let names = order.authorizations.iter();
+    names.map(|authorization| general_name(&authorization.identifier, authorization.wildcard)).collect()
+}
