@@ -78,7 +78,7 @@ impl Sockets {
         let mut tasks = JoinSet::new();
         let mut serve = |listener: Listener| drop(tasks.spawn(listener.serve(shutdown.clone())));
         let behind_proxies = |listener: Listener| Listener { proxy: Some(app.proxy.clone()), ..listener };
-        let device = protocols::est::router(app.clone());
+        let device = protocols::router(app);
         let settings = Some(tls.settings().build()?);
         let device = listener(app, ListenerKind::Device, self.device, device, settings, &app.limits);
         serve(behind_proxies(device));

@@ -23,7 +23,10 @@ use resolve::{CompiledNotice, Granted};
 use crate::{
     listeners::{AuthenticationThrottle, Limits, ProxyProtocol},
     metrics::{self, Issuance, Metrics},
-    protocols::est::EstService,
+    protocols::{
+        acme::{AcmeService, AcmeShared},
+        est::EstService,
+    },
     publish::{CrlCache, Published},
     usage::MethodCounters,
 };
@@ -42,6 +45,7 @@ pub struct App {
     pub sealing: Arc<SealingKeys>,
     pub crls: CrlCache,
     pub usage: MethodCounters,
+    pub acme: AcmeShared,
     serving: ArcSwap<Serving>,
 }
 
@@ -52,6 +56,7 @@ pub struct Serving {
     pub generation: u64,
     pub office: Office,
     pub est: Labelled<EstService>,
+    pub acme: Labelled<AcmeService>,
     /// What cert-manager's requests and the cluster's are served by, by the name of the method.
     pub issuers: HashMap<ResourceName, Arc<IssuerService>>,
     /// Authorities that sign elsewhere.
@@ -83,6 +88,7 @@ impl App {
             sealing,
             crls: CrlCache::default(),
             usage: MethodCounters::default(),
+            acme: AcmeShared::default(),
         })
     }
 
@@ -164,6 +170,17 @@ impl App {
                 metrics::AuthenticationFailure::Untrusted
             }
         };
+        self.failed_to_authenticate(method, failure, kind, address);
+    }
+
+    /// As [`App::authentication_failed`], where the protocol knows better than the reason of what kind the failure is.
+    pub fn failed_to_authenticate(
+        &self,
+        method: &Method,
+        failure: AuthenticationFailure,
+        kind: metrics::AuthenticationFailure,
+        address: IpAddr,
+    ) {
         self.throttle.failed(address, Instant::now());
         self.metrics.authentication_failed(label(method.protocol), kind);
         self.anonymous.count(method.protocol, Some(&method.name), failure, Some(address));

@@ -1,6 +1,9 @@
 //! From the compiled configuration to what requests are served with.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use issuance::{
@@ -12,12 +15,15 @@ use issuance::{
     ports::Signer,
 };
 use pki::{certificate::Certificate, crl::CertificateList};
-use resolve::{Compiled, CompiledAuthority, CompiledLimits, CompiledMethod, MethodSettings};
+use resolve::{Compiled, CompiledAcme, CompiledAuthority, CompiledLimits, CompiledMethod, MethodSettings};
 
 use super::{FailedKind, Failure};
 use crate::{
     listeners::{FailedAuthentications, Limits},
-    protocols::est::EstService,
+    protocols::{
+        acme::{AcmeProfiles, AcmeService, Chains},
+        est::EstService,
+    },
     publish::{self, Published},
     serving::{IssuerService, Labelled, Serving},
 };
@@ -45,6 +51,7 @@ pub(crate) fn serving(
             checkpoint_interval: compiled.server.checkpoint_interval,
             ..Serving::default()
         },
+        chains: None,
         failures: Vec::new(),
     };
     for authority in &compiled.authorities {
@@ -65,6 +72,8 @@ pub(crate) fn serving(
 struct Builder<'a> {
     compiled: &'a Compiled,
     serving: Serving,
+    /// Of all authorities, once a method needs them.
+    chains: Option<Arc<HashMap<KeyId, Chains>>>,
     failures: Vec<Failure>,
 }
 
@@ -121,12 +130,18 @@ impl Builder<'_> {
             MethodSettings::Est(settings) => {
                 let successor = self.successor(&method);
                 let service = EstService::new(method.clone(), settings, &successor, &self.serving.office)?;
-                self.label(compiled, Arc::new(service));
+                label(&mut self.serving.est, self.compiled, compiled, Arc::new(service));
                 if !settings.notices.is_empty() {
                     self.serving.notices.insert(compiled.name.clone(), settings.notices.clone());
                 }
             }
-            MethodSettings::Acme(_) => anyhow::bail!("this server does not speak ACME"),
+            MethodSettings::Acme(settings) => {
+                let profiles = self.acme_profiles(&method, settings)?;
+                let chains =
+                    self.chains.get_or_insert_with(|| Arc::new(Chains::of_office(&self.serving.office)));
+                let service = AcmeService::new(method.clone(), settings, profiles, chains.clone())?;
+                label(&mut self.serving.acme, self.compiled, compiled, Arc::new(service));
+            }
             MethodSettings::Issuer(settings) => {
                 let service = IssuerService { method: method.clone(), granted: settings.namespaces.clone() };
                 self.serving.issuers.insert(compiled.name.clone(), Arc::new(service));
@@ -136,15 +151,22 @@ impl Builder<'_> {
         Ok(())
     }
 
-    fn label(&mut self, compiled: &CompiledMethod, service: Arc<EstService>) {
-        let server = &self.compiled.server;
-        let short = server.labels.iter().filter(|(_, name)| **name == compiled.name);
-        let labels = short.map(|(label, _)| label).chain([&compiled.label]);
-        let Labelled { by_label, default } = &mut self.serving.est;
-        by_label.extend(labels.map(|label| (label.clone(), service.clone())));
-        if server.default_method.as_ref() == Some(&compiled.name) {
-            *default = Some(service);
-        }
+    /// The method once for each profile that an order may choose.
+    fn acme_profiles(&self, method: &Method, settings: &CompiledAcme) -> anyhow::Result<AcmeProfiles> {
+        let listed = settings.profiles.iter().map(|listed| {
+            let profile = self.serving.office.profiles.get(&listed.profile);
+            let profile =
+                profile.with_context(|| format!("the profile {} is not in force", listed.profile))?;
+            let with_it = Method {
+                name: method.name.clone(),
+                protocol: method.protocol,
+                minimum: listed.minimum,
+                profile: profile.clone(),
+                retry_after: method.retry_after,
+            };
+            Ok((listed.name.clone(), Arc::new(with_it)))
+        });
+        listed.collect()
     }
 
     /// The chain of the authority that will take over from the one of this method; it need not sign here yet.
@@ -154,6 +176,16 @@ impl Builder<'_> {
         let current = method.profile.authority.as_ref().and_then(|authority| find(&authority.name));
         let next = current.and_then(|current| current.successor.as_ref()).and_then(find);
         next.map(|authority| authority.chain.clone()).unwrap_or_default()
+    }
+}
+
+/// Shows the service of a method under all its labels, and without one where it is the default.
+fn label<T>(labelled: &mut Labelled<T>, all: &Compiled, compiled: &CompiledMethod, service: Arc<T>) {
+    let short = all.server.labels.iter().filter(|(_, name)| **name == compiled.name);
+    let labels = short.map(|(label, _)| label).chain([&compiled.label]);
+    labelled.by_label.extend(labels.map(|label| (label.clone(), service.clone())));
+    if all.server.default_method.as_ref() == Some(&compiled.name) {
+        labelled.default = Some(service);
     }
 }
 

@@ -77,6 +77,34 @@ label! {
         ServerKeyGen => "server_key_gen",
         /// RFC 7030 §4.5.
         CsrAttrs => "csr_attrs",
+        /// RFC 8555 §7.1.1.
+        Directory => "directory",
+        /// RFC 8555 §7.2.
+        NewNonce => "new_nonce",
+        /// RFC 8555 §7.3.
+        NewAccount => "new_account",
+        /// RFC 8555 §7.3.2: an account, read, changed or deactivated.
+        Account => "account",
+        /// RFC 8555 §7.1.2.1.
+        Orders => "orders",
+        /// RFC 8555 §7.3.5.
+        KeyChange => "key_change",
+        /// RFC 8555 §7.4.
+        NewOrder => "new_order",
+        /// RFC 8555 §7.4: an order, read.
+        Order => "order",
+        /// RFC 8555 §7.5: an authorization, read or deactivated.
+        Authorization => "authorization",
+        /// RFC 8555 §7.5.1.
+        Challenge => "challenge",
+        /// RFC 8555 §7.4.
+        Finalize => "finalize",
+        /// RFC 8555 §7.4.2.
+        Certificate => "certificate",
+        /// RFC 8555 §7.6.
+        RevokeCert => "revoke_cert",
+        /// RFC 9773 §4.
+        RenewalInfo => "renewal_info",
         /// A CRL, RFC 5280 §4.2.1.13.
         Crl => "crl",
         /// An authority's certificate, RFC 5280 §4.2.2.1.

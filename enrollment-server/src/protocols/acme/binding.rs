@@ -1,0 +1,90 @@
+//! External accounts (RFC 8555 §7.3.4): a credential of the method vouches for a new account, once, and is looked at again
+//! whenever the account asks for something.
+
+use issuance::{
+    Error,
+    acme::{AccountRow, Binding},
+    credential::CredentialRow,
+    error::AuthenticationFailure,
+    identity::Owner,
+    store::{Expect, Write},
+};
+
+use super::{
+    error::AcmeError,
+    exchange::Exchange,
+    wire::{
+        jwk::AccountKey,
+        jws::{self, JwsError},
+    },
+};
+
+/// What a binding adds to a new account, and to the commit that makes it.
+#[derive(Debug)]
+pub(super) struct Bound {
+    pub(super) binding: Binding,
+    pub(super) owner: Option<Owner>,
+    /// The credential is usable, when the account is recorded.
+    pub(super) expect: Expect,
+    /// Counts one use of it.
+    pub(super) write: Write,
+}
+
+/// Checks that whoever holds the credential's key binds just this account's key.
+///
+/// # Errors
+/// [`AcmeError::ExternalAccount`], without saying what was wrong, where the key identifier or the MAC is; the form of the JWS
+/// is the client's to know.
+pub(super) async fn bind(
+    exchange: &Exchange,
+    key: &AccountKey,
+    jws: &jws::Binding,
+) -> Result<Bound, AcmeError> {
+    let Exchange { app, service, target, now, .. } = exchange;
+    let rows = app.engine.store().credentials_for(&service.method.name, jws.kid()).await?;
+    let mut failure = AuthenticationFailure::Mismatch;
+    for row in rows.iter().filter(|row| row.username.as_deref() == Some(jws.kid())) {
+        let Some(mac_key) = row.verifier.hmac_key(&app.sealing, &row.id).map_err(Error::from)? else {
+            continue;
+        };
+        match jws.verify(mac_key.expose(), &target.url, key) {
+            Ok(()) => {}
+            Err(JwsError::Binding(inner)) if *inner == JwsError::Signature => continue,
+            Err(other) => return Err(other.into()),
+        }
+        match row.usable(*now) {
+            Ok(()) => return bound(row, jws, *now),
+            Err(reason) => failure = reason,
+        }
+    }
+    Err(refused(exchange, failure))
+}
+
+fn bound(row: &CredentialRow, jws: &jws::Binding, now: pki::time::Time) -> Result<Bound, AcmeError> {
+    let fingerprint = row.verifier.fingerprint();
+    let fingerprint = fingerprint.ok_or_else(|| Error::Internal("a key without a fingerprint".into()))?;
+    let (credential, kid) = (row.id.clone(), jws.kid().to_owned());
+    Ok(Bound {
+        binding: Binding { credential, kid, fingerprint, jws: jws.to_json() },
+        owner: row.owner.clone(),
+        expect: Expect::CredentialUsable { id: row.id.clone(), version: row.version, now },
+        write: Write::UseCredential { id: row.id.clone(), at: now },
+    })
+}
+
+/// Counts a binding that failed, as a failure to authenticate.
+pub(super) fn refused(exchange: &Exchange, failure: AuthenticationFailure) -> AcmeError {
+    exchange.app.authentication_failed(&exchange.service.method, failure, exchange.address);
+    AcmeError::ExternalAccount(failure)
+}
+
+/// The credential that the account is bound to, as it is now; none for an account that is bound to none.
+pub(super) async fn credential(
+    exchange: &Exchange,
+    account: &AccountRow,
+) -> Result<Option<CredentialRow>, AcmeError> {
+    match &account.binding {
+        Some(binding) => Ok(exchange.app.engine.store().credential(&binding.credential).await?),
+        None => Ok(None),
+    }
+}

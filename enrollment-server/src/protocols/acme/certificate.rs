@@ -1,0 +1,103 @@
+//! The certificate and its chain (RFC 8555 §7.4.2).
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderValue,
+    header::{ACCEPT, CONTENT_TYPE, LINK},
+};
+use issuance::{acme::AcmeAccountId, identity::KeyId, store::CertificateRow};
+use pki::{pem, serial::SerialNumber};
+
+use super::{
+    account::requester,
+    auth::ByAccount,
+    error::AcmeError,
+    exchange::{Exchange, link},
+};
+
+/// RFC 8555 §9.1.
+const PEM_CHAIN: &str = "application/pem-certificate-chain";
+
+/// RFC 8555 §7.4.2: the one chain, or an alternate.
+pub(super) async fn certificate(request: &ByAccount) -> Result<Response, AcmeError> {
+    request.payload.post_as_get()?;
+    let exchange = &request.exchange;
+    let row = row(exchange, exchange.target.part(1).unwrap_or_default(), &request.account.id).await?;
+    check_accept(&request.headers)?;
+    let chosen: usize = match exchange.target.part(2) {
+        Some(_) => exchange.part(2, "chain")?,
+        None => 0,
+    };
+    let chains = exchange.service.chains(row.issuer);
+    let above = match chains {
+        Some(chains) => chains.get(chosen).cloned().ok_or(AcmeError::NotFound("chain"))?,
+        // Its authority is not of this server any more: what is left is the certificate itself.
+        None if chosen == 0 => Bytes::new(),
+        None => return Err(AcmeError::NotFound("chain")),
+    };
+    tracing::Span::current().record("serial", tracing::field::display(&row.serial));
+    let mut body = pem::encode("CERTIFICATE", &row.der).into_bytes();
+    body.extend_from_slice(&above);
+    let mut response = ([(CONTENT_TYPE, HeaderValue::from_static(PEM_CHAIN))], body).into_response();
+    let url = exchange.urls().certificate(row.issuer, &row.serial);
+    for other in (0..chains.map_or(0, super::Chains::len)).filter(|other| *other != chosen) {
+        let url = if other == 0 { url.clone() } else { format!("{url}/{other}") };
+        response.headers_mut().append(LINK, link(&url, "alternate")?);
+    }
+    Ok(response)
+}
+
+/// A certificate of the method, which was issued to this account.
+async fn row(exchange: &Exchange, part: &str, account: &AcmeAccountId) -> Result<CertificateRow, AcmeError> {
+    let (issuer, serial) = parse(part).ok_or(AcmeError::NotFound("certificate"))?;
+    let row = exchange.app.engine.store().certificate(issuer, &serial).await?;
+    let row = row.filter(|row| row.method == exchange.service.method.name);
+    let row = row.ok_or(AcmeError::NotFound("certificate"))?;
+    if row.requester != requester(account) {
+        return Err(AcmeError::Unauthorized("the certificate was issued to another account"));
+    }
+    Ok(row)
+}
+
+fn parse(part: &str) -> Option<(KeyId, SerialNumber)> {
+    let (issuer, serial) = part.split_once('.')?;
+    Some((issuer.parse().ok()?, serial.parse().ok()?))
+}
+
+/// RFC 9110 §12.5.1: no header is any type.
+fn check_accept(headers: &HeaderMap) -> Result<(), AcmeError> {
+    let mut accepted = headers.get_all(ACCEPT).iter().peekable();
+    if accepted.peek().is_none() {
+        return Ok(());
+    }
+    let ranges = accepted.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    let mut kinds = ranges.map(|range| range.split(';').next().unwrap_or_default().trim());
+    let takes = |kind: &str| kind == "*/*" || kind == "application/*" || kind.eq_ignore_ascii_case(PEM_CHAIN);
+    if kinds.any(takes) { Ok(()) } else { Err(AcmeError::NotAcceptable) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_one_type_there_is_must_be_among_those_that_are_taken() {
+        let headers = |values: &[&'static str]| {
+            let values = values.iter().map(|value| (ACCEPT, HeaderValue::from_static(value)));
+            values.collect::<HeaderMap>()
+        };
+        for taken in [
+            &[][..],
+            &["*/*"],
+            &["application/*;q=0.5"],
+            &["application/pkix-cert, application/pem-certificate-chain;q=0.9"],
+            &["text/html", "Application/PEM-certificate-chain"],
+        ] {
+            assert!(check_accept(&headers(taken)).is_ok(), "{taken:?}");
+        }
+        for refused in [&["application/pkix-cert"][..], &["text/*, application/pkcs7-mime"], &[""]] {
+            assert!(check_accept(&headers(refused)).is_err(), "{refused:?}");
+        }
+    }
+}

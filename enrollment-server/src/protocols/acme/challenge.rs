@@ -1,0 +1,102 @@
+//! Challenges (RFC 8555 §7.5.1): the client says that it is ready, and the server looks.
+
+use axum::response::Response;
+use http::{
+    StatusCode,
+    header::{LINK, RETRY_AFTER},
+};
+use issuance::{
+    Error,
+    acme::{Challenge, ChallengeStatus, ChallengeType, OrderRow, TransitionError, validation_job},
+    identity::AcmeOrderId,
+    store::{Commit, Conflict, Expect, Write},
+};
+
+use super::{
+    account::ATTEMPTS,
+    auth::ByAccount,
+    authorization::VALIDATION_RETRY_AFTER,
+    error::AcmeError,
+    exchange::{Exchange, json, link},
+    order,
+    wire::objects::ChallengeObject,
+};
+
+/// RFC 8555 §7.5.1. A challenge that was answered before is shown as it is: clients say it twice.
+pub(super) async fn challenge(request: &ByAccount) -> Result<Response, AcmeError> {
+    let exchange = &request.exchange;
+    let place: usize = exchange.part(2, "authorization")?;
+    let kind: ChallengeType = exchange.part(3, "challenge")?;
+    let order = order::load(request).await?;
+    order.authorization(place)?.challenge(kind).ok_or(AcmeError::NotFound("challenge"))?;
+    if request.payload.is_empty() {
+        return shown(exchange, &order, place, kind);
+    }
+    // What it holds does not matter, and there is something to come in it.
+    request.payload.object()?;
+    let order = start(request, order, place, kind).await?;
+    shown(exchange, &order, place, kind)
+}
+
+/// One commit: the challenge is being validated, and whoever comes by validates it.
+async fn start(
+    request: &ByAccount,
+    order: OrderRow,
+    place: usize,
+    kind: ChallengeType,
+) -> Result<OrderRow, AcmeError> {
+    let exchange = &request.exchange;
+    let mut order = order;
+    for _ in 0..ATTEMPTS {
+        let (id, version) = (order.id.clone(), order.version);
+        match order.start_challenge(place, kind, exchange.now) {
+            Ok(()) => {}
+            Err(TransitionError::Challenge(_)) => return Ok(order),
+            Err(other) => return Err(other.into()),
+        }
+        let job = validation_job(&id, place, exchange.now);
+        let commit = Commit {
+            expect: vec![Expect::AcmeOrderVersion { id: id.clone(), version }],
+            writes: vec![Write::PutAcmeOrder(Box::new(order.clone())), Write::PutJob(Box::new(job))],
+            audit: Vec::new(),
+        };
+        match exchange.app.engine.store().commit(commit).await? {
+            Ok(_) => return Ok(order),
+            Err(Conflict::Expectation(_)) => order = order::reload(request, &id).await?,
+            Err(other) => return Err(Error::Conflict(other.to_string()).into()),
+        }
+    }
+    Err(Error::Conflict("the order changes all the time".into()).into())
+}
+
+fn shown(
+    exchange: &Exchange,
+    order: &OrderRow,
+    place: usize,
+    kind: ChallengeType,
+) -> Result<Response, AcmeError> {
+    let challenge = order.authorization(place)?.challenge(kind).ok_or(AcmeError::NotFound("challenge"))?;
+    let mut response = json(StatusCode::OK, &object(exchange, &order.id, place, challenge))?;
+    let headers = response.headers_mut();
+    headers.append(LINK, link(&exchange.urls().authorization(&order.id, place), "up")?);
+    if challenge.status == ChallengeStatus::Processing {
+        headers.insert(RETRY_AFTER, VALIDATION_RETRY_AFTER);
+    }
+    Ok(response)
+}
+
+pub(super) fn object<'a>(
+    exchange: &Exchange,
+    order: &AcmeOrderId,
+    place: usize,
+    challenge: &'a Challenge,
+) -> ChallengeObject<'a> {
+    ChallengeObject {
+        kind: challenge.kind,
+        url: exchange.urls().challenge(order, place, challenge.kind.as_str()),
+        status: challenge.status,
+        validated: challenge.validated_at,
+        error: challenge.error.as_ref().map(Into::into),
+        token: &challenge.token,
+    }
+}

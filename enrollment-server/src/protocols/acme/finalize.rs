@@ -1,0 +1,238 @@
+//! Finalizing (RFC 8555 §7.4): from an order that is ready and a certificate request to a certificate, or to a person who
+//! decides.
+
+use axum::response::Response;
+use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
+use http::StatusCode;
+use issuance::{
+    Error, Outcome,
+    acme::{
+        Authorization, ChallengeStatus, OrderCompletion, OrderRow, OrderState, OrderStatus, StoredProblem,
+    },
+    authn::{AcmeRefusal, Authenticated},
+    engine::{Repeat, request_key},
+    policy::Approval,
+    request::Asked,
+    store::{Commit, Expect, Write},
+};
+use pki::csr::{Csr, UnverifiedCsr};
+
+use super::{
+    account::ATTEMPTS,
+    auth::{ByAccount, acting},
+    binding,
+    error::{AcmeError, refusal_type},
+    order::{self, SHOWN_AFTER_END, later},
+    validation::Validator,
+    wire::{
+        identifier::IdentifierObject,
+        objects::Finalize,
+        problem::{ProblemType, Subproblem},
+    },
+};
+use crate::metrics;
+
+/// RFC 8659 §4.1: how long what CAA records said still counts.
+const CAA_SECONDS: i64 = 8 * 3600;
+
+/// Names whose CAA records are asked for at once.
+const CAA_AT_ONCE: usize = 8;
+
+/// RFC 8555 §7.4. An order that was finalized before is shown as it is: clients that lost the answer ask again.
+pub(super) async fn finalize(request: &ByAccount) -> Result<Response, AcmeError> {
+    let exchange = &request.exchange;
+    let order = order::load(request).await?;
+    let asked = Finalize::parse(&request.payload.object()?)?;
+    match order.status(exchange.now) {
+        OrderStatus::Ready => {}
+        OrderStatus::Processing => return resume(request, order).await,
+        OrderStatus::Valid => return order::shown(exchange, &order, StatusCode::OK),
+        status @ (OrderStatus::Pending | OrderStatus::Invalid) => {
+            return Err(AcmeError::Refused(AcmeRefusal::Order(status)));
+        }
+    }
+    let csr = UnverifiedCsr::from_der(&asked.csr).and_then(UnverifiedCsr::verify);
+    let csr = csr.map_err(|error| AcmeError::BadCsr(error.to_string()))?;
+    let (order, issued) = issue(request, order, &csr).await?;
+    let mut response = order::shown(exchange, &order, StatusCode::OK)?;
+    response.extensions_mut().insert(if issued {
+        metrics::Outcome::Issued
+    } else {
+        metrics::Outcome::Pending
+    });
+    Ok(response)
+}
+
+/// An order that waits for a person, asked for again: issued where the person has said yes, and invalid where not.
+pub(super) async fn resume(request: &ByAccount, order: OrderRow) -> Result<Response, AcmeError> {
+    let exchange = &request.exchange;
+    let OrderState::Processing { csr, .. } = &order.state else {
+        return order::shown(exchange, &order, StatusCode::OK);
+    };
+    // It was verified before it was recorded.
+    let csr = UnverifiedCsr::from_der(csr).and_then(UnverifiedCsr::verify);
+    let csr = csr.map_err(|error| Error::Internal(format!("the request of order {}: {error}", order.id)))?;
+    let id = order.id.clone();
+    let order = match issue(request, order, &csr).await {
+        Ok((order, _)) => order,
+        Err(error) => match for_good(&error) {
+            Some(problem) => end(request, order::reload(request, &id).await?, problem).await?,
+            None => return Err(error),
+        },
+    };
+    order::shown(exchange, &order, StatusCode::OK)
+}
+
+/// The order as it is afterwards, and whether there is a certificate. Whoever loses a race to a twin of this request gets
+/// what the twin got.
+async fn issue(request: &ByAccount, order: OrderRow, csr: &Csr) -> Result<(OrderRow, bool), AcmeError> {
+    let exchange = &request.exchange;
+    let (id, mut order) = (order.id.clone(), order);
+    let (mut account, mut credential) = (request.account.clone(), request.credential.clone());
+    for _ in 0..ATTEMPTS {
+        let method = exchange.service.with_profile(order.profile.as_deref());
+        let method =
+            method.ok_or_else(|| AcmeError::UnknownProfile(order.profile.clone().unwrap_or_default()))?;
+        let mut asked = Asked::from_csr(csr).map_err(bad_csr)?;
+        let acting = acting(exchange, &account, credential.as_ref());
+        let evidence = acting.verify(method, &order, &mut asked, exchange.now)?;
+        check_caa(request, &order).await?;
+        let authenticated = Authenticated::new(method.clone(), evidence, Some(exchange.address))?;
+        let outcome = ask(request, &order, authenticated, asked).await;
+        exchange.app.issuance_ended(method, &outcome);
+        match outcome {
+            Ok(Outcome::Issued(issued)) => {
+                tracing::Span::current().record("serial", tracing::field::display(&issued.serial));
+                let authority =
+                    issued.authority.ok_or_else(|| Error::Internal("no authority signed".into()))?;
+                order.issued(authority.key_id(), issued.serial, exchange.now)?;
+                return Ok((order, true));
+            }
+            Ok(Outcome::Pending(pending)) => {
+                tracing::Span::current().record("request_id", tracing::field::display(&pending.request));
+                order.processing(pending.request, csr.der(), exchange.now)?;
+                return Ok((order, false));
+            }
+            Err(Error::Stale) => {}
+            Err(error) => return Err(error.into()),
+        }
+        order = order::reload(request, &id).await?;
+        match order.status(exchange.now) {
+            OrderStatus::Valid => return Ok((order, true)),
+            OrderStatus::Pending | OrderStatus::Invalid => return Ok((order, false)),
+            OrderStatus::Ready | OrderStatus::Processing => {}
+        }
+        let fresh = exchange.app.engine.store().acme_account(&account.id).await?;
+        account = fresh.ok_or(AcmeError::AccountDoesNotExist)?;
+        credential = binding::credential(exchange, &account).await?;
+    }
+    Err(Error::Stale.into())
+}
+
+async fn ask(
+    request: &ByAccount,
+    order: &OrderRow,
+    authenticated: Authenticated,
+    asked: Asked,
+) -> Result<Outcome, Error> {
+    let exchange = &request.exchange;
+    // Where nobody decides, the order itself says what became of it, in the same commit; where somebody does, the request is
+    // found again by the order.
+    let repeat = match authenticated.method().profile.policy.approval {
+        Approval::Automatic => Repeat::Another,
+        Approval::Manual => Repeat::Same,
+    };
+    let key = request_key(&[b"acme", order.id.as_str().as_bytes()]);
+    let csr = asked.encoded.clone();
+    let lifetime = exchange.service.settings.authorization_lifetime;
+    let keep_until = later(later(exchange.now, lifetime), SHOWN_AFTER_END);
+    let completion = OrderCompletion { order, csr: &csr, keep_until, now: exchange.now };
+    exchange.app.engine.issue_with(authenticated, asked, key, repeat, &completion).await
+}
+
+fn bad_csr(error: Error) -> AcmeError {
+    match error {
+        Error::Malformed(sentence) => AcmeError::BadCsr(sentence),
+        other @ (Error::Unauthenticated(_)
+        | Error::Throttled { .. }
+        | Error::Refused(_)
+        | Error::NotFound(_)
+        | Error::Conflict(_)
+        | Error::Stale
+        | Error::Unavailable(_)
+        | Error::Internal(_)) => other.into(),
+    }
+}
+
+/// RFC 8659 §4.1, RFC 8657: at validation they were looked at too, so that only what is old by now, or needed no validation, is
+/// looked at again.
+async fn check_caa(request: &ByAccount, order: &OrderRow) -> Result<(), AcmeError> {
+    let exchange = &request.exchange;
+    let service = &exchange.service;
+    let Some(issuers) = &service.settings.caa else { return Ok(()) };
+    let account_uri = exchange.urls().account(&order.account);
+    let mut checks: Vec<BoxFuture<'_, Result<(), AcmeError>>> = Vec::new();
+    for authorization in &order.authorizations {
+        let since = authorization.validated_at.map_or(i64::MAX, |at| exchange.now.unix() - at.unix());
+        if authorization.preauthorized || since >= CAA_SECONDS {
+            checks.push(check_caa_of(&service.validator, authorization, &account_uri, issuers).boxed());
+        }
+    }
+    let checked = stream::iter(checks).buffer_unordered(CAA_AT_ONCE).try_collect::<Vec<()>>().await;
+    checked.map(drop)
+}
+
+async fn check_caa_of(
+    validator: &Validator,
+    authorization: &Authorization,
+    account_uri: &str,
+    issuers: &[String],
+) -> Result<(), AcmeError> {
+    let (identifier, wildcard) = (&authorization.identifier, authorization.wildcard);
+    let mut met = authorization.challenges.iter().filter(|one| one.status == ChallengeStatus::Valid);
+    let kind = met.next().map(|challenge| challenge.kind);
+    let permitted = validator.caa(identifier, wildcard, kind, account_uri, issuers).await;
+    permitted.map_err(|failure| {
+        AcmeError::Caa(Subproblem {
+            kind: ProblemType::from_name(failure.problem).unwrap_or(ProblemType::Caa),
+            detail: failure.detail,
+            identifier: Some(IdentifierObject::of(identifier, wildcard)),
+        })
+    })
+}
+
+/// What an order ends with that was to be issued later, and cannot be any more; none where it still can.
+fn for_good(error: &AcmeError) -> Option<StoredProblem> {
+    let (kind, detail) = match error {
+        AcmeError::Core(Error::Refused(refusal)) => (refusal_type(refusal), refusal.sentence().to_owned()),
+        AcmeError::Refused(refusal @ AcmeRefusal::Authorization { .. }) => {
+            (ProblemType::Unauthorized, refusal.to_string())
+        }
+        AcmeError::UnknownProfile(_) => {
+            (ProblemType::InvalidProfile, "the profile is not offered any more".into())
+        }
+        _other => return None,
+    };
+    Some(StoredProblem::new(kind.as_str(), detail))
+}
+
+async fn end(request: &ByAccount, order: OrderRow, problem: StoredProblem) -> Result<OrderRow, AcmeError> {
+    let exchange = &request.exchange;
+    let mut order = order;
+    for _ in 0..ATTEMPTS {
+        let (id, version) = (order.id.clone(), order.version);
+        if order.invalidate(problem.clone(), exchange.now).is_err() {
+            return Ok(order);
+        }
+        let commit = Commit {
+            expect: vec![Expect::AcmeOrderVersion { id: id.clone(), version }],
+            writes: vec![Write::PutAcmeOrder(Box::new(order.clone()))],
+            audit: Vec::new(),
+        };
+        match exchange.app.engine.store().commit(commit).await? {
+            Ok(_) => return Ok(order),
+            Err(_) => order = order::reload(request, &id).await?,
+        }
+    }
+    Err(Error::Conflict("the order changes all the time".into()).into())
+}

@@ -1,0 +1,9 @@
+//! The router on the store in memory: what each operation answers, and a table of refusals for each.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `scene.rs` | a server with one method, a client with an account, and what it sends |
+//! | `happy.rs` | from nothing to a certificate, and back |
+
+mod happy;
+mod scene;
