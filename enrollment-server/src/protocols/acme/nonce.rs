@@ -120,7 +120,7 @@ impl fmt::Debug for Nonces {
 
 #[cfg(test)]
 mod tests {
-    use issuance::store::MemoryStore;
+    use issuance::store::memory::MemoryStore;
 
     use super::*;
 

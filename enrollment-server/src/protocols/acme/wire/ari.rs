@@ -15,7 +15,9 @@ pub struct CertId {
 
 /// RFC 9773 §4.1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a certificate is named by its authority's key identifier and its serial number, each in base64url without padding, with a dot between (RFC 9773 §4.1)")]
+#[error(
+    "a certificate is named by its authority's key identifier and its serial number, each in base64url without padding, with a dot between (RFC 9773 §4.1)"
+)]
 pub struct CertIdError;
 
 /// Characters of one half: the longest key identifier that is taken has 64 octets.

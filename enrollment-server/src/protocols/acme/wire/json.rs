@@ -35,7 +35,8 @@ impl Object {
     /// # Errors
     /// [`JsonError::Syntax`], also for a member that is there twice; [`JsonError::NotAnObject`].
     pub fn parse(json: &[u8]) -> Result<Self, JsonError> {
-        let Unique(value) = serde_json::from_slice(json).map_err(|error| JsonError::Syntax(error.to_string()))?;
+        let Unique(value) =
+            serde_json::from_slice(json).map_err(|error| JsonError::Syntax(error.to_string()))?;
         match value {
             Value::Object(members) => Ok(Self(members)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
@@ -75,7 +76,9 @@ impl Object {
     }
 
     pub fn optional_strings(&self, member: &'static str) -> Result<Option<Vec<&str>>, JsonError> {
-        self.typed(member, "an array of strings", |value| value.as_array()?.iter().map(Value::as_str).collect())
+        self.typed(member, "an array of strings", |value| {
+            value.as_array()?.iter().map(Value::as_str).collect()
+        })
     }
 
     pub fn optional_object(&self, member: &'static str) -> Result<Option<Object>, JsonError> {
@@ -165,7 +168,10 @@ impl<'de> Visitor<'de> for UniqueVisitor {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
-                return Err(A::Error::custom(format_args!("the member \"{}\" is there twice", quoted(&name))));
+                return Err(A::Error::custom(format_args!(
+                    "the member \"{}\" is there twice",
+                    quoted(&name)
+                )));
             }
             let Unique(value) = members.next_value()?;
             object.insert(name, value);
@@ -199,7 +205,9 @@ mod tests {
         for json in ["[]", "null", "\"{}\"", "1", "true", "1.5", "-1"] {
             assert_eq!(Object::parse(json.as_bytes()), Err(JsonError::NotAnObject), "{json}");
         }
-        for json in ["", "{", "{}{}", "{} x", "{a:1}", "{\"a\":NaN}", "\u{feff}{}", "{\"a\":\"\n\"}", "{\"a\":1,}"] {
+        for json in
+            ["", "{", "{}{}", "{} x", "{a:1}", "{\"a\":NaN}", "\u{feff}{}", "{\"a\":\"\n\"}", "{\"a\":1,}"]
+        {
             assert!(matches!(Object::parse(json.as_bytes()), Err(JsonError::Syntax(_))), "{json}");
         }
         assert!(matches!(Object::parse(b"{\"a\":\"\xff\"}"), Err(JsonError::Syntax(_))));
@@ -214,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_member_of_another_type_is_refused_and_null_is_of_no_type() {
-        let object = Object::parse(br#"{"s":1,"b":"true","u":-1,"l":["a",1],"o":[],"a":[{},[]],"n":null}"#).unwrap();
+        let object =
+            Object::parse(br#"{"s":1,"b":"true","u":-1,"l":["a",1],"o":[],"a":[{},[]],"n":null}"#).unwrap();
         let refused = |member, expected| JsonError::Type { member, expected };
         assert_eq!(object.string("s"), Err(refused("s", "a string")));
         assert_eq!(object.optional_string("n"), Err(refused("n", "a string")));
@@ -230,7 +239,8 @@ mod tests {
     #[test]
     fn members_come_out_as_they_are() {
         let object =
-            Object::parse(br#"{"s":"\u00e4","b":false,"u":7,"l":["a","b"],"o":{"x":"y"},"a":[{"x":"z"}]}"#).unwrap();
+            Object::parse(br#"{"s":"\u00e4","b":false,"u":7,"l":["a","b"],"o":{"x":"y"},"a":[{"x":"z"}]}"#)
+                .unwrap();
         assert_eq!(object.string("s"), Ok("ä"));
         assert_eq!(object.optional_bool("b"), Ok(Some(false)));
         assert_eq!(object.optional_unsigned("u"), Ok(Some(7)));

@@ -72,7 +72,7 @@ pub enum JwkError {
     #[error("the RSA modulus has {bits} bits; 2048 to 8192 can be used")]
     ModulusSize { bits: u32 },
     #[error("the JWK is no usable key: {0}")]
-    Key(#[from] KeyError),
+    Key(KeyError),
     #[error("the JWK is no usable key")]
     Unusable,
 }
@@ -123,7 +123,10 @@ impl AccountKey {
     pub fn new(jwk: Jwk) -> Result<Self, JwkError> {
         let algorithm = jwk.members.algorithm();
         // What parses keys of certificates judges this one too: points on curves, odd exponents of 3 and more.
-        let public_key = PublicKey::from_spki_der(&jwk.members.spki())?;
+        let public_key = PublicKey::from_spki_der(&jwk.members.spki()).map_err(|error| match error {
+            KeyError::RsaModulusSize { bits } => JwkError::ModulusSize { bits },
+            other => JwkError::Key(other),
+        })?;
         match public_key.key_type() {
             KeyType::Rsa { bits } if !RSA_BITS.contains(&bits) => return Err(JwkError::ModulusSize { bits }),
             KeyType::Rsa { .. } | KeyType::Ecdsa(_) | KeyType::Ed25519 => (),

@@ -346,11 +346,7 @@ impl fmt::Debug for Flattened {
 }
 
 /// The text of a part, and its octets.
-fn part<'a>(
-    object: &'a Object,
-    member: &'static str,
-    limit: usize,
-) -> Result<(&'a str, Vec<u8>), JwsError> {
+fn part<'a>(object: &'a Object, member: &'static str, limit: usize) -> Result<(&'a str, Vec<u8>), JwsError> {
     let text = object.string(member).map_err(JwsError::Json)?;
     let octets = base64url::decode(text, limit).map_err(|error| JwsError::Encoding { member, error })?;
     Ok((text, octets))

@@ -41,4 +41,6 @@ pub mod jws;
 pub mod objects;
 pub mod problem;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

@@ -216,8 +216,14 @@ mod tests {
         let both = written(&Problem::of_identifiers(vec![malformed, rejected.clone()]));
         assert_eq!(both["type"], "urn:ietf:params:acme:error:compound");
         assert_eq!(both["subproblems"][1]["type"], "urn:ietf:params:acme:error:rejectedIdentifier");
-        assert_eq!(both["subproblems"][0]["identifier"], json!({ "type": "dns", "value": "a_b.example.org" }));
+        assert_eq!(
+            both["subproblems"][0]["identifier"],
+            json!({ "type": "dns", "value": "a_b.example.org" })
+        );
         let one = Problem::of_identifiers(vec![rejected]);
-        assert_eq!((one.kind, one.detail.as_str()), (ProblemType::RejectedIdentifier, "example.net is refused"));
+        assert_eq!(
+            (one.kind, one.detail.as_str()),
+            (ProblemType::RejectedIdentifier, "example.net is refused")
+        );
     }
 }

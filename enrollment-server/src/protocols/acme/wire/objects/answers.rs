@@ -1,7 +1,8 @@
 //! Resources as they are shown (RFC 8555 §7.1, RFC 9773 §4.2).
 
 use issuance::acme::{
-    AccountStatus, AuthorizationStatus, ChallengeStatus, ChallengeType, Identifier, OrderStatus, StoredProblem,
+    AccountStatus, AuthorizationStatus, ChallengeStatus, ChallengeType, Identifier, OrderStatus,
+    StoredProblem,
 };
 use pki::time::Time;
 use serde::{Serialize, Serializer, ser::Error as _};
@@ -146,8 +147,10 @@ fn rfc3339_always<S: Serializer>(time: &Time, serializer: S) -> Result<S::Ok, S:
 
 /// JSON that is text in a row and an object in an answer.
 fn embedded<S: Serializer>(json: &Option<&str>, serializer: S) -> Result<S::Ok, S::Error> {
-    let value: Option<Value> =
-        json.map(serde_json::from_str).transpose().map_err(|_| S::Error::custom("what was recorded is no JSON"))?;
+    let value: Option<Value> = json
+        .map(serde_json::from_str)
+        .transpose()
+        .map_err(|_| S::Error::custom("what was recorded is no JSON"))?;
     value.serialize(serializer)
 }
 

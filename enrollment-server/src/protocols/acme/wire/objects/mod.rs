@@ -5,8 +5,10 @@ mod contact;
 mod payloads;
 
 pub use answers::{
-    AccountObject, AuthorizationObject, ChallengeObject, OrderObject, OrdersList, RenewalInfo, SuggestedWindow,
+    AccountObject, AuthorizationObject, ChallengeObject, OrderObject, OrdersList, RenewalInfo,
+    SuggestedWindow,
 };
 pub use payloads::{
-    AccountUpdate, AskedIdentifier, AuthorizationUpdate, Finalize, NewAccount, NewOrder, PayloadError, RevokeCert,
+    AccountUpdate, AskedIdentifier, AuthorizationUpdate, Finalize, NewAccount, NewOrder, PayloadError,
+    RevokeCert,
 };

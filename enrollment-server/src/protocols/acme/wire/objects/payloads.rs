@@ -211,7 +211,9 @@ fn identifiers(objects: &[Object]) -> Result<Vec<AskedIdentifier>, PayloadError>
         match identifier(kind, value) {
             Ok(identifier) if asked.contains(&identifier) => (),
             Ok(identifier) => asked.push(identifier),
-            Err(error) => refused.push((IdentifierObject { kind: quoted(kind), value: quoted(value) }, error)),
+            Err(error) => {
+                refused.push((IdentifierObject { kind: quoted(kind), value: quoted(value) }, error))
+            }
         }
     }
     match (asked.is_empty(), refused.is_empty()) {
