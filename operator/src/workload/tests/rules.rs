@@ -7,10 +7,12 @@ use k8s_openapi::api::{
     policy::v1::PodDisruptionBudget,
     rbac::v1::{Role, RoleBinding},
 };
+use resolve::{CompiledAcme, CompiledMethod, CompiledValidation, MethodSettings};
 
 use super::{FULL, PLAIN, ProblemKind, Standing, all, inputs, named, only, pod_template, rendered};
 use crate::{
-    workload::{render, render::KINDS},
+    provision::tests::compiled,
+    workload::{render, render::KINDS, resolver_ports},
     world::OwnedKind,
 };
 
@@ -162,6 +164,22 @@ fn a_server_may_ask_the_resolvers_that_its_methods_name_and_connect_to_whom_it_v
     assert_eq!(outgoing(&inputs()), ["TCP", "UDP 53"]);
     let ports = |ports: &[u16]| super::Inputs { resolver_ports: ports.iter().copied().collect(), ..inputs() };
     assert_eq!(outgoing(&ports(&[5353, 53, 1053])), ["TCP", "UDP 53", "UDP 1053", "UDP 5353"]);
+}
+
+#[tokio::test]
+async fn resolvers_are_those_of_every_method_that_speaks_acme() {
+    let mut compiled = compiled().await;
+    assert_eq!(resolver_ports(&compiled), [].into());
+    let of_acme = |resolvers: &[&str]| {
+        let resolvers = resolvers.iter().map(|resolver| resolver.parse().unwrap()).collect();
+        let validation = CompiledValidation { resolvers, ..CompiledValidation::default() };
+        MethodSettings::Acme(CompiledAcme { validation, ..CompiledAcme::default() })
+    };
+    for resolvers in [&["10.0.0.53:53", "[2001:db8::53]:5353"][..], &["10.0.0.54:1053"], &[]] {
+        let method = compiled.methods[0].clone();
+        compiled.methods.push(CompiledMethod { settings: of_acme(resolvers), ..method });
+    }
+    assert_eq!(resolver_ports(&compiled), [53, 1053, 5353].into());
 }
 
 #[test]
