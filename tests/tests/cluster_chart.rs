@@ -10,7 +10,7 @@
 //! | `upgrade.rs` | another template of every pod and back, while devices enrol |
 //! | `killed.rs` | a server's pod killed without warning, while devices enrol |
 //! | `removal.rs` | what stays, and is taken up again |
-//! | `pages.rs` | the commands of `docs/install.md`, `devices.md`, `upgrade.md`, `backup.md`, `troubleshooting.md` |
+//! | `pages.rs` | the commands of `docs/install.md`, `devices.md`, `cert-manager.md`, `upgrade.md`, `backup.md`, `troubleshooting.md` |
 //! | `load.rs`, `office.rs` | devices, and a server for them |
 #![allow(clippy::print_stdout, reason = "how many requests there were, and what became of them, is a result")]
 #![allow(

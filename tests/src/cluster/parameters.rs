@@ -15,6 +15,10 @@ pub struct Cluster {
     pub ingress_class: Option<String>,
     /// Every name below it leads to the ingress controller.
     pub domain: Option<String>,
+    /// The networks of pods and Services, in CIDR notation.
+    pub networks: Vec<String>,
+    /// The Deployment of cert-manager's controller, `namespace/name`, where tests may change it for a while.
+    pub cert_manager: Option<String>,
     /// The address by which pods reach what this process listens on.
     pub host: Option<IpAddr>,
     /// The operator's image, as a pod names it.
@@ -57,6 +61,8 @@ impl Cluster {
             reach,
             ingress_class: variable("CHANCERY_CLUSTER_INGRESS_CLASS"),
             domain: variable("CHANCERY_CLUSTER_DOMAIN"),
+            networks: variable("CHANCERY_CLUSTER_NETWORKS").map(|list| words(&list)).unwrap_or_default(),
+            cert_manager: variable("CHANCERY_CLUSTER_CERT_MANAGER"),
             host: host.context("CHANCERY_CLUSTER_HOST is no address")?,
             operator_image: needed("CHANCERY_OPERATOR_IMAGE")?,
             server_image: needed("CHANCERY_SERVER_IMAGE")?,
@@ -74,6 +80,11 @@ impl Cluster {
 
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What stands between commas.
+fn words(list: &str) -> Vec<String> {
+    list.split(',').map(|word| word.trim().to_owned()).collect()
 }
 
 fn needed(name: &str) -> Result<String> {
