@@ -6,8 +6,9 @@ use anyhow::{Context as _, ensure};
 use clap::{Args, Subcommand};
 use issuance::{
     audit::{Action, Actor, AuditEvent, AuditOutcome},
+    credential::CredentialRow,
     sealing::SealingKeys,
-    store::{Commit, Expect, SealedRow, Write},
+    store::{Commit, CredentialFilter, Expect, Page, SealedRow, Write},
 };
 
 use super::{
@@ -16,6 +17,9 @@ use super::{
     output,
 };
 use crate::standalone::data::{read_if_there, read_secret, write_private};
+
+/// Credentials that are read at a time.
+const PAGE: usize = 500;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum SealingCommand {
@@ -51,7 +55,9 @@ async fn rotate(offline: &Offline, args: &DataArgs) -> anyhow::Result<()> {
     let new = SealingKeys::generate_line()?;
     write_private(&path, format!("{}\n{}", *new, *old).as_bytes())?;
     let keys = SealingKeys::parse(&read_secret(&path)?)?;
-    let resealed = reseal_rows(offline, &keys).await? + reseal_files(offline, &keys)?;
+    let resealed = reseal_rows(offline, &keys).await?
+        + reseal_credentials(offline, &keys).await?
+        + reseal_files(offline, &keys)?;
     write_private(&path, new.as_bytes())?;
     let now = offline.engine.clock().now();
     let mut event = AuditEvent::new(
@@ -84,6 +90,30 @@ async fn reseal_rows(offline: &Offline, keys: &SealingKeys) -> anyhow::Result<u6
         count += 1;
     }
     Ok(count)
+}
+
+/// Keys for ACME, which are kept because the server computes with them.
+async fn reseal_credentials(offline: &Offline, keys: &SealingKeys) -> anyhow::Result<u64> {
+    let (mut count, mut page) = (0, Page::first(PAGE));
+    loop {
+        let batch = offline.engine.store().credentials(&CredentialFilter::default(), &page).await?;
+        let Some((last, _)) = batch.last() else { return Ok(count) };
+        page.after = Some(*last);
+        for (_, row) in batch {
+            let Some(verifier) = row.verifier.resealed(keys, &row.id)? else { continue };
+            let commit = Commit {
+                expect: vec![Expect::CredentialVersion { id: row.id.clone(), version: row.version }],
+                writes: vec![Write::PutCredential(Box::new(CredentialRow {
+                    verifier,
+                    version: row.version + 1,
+                    ..row
+                }))],
+                audit: Vec::new(),
+            };
+            offline.engine.store().commit(commit).await??;
+            count += 1;
+        }
+    }
 }
 
 fn reseal_files(offline: &Offline, keys: &SealingKeys) -> anyhow::Result<u64> {

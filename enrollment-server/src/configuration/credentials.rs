@@ -9,12 +9,13 @@ use aws_lc_rs::digest;
 use issuance::{
     Engine, Error,
     audit::{Action, Actor, AuditEvent, AuditOutcome},
-    credential::{CredentialRow, CredentialState, Verifier, generate},
+    credential::{CredentialRow, CredentialState, Verifier, generate_hmac_key, hmac_key_fingerprint},
     identity::{CredentialId, ResourceName},
+    sealing::SealingKeys,
     secret::Secret,
     store::{Commit, CredentialFilter, Expect, Page, Write},
 };
-use resolve::{CompiledCredential, CredentialValue};
+use resolve::{CompiledCredential, CredentialValue, ValueForm};
 
 use super::{FailedKind, Failure};
 
@@ -61,12 +62,13 @@ impl Reconciled {
     pub(super) async fn reconcile(
         &mut self,
         engine: &Engine,
+        sealing: &SealingKeys,
         values: &dyn Values,
         declared: &Declared<'_>,
     ) -> Result<Vec<Failure>, Error> {
         let mut outcome = Ok(Vec::new());
         for _ in 0..ATTEMPTS {
-            outcome = Pass { engine, values, declared, known: &mut self.known }.run().await;
+            outcome = Pass { engine, sealing, values, declared, known: &mut self.known }.run().await;
             // Another server on the same database may change the same row first: then there is less left to do.
             if !matches!(outcome, Err(Error::Conflict(_))) {
                 break;
@@ -78,6 +80,7 @@ impl Reconciled {
 
 struct Pass<'a> {
     engine: &'a Engine,
+    sealing: &'a SealingKeys,
     values: &'a dyn Values,
     declared: &'a Declared<'a>,
     known: &'a mut HashMap<ResourceName, (CompiledCredential, CredentialId, u64)>,
@@ -142,6 +145,7 @@ impl Pass<'_> {
 
     async fn create(&mut self, wanted: &CompiledCredential) -> Result<(), Error> {
         let id = self.free_id(&wanted.name).await?;
+        let verifier = self.verifier(wanted, &id).await?;
         let row = CredentialRow {
             id: id.clone(),
             version: 0,
@@ -149,7 +153,7 @@ impl Pass<'_> {
             protocol: wanted.protocol,
             name: wanted.name.clone(),
             username: wanted.username.clone(),
-            verifier: self.verifier(wanted).await?,
+            verifier,
             owner: Some(wanted.owner.clone()),
             state: wanted.state,
             created_at: self.engine.clock().now(),
@@ -159,7 +163,7 @@ impl Pass<'_> {
             last_used_at: None,
             declared: true,
             regeneration: wanted.regeneration,
-            identifiers: None,
+            identifiers: wanted.identifiers.clone(),
         };
         self.put(row, 0, Action::CredentialCreated).await?;
         self.known.insert(wanted.name.clone(), (wanted.clone(), id, 1));
@@ -189,6 +193,7 @@ impl Pass<'_> {
             expires_at: wanted.expires_at,
             maximum_uses: wanted.maximum_uses,
             state: wanted.state,
+            identifiers: wanted.identifiers.clone(),
             ..row.clone()
         };
         let mut action = match (row.state, wanted.state) {
@@ -199,10 +204,12 @@ impl Pass<'_> {
         let has_ended = wanted.state == CredentialState::Revoked
             || wanted.expires_at.is_some_and(|end| end <= self.engine.clock().now());
         if !has_ended && value_changed(wanted, &row).await? {
-            changed.verifier = self.verifier(wanted).await?;
+            changed.verifier = self.verifier(wanted, &row.id).await?;
             changed.regeneration = wanted.regeneration;
             changed.uses = 0;
             action = Action::CredentialRegenerated;
+        } else if !has_ended && let Some(verifier) = self.resealed(wanted, &row)? {
+            changed.verifier = verifier;
         }
         if changed == row {
             return Ok((row.id, row.version));
@@ -211,18 +218,45 @@ impl Pass<'_> {
         Ok((row.id, row.version + 1))
     }
 
-    async fn verifier(&self, wanted: &CompiledCredential) -> Result<Verifier, Error> {
-        match &wanted.value {
-            CredentialValue::Given(secret) => {
+    async fn verifier(&self, wanted: &CompiledCredential, id: &CredentialId) -> Result<Verifier, Error> {
+        let form = ValueForm::of(wanted.protocol);
+        match (&wanted.value, form) {
+            (CredentialValue::Given(secret), ValueForm::Password) => {
                 let secret = secret.clone();
                 slow(move || Verifier::of_chosen(&secret)).await
             }
-            CredentialValue::Generated(secret) => Ok(Verifier::of_generated(secret)),
-            CredentialValue::Generate { .. } => {
-                let secret: Secret = generate()?;
-                self.values.keep(wanted, &secret)?;
-                Ok(Verifier::of_generated(&secret))
+            (CredentialValue::Generated(secret), ValueForm::Password) => Ok(Verifier::of_generated(secret)),
+            (CredentialValue::Given(key) | CredentialValue::Generated(key), ValueForm::HmacKey) => {
+                self.hmac_key(id, key)
             }
+            (CredentialValue::Generate { .. }, _) => {
+                let secret = form.generate()?;
+                self.values.keep(wanted, &secret)?;
+                match form {
+                    ValueForm::Password => Ok(Verifier::of_generated(&secret)),
+                    ValueForm::HmacKey => self.hmac_key(id, &secret),
+                }
+            }
+        }
+    }
+
+    fn hmac_key(&self, id: &CredentialId, key: &Secret) -> Result<Verifier, Error> {
+        if key.is_empty() {
+            // It has ended. Anybody could compute with an empty key, and nobody knows this one.
+            return Verifier::of_hmac_key(self.sealing, id, &generate_hmac_key()?);
+        }
+        Verifier::of_hmac_key(self.sealing, id, key)
+    }
+
+    /// The same key sealed with the newest sealing key, where it is not. What no sealing key opens any more is sealed anew where
+    /// the key is known here.
+    fn resealed(&self, wanted: &CompiledCredential, row: &CredentialRow) -> Result<Option<Verifier>, Error> {
+        match (row.verifier.resealed(self.sealing, &row.id), &wanted.value) {
+            (Ok(resealed), _) => Ok(resealed),
+            (Err(_), CredentialValue::Given(key) | CredentialValue::Generated(key)) => {
+                self.hmac_key(&row.id, key).map(Some)
+            }
+            (Err(error), CredentialValue::Generate { .. }) => Err(error.into()),
         }
     }
 
@@ -258,10 +292,15 @@ fn is_same(wanted: &CompiledCredential, row: &CredentialRow) -> bool {
 }
 
 async fn value_changed(wanted: &CompiledCredential, row: &CredentialRow) -> Result<bool, Error> {
-    match &wanted.value {
-        CredentialValue::Generate { .. } => Ok(wanted.regeneration > row.regeneration),
-        CredentialValue::Generated(secret) => Ok(row.verifier != Verifier::of_generated(secret)),
-        CredentialValue::Given(secret) => {
+    match (&wanted.value, ValueForm::of(wanted.protocol)) {
+        (CredentialValue::Generate { .. }, _) => Ok(wanted.regeneration > row.regeneration),
+        (CredentialValue::Given(key) | CredentialValue::Generated(key), ValueForm::HmacKey) => {
+            Ok(row.verifier.fingerprint() != Some(hmac_key_fingerprint(key)))
+        }
+        (CredentialValue::Generated(secret), ValueForm::Password) => {
+            Ok(row.verifier != Verifier::of_generated(secret))
+        }
+        (CredentialValue::Given(secret), ValueForm::Password) => {
             let (verifier, secret) = (row.verifier.clone(), secret.clone());
             Ok(!slow(move || verifier.matches(&secret)).await?)
         }

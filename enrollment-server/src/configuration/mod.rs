@@ -106,7 +106,7 @@ impl Installer {
         values: &dyn Values,
         declared: &Declared<'_>,
     ) -> Result<Vec<Failure>, Error> {
-        self.reconciled.reconcile(&self.app.engine, values, declared).await
+        self.reconciled.reconcile(&self.app.engine, &self.app.sealing, values, declared).await
     }
 
     /// Puts it in force: requests that begin from now on see it.

@@ -19,12 +19,7 @@ use std::{
 
 use crds::{EnrollmentCredential, labels};
 use futures::{StreamExt as _, stream};
-use issuance::{
-    credential::CredentialState,
-    identity::ResourceName,
-    ports::Clock,
-    secret::Secret,
-};
+use issuance::{credential::CredentialState, identity::ResourceName, ports::Clock, secret::Secret};
 use k8s_openapi::{
     ByteString, api::core::v1, apimachinery::pkg::apis::meta::v1::OwnerReference, jiff::Timestamp,
 };
