@@ -9,7 +9,7 @@ use chancery_tests::Workspace;
 use chancery_tests::cluster::office::{self, READY, enrol, object, text};
 use chancery_tests::cluster::{Cluster, Kubectl, Namespace, Route, dump, in_namespace, secret_data};
 use chancery_tests::curl::Request;
-use chancery_tests::openssl::{self, CsrOptions};
+use chancery_tests::openssl::{self};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(120);

@@ -11,7 +11,7 @@ use chancery_postgres::{Postgres, Settings, Tls};
 use chancery_tests::cluster::office::{self, READY, enrol, text};
 use chancery_tests::cluster::{Kubectl, Namespace, Route, condition, in_namespace};
 use chancery_tests::curl::Request;
-use chancery_tests::openssl::{self, CsrOptions};
+use chancery_tests::openssl::{self};
 use chancery_tests::{Workspace, program};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};

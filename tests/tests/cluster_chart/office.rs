@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result};
 use chancery_tests::Workspace;
-pub(crate) use chancery_tests::cluster::office::READY;
 use chancery_tests::cluster::office;
+pub(crate) use chancery_tests::cluster::office::READY;
 use chancery_tests::cluster::{Kubectl, Namespace, Route};
 use chancery_tests::est::Target;
 use serde_json::{Value, json};
