@@ -27,7 +27,7 @@ pub(super) async fn renewal_info(exchange: &Exchange) -> Result<Response, AcmeEr
     let row = find(exchange, &named).await?.ok_or(AcmeError::NotFound("certificate"))?;
     let settings = &exchange.service.settings.renewal;
     let suggested_window = if must_go(exchange, &row) {
-        at_once(exchange.now)
+        at_once(exchange.now, row.not_before)
     } else {
         regular(settings, row.not_before, row.not_after)
     };
@@ -76,10 +76,12 @@ fn must_go(exchange: &Exchange, row: &CertificateRow) -> bool {
     }
 }
 
-/// In the past, so that whoever asks renews now (RFC 9773 §4.2).
-fn at_once(now: Time) -> SuggestedWindow {
+/// In the past, so that whoever asks renews now (RFC 9773 §4.2), and within the certificate's own time: cert-manager takes a window
+/// that begins before for one of a former certificate, and goes by its own reckoning.
+fn at_once(now: Time, from: Time) -> SuggestedWindow {
     const HOUR: i64 = 3600;
-    SuggestedWindow { start: now.plus_seconds(-2 * HOUR), end: now.plus_seconds(-HOUR) }
+    let start = now.plus_seconds(-2 * HOUR).max(from.plus_seconds(1));
+    SuggestedWindow { start, end: now.plus_seconds(-HOUR).max(start.plus_seconds(1)) }
 }
 
 /// The part of the lifetime that the method says; never empty (RFC 9773 §4.2).
@@ -93,6 +95,16 @@ fn regular(settings: &CompiledRenewal, from: Time, until: Time) -> SuggestedWind
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_must_go_is_to_be_renewed_in_the_past_and_not_before_it_began() {
+        let now = Time::from_unix(1_800_000_000);
+        let old = at_once(now, now.plus_seconds(-86_400));
+        assert_eq!((old.start, old.end), (now.plus_seconds(-7200), now.plus_seconds(-3600)));
+        let from = now.plus_seconds(-300);
+        let young = at_once(now, from);
+        assert_eq!((young.start, young.end), (from.plus_seconds(1), from.plus_seconds(2)));
+    }
 
     #[test]
     fn the_window_is_a_part_of_the_lifetime_whatever_its_length() {
