@@ -17,12 +17,12 @@ use prometheus_client::{
 mod labels;
 
 pub use labels::{
-    AuthenticationFailure, Cut, HandshakeOutcome, Issuance, JobKind, JobOutcome, ListenerKind, Operation,
-    Outcome, Protocol, ReloadOutcome, TlsVersionLabel,
+    AuthenticationFailure, ChallengeLabel, Cut, HandshakeOutcome, Issuance, JobKind, JobOutcome,
+    ListenerKind, Operation, Outcome, Protocol, ReloadOutcome, TlsVersionLabel, ValidationOutcome,
 };
 use labels::{
-    AuthenticationLabels, CutLabels, DurationLabels, HandshakeLabels, IssuanceLabels, JobLabels,
-    ListenerLabels, ProtocolLabels, ReloadLabels, RequestLabels,
+    AuthenticationLabels, ChallengeLabels, CutLabels, DurationLabels, HandshakeLabels, IssuanceLabels,
+    JobLabels, ListenerLabels, ProtocolLabels, ReloadLabels, RequestLabels, ValidationLabels,
 };
 
 /// All metrics of one server. Cheap to share behind an `Arc`; nothing here blocks for longer than a counter does.
@@ -43,6 +43,8 @@ pub struct Metrics {
     store_commit_duration: Histogram,
     store_commit_batch: Histogram,
     jobs: Family<JobLabels, Counter>,
+    validations: Family<ValidationLabels, Counter>,
+    validation_duration: Family<ChallengeLabels, Histogram, fn() -> Histogram>,
     reloads: Family<ReloadLabels, Counter>,
     generation: Gauge,
     failed_parts: Gauge,
@@ -69,6 +71,8 @@ impl Metrics {
             store_commit_duration: Histogram::new(exponential_buckets(0.0001, 2.0, 14)),
             store_commit_batch: Histogram::new(exponential_buckets(1.0, 2.0, 10)),
             jobs: Family::default(),
+            validations: Family::default(),
+            validation_duration: Family::new_with_constructor(request_buckets),
             reloads: Family::default(),
             generation: Gauge::default(),
             failed_parts: Gauge::default(),
@@ -148,6 +152,13 @@ impl Metrics {
     /// One run of a job ended.
     pub fn job(&self, kind: JobKind, outcome: JobOutcome) {
         self.jobs.get_or_create(&JobLabels { kind, outcome }).inc();
+    }
+
+    /// A challenge was validated once.
+    pub fn validated(&self, challenge: ChallengeLabel, outcome: ValidationOutcome, duration: Duration) {
+        self.validations.get_or_create(&ValidationLabels { challenge, outcome }).inc();
+        let histogram = self.validation_duration.get_or_create(&ChallengeLabels { challenge });
+        histogram.observe(duration.as_secs_f64());
     }
 
     /// A changed configuration was read.
@@ -231,6 +242,16 @@ impl Metrics {
             self.store_commit_batch.clone(),
         );
         registry.register("jobs", "Runs of jobs", self.jobs.clone());
+        registry.register(
+            "acme_validations",
+            "Validations of ACME challenges, each attempt",
+            self.validations.clone(),
+        );
+        registry.register(
+            "acme_validation_duration_seconds",
+            "Time of one validation of an ACME challenge",
+            self.validation_duration.clone(),
+        );
         registry.register("configuration_reloads", "Changed configurations read", self.reloads.clone());
         registry.register(
             "configuration_generation",

@@ -8,8 +8,10 @@
 //! | sweep | every minute | pending requests that nobody decided on expire |
 //! | role | when a third of its life is left | renews the server's own TLS certificate |
 //! | notice | every hour, more often where days would be missed | finds the certificates of a method that end soon |
+//! | acmeValidation | when the process that began one should have ended, or it is to be tried again | validates an ACME challenge |
 //! | webhook | once for each certificate and time before its end; again until it works | tells a webhook of one certificate |
 
+mod acme_validation;
 mod checkpoint;
 mod crl;
 mod notices;

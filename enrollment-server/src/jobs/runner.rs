@@ -18,7 +18,7 @@ use issuance::{
 use pki::time::Time;
 use tokio_util::sync::CancellationToken;
 
-use super::{checkpoint::write_checkpoint, crl, notices, webhook::Webhooks};
+use super::{acme_validation, checkpoint::write_checkpoint, crl, notices, webhook::Webhooks};
 use crate::{
     metrics::{self, JobOutcome},
     serving::App,
@@ -28,13 +28,13 @@ use crate::{
 const LEASE_SECONDS: i64 = 300;
 
 /// How long news from another process (a revocation at the command line) may wait.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Counted refusals of strangers are written this often.
 const DRAIN_EVERY: Duration = Duration::from_secs(10);
 
 const SWEEP_SECONDS: i64 = 60;
-const BATCH: usize = 16;
+pub(super) const BATCH: usize = 16;
 
 /// Kinds of which none waits for another, and how many of each run at once: a webhook that does not answer holds up no
 /// revocation list.
@@ -53,10 +53,10 @@ pub trait Renewal: Send + Sync + fmt::Debug {
 /// One per process.
 #[derive(Debug)]
 pub struct Runner {
-    app: Arc<App>,
+    pub(super) app: Arc<App>,
     renewal: Arc<dyn Renewal>,
     webhooks: Webhooks,
-    owner: String,
+    pub(super) owner: String,
     /// Counted refusals of strangers that could not be written yet.
     unrecorded: Mutex<Vec<AuditEvent>>,
 }
@@ -123,7 +123,8 @@ impl Runner {
         tokio::join!(
             self.keep_office(&shutdown),
             self.keep(NOTICES, &shutdown),
-            self.keep(WEBHOOKS, &shutdown)
+            self.keep(WEBHOOKS, &shutdown),
+            self.keep_validating(&shutdown)
         );
         self.drain_anonymous().await;
         let now = self.app.engine.clock().now();
@@ -191,7 +192,7 @@ impl Runner {
         }
     }
 
-    async fn run_one(&self, job: &Job) {
+    pub(super) async fn run_one(&self, job: &Job) {
         let outcome = match job.kind {
             JobKind::Crl => crl::run(&self.app, job, &self.owner).await,
             JobKind::Checkpoint => self.checkpoint().await,
@@ -199,8 +200,7 @@ impl Runner {
             JobKind::Role => Ok(Done::Obsolete),
             JobKind::Notice => notices::run(&self.app, job, &self.owner).await,
             JobKind::Webhook => self.webhooks.run(&self.app, job).await,
-            // Nothing takes these yet.
-            JobKind::AcmeValidation => Ok(Done::Obsolete),
+            JobKind::AcmeValidation => acme_validation::run(&self.app, job).await,
         };
         let now = self.app.engine.clock().now();
         let done = outcome.unwrap_or_else(|error| {

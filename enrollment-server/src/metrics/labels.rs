@@ -230,6 +230,30 @@ label! {
 }
 
 label! {
+    /// How an ACME challenge is met, in the words of its standard.
+    ChallengeLabel {
+        /// RFC 8555 §8.3.
+        Http01 => "http-01",
+        /// RFC 8555 §8.4.
+        Dns01 => "dns-01",
+        /// RFC 8737.
+        TlsAlpn01 => "tls-alpn-01",
+    }
+}
+
+label! {
+    /// How one validation of a challenge ended.
+    ValidationOutcome {
+        /// The account controls the name.
+        Valid => "valid",
+        /// It will be tried again.
+        Retried => "retried",
+        /// It was the last attempt, or no other would do better.
+        Invalid => "invalid",
+    }
+}
+
+label! {
     /// What a job of the jobs table does.
     JobKind {
         /// Sign and publish a CRL.
@@ -291,5 +315,7 @@ labels! {
     CutLabels { listener: ListenerKind, reason: Cut }
     HandshakeLabels { version: TlsVersionLabel, outcome: HandshakeOutcome }
     JobLabels { kind: JobKind, outcome: JobOutcome }
+    ValidationLabels { challenge: ChallengeLabel, outcome: ValidationOutcome }
+    ChallengeLabels { challenge: ChallengeLabel }
     ReloadLabels { outcome: ReloadOutcome }
 }

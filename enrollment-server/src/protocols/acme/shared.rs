@@ -15,7 +15,7 @@ use issuance::{
 };
 use tokio::sync::OnceCell;
 
-use super::{limits::RateLimits, nonce::Nonces, wire::jwk::AccountKey};
+use super::{limits::RateLimits, nonce::Nonces, validation::Validations, wire::jwk::AccountKey};
 use crate::serving::App;
 
 /// Parsed keys that are kept.
@@ -30,6 +30,8 @@ pub struct AcmeShared {
     nonces: OnceCell<Nonces>,
     pub(super) keys: AccountKeys,
     pub(super) limits: RateLimits,
+    /// Of challenges that are being validated now.
+    pub(crate) validations: Validations,
 }
 
 impl AcmeShared {

@@ -1,0 +1,143 @@
+//! Whether the account controls a name: the challenges of [RFC 8555 §8](https://www.rfc-editor.org/rfc/rfc8555#section-8),
+//! [RFC 8737](https://www.rfc-editor.org/rfc/rfc8737) and [RFC 8738](https://www.rfc-editor.org/rfc/rfc8738), and whether
+//! the owner of the domain permits it: [RFC 8659](https://www.rfc-editor.org/rfc/rfc8659) and
+//! [RFC 8657](https://www.rfc-editor.org/rfc/rfc8657).
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `http_01.rs`, `dns_01.rs`, `tls_alpn_01.rs` | one challenge each |
+//! | `caa.rs` | what the owner of the domain permits |
+//! | `network.rs`, `guard.rs` | from a name to a connection, and where none may lead |
+//! | `resolver.rs`, `tls.rs` | DNS and TLS, as validations need them |
+//! | `failure.rs` | why it did not succeed, and the time a validation has |
+//! | `run.rs` | reads an order, validates, and commits what became of it |
+
+mod caa;
+mod dns_01;
+mod failure;
+mod guard;
+mod http_01;
+mod network;
+mod resolver;
+mod run;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod tls_alpn_01;
+
+pub use failure::ValidationFailure;
+pub(crate) use run::{Ended, Permit, run};
+pub use run::{Planned, Validations};
+
+use std::{sync::Arc, time::Duration};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use issuance::acme::{ChallengeType, Identifier};
+use resolve::CompiledValidation;
+use rustls::ClientConfig;
+
+use self::{
+    caa::Asked, failure::Deadline, guard::AddressGuard, http_01::Http01, network::Network, resolver::Resolver,
+};
+
+/// Validates challenges as one method wants it. Holds no state: any number may run at once.
+#[derive(Debug)]
+pub struct Validator {
+    network: Network,
+    redirect_tls: Arc<ClientConfig>,
+    http_port: u16,
+    tls_alpn_port: u16,
+    timeout: Duration,
+}
+
+/// Why there is no validator.
+#[derive(Debug, thiserror::Error)]
+#[error("TLS cannot be spoken")]
+pub struct ValidatorError(#[from] rustls::Error);
+
+impl Validator {
+    /// # Errors
+    /// [`ValidatorError`] where the cryptography has no TLS 1.2 or 1.3.
+    pub fn new(settings: &CompiledValidation) -> Result<Self, ValidatorError> {
+        Ok(Self {
+            network: Network {
+                resolver: Resolver::new(&settings.resolvers),
+                guard: AddressGuard::new(settings.allowed_networks.clone()),
+            },
+            redirect_tls: tls::unjudged()?,
+            http_port: settings.http_port,
+            tls_alpn_port: settings.tls_alpn_port,
+            timeout: settings.timeout,
+        })
+    }
+
+    /// The longest that [`Validator::validate`] takes, and also [`Validator::caa`].
+    pub fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Whether the challenge is met now. `thumbprint`: of the account's key, base64url (RFC 8555 §8.1).
+    ///
+    /// # Errors
+    /// [`ValidationFailure`].
+    pub async fn validate(
+        &self,
+        kind: ChallengeType,
+        identifier: &Identifier,
+        wildcard: bool,
+        token: &str,
+        thumbprint: &str,
+    ) -> Result<(), ValidationFailure> {
+        if !kind.fits(identifier, wildcard) {
+            let detail = format!("{} cannot prove control of such a name", kind.as_str());
+            return Err(ValidationFailure::unauthorized(detail));
+        }
+        let deadline = Deadline::after(self.timeout);
+        let key_authorization = format!("{token}.{thumbprint}");
+        match kind {
+            ChallengeType::Http01 => {
+                let (network, tls, port) = (&self.network, &self.redirect_tls, self.http_port);
+                let http = Http01 { network, tls, port, deadline };
+                http.validate(identifier, token, &key_authorization).await
+            }
+            ChallengeType::Dns01 => {
+                let digest = URL_SAFE_NO_PAD.encode(sha256(&key_authorization));
+                dns_01::validate(&self.network.resolver, identifier, &digest, deadline).await
+            }
+            ChallengeType::TlsAlpn01 => {
+                let (digest, port) = (sha256(&key_authorization), self.tls_alpn_port);
+                tls_alpn_01::validate(&self.network, identifier, digest, port, deadline).await
+            }
+        }
+    }
+
+    /// Whether the CAA records of a name permit one of `issuers` to issue for it to this account. `kind`: by which
+    /// challenge control was proved; none: by no challenge.
+    ///
+    /// # Errors
+    /// [`ValidationFailure`]: `caa` where they forbid it, `dns` where they cannot be read.
+    pub async fn caa(
+        &self,
+        identifier: &Identifier,
+        wildcard: bool,
+        kind: Option<ChallengeType>,
+        account_uri: &str,
+        issuers: &[String],
+    ) -> Result<(), ValidationFailure> {
+        let asked = Asked { wildcard, challenge: kind, account_uri, issuers };
+        match identifier {
+            Identifier::Dns(domain) => {
+                caa::check(&self.network.resolver, domain, &asked, Deadline::after(self.timeout)).await
+            }
+            // RFC 8659 is about domains.
+            Identifier::Ip(_) => Ok(()),
+        }
+    }
+}
+
+fn sha256(text: &str) -> [u8; 32] {
+    let mut octets = [0; 32];
+    octets.iter_mut().zip(digest(&SHA256, text.as_bytes()).as_ref()).for_each(|(to, from)| *to = *from);
+    octets
+}
