@@ -14,13 +14,13 @@ pub struct Endpoints(pub Vec<Endpoint>);
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
-    /// `est`, later `scep`, ...
+    /// `est`, `acme`
     pub protocol: String,
     /// `namespace/name` of the EnrollmentMethod.
     pub method: String,
     /// The path segment that names the method, `namespace.name` or a short label.
     pub label: Option<String>,
-    /// Base URLs; the operation is appended.
+    /// EST: base URLs, to which the operation is appended. ACME: the directory.
     pub urls: Vec<String>,
     /// PEM file with the certificate that the TLS listener chains to.
     pub ca: PathBuf,
@@ -35,10 +35,31 @@ pub struct Endpoint {
 pub struct Credential {
     /// `namespace/name` of the EnrollmentCredential.
     pub name: String,
-    /// None: the method's passphrase, valid with any user name.
+    /// None: the method's passphrase, valid with any user name; or a key for ACME.
     pub username: Option<String>,
     /// File that holds the secret and nothing else; none where a person gave it in a Secret.
     pub password_file: Option<PathBuf>,
+    /// ACME: the key identifier.
+    #[serde(default)]
+    pub kid: Option<String>,
+    /// ACME: file that holds the key in base64url and nothing else; none where a person gave it in a Secret.
+    #[serde(default)]
+    pub hmac_file: Option<PathBuf>,
+}
+
+/// The key of an external account binding, as ACME clients take it (RFC 8555 §7.3.4).
+#[derive(Clone)]
+pub struct Binding {
+    /// The key identifier.
+    pub kid: String,
+    /// The key, base64url without padding.
+    pub hmac: String,
+}
+
+impl std::fmt::Debug for Binding {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Binding").field("kid", &self.kid).finish_non_exhaustive()
+    }
 }
 
 impl Endpoints {
@@ -51,10 +72,19 @@ impl Endpoints {
 
     /// The EST endpoint of a method, named `namespace/name`.
     pub fn est(&self, method: &str) -> Result<&Endpoint> {
+        self.of("est", method)
+    }
+
+    /// The ACME endpoint of a method, named `namespace/name`.
+    pub fn acme(&self, method: &str) -> Result<&Endpoint> {
+        self.of("acme", method)
+    }
+
+    fn of(&self, protocol: &str, method: &str) -> Result<&Endpoint> {
         self.0
             .iter()
-            .find(|endpoint| endpoint.protocol == "est" && endpoint.method == method)
-            .with_context(|| format!("no EST endpoint for {method} in {:?}", self.0))
+            .find(|endpoint| endpoint.protocol == protocol && endpoint.method == method)
+            .with_context(|| format!("no {protocol} endpoint for {method} in {:?}", self.0))
     }
 }
 
@@ -68,6 +98,19 @@ impl Endpoint {
             .or_else(|| self.urls.first())
             .with_context(|| format!("{} has no URL", self.method))?;
         Ok(format!("{}/{operation}", base.trim_end_matches('/')))
+    }
+
+    /// The URL of the directory of an ACME method.
+    pub fn directory(&self) -> Result<&str> {
+        self.urls.first().map(String::as_str).with_context(|| format!("{} has no URL", self.method))
+    }
+
+    /// The key of an external account binding that one credential of the method declares, `namespace/name`.
+    pub fn binding(&self, credential: &str) -> Result<Binding> {
+        let found = self.credentials.iter().find(|one| one.name == credential);
+        let found = found.with_context(|| format!("{} has no credential {credential}", self.method))?;
+        let kid = found.kid.clone().with_context(|| format!("{credential} has no key identifier"))?;
+        Ok(Binding { kid, hmac: secret(&found.name, found.hmac_file.as_deref())? })
     }
 
     /// `host:port` of the first URL.
@@ -97,12 +140,15 @@ impl Endpoint {
 }
 
 impl Credential {
-    /// The secret, without the newline a file may end with.
+    /// The secret.
     pub fn password(&self) -> Result<String> {
-        let file = self.password_file.as_ref();
-        let file = file.with_context(|| format!("the value of {} is in a Secret", self.name))?;
-        let text =
-            std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+        secret(&self.name, self.password_file.as_deref())
     }
+}
+
+/// What is in the file of a credential, without the newline that a file may end with.
+fn secret(name: &str, file: Option<&Path>) -> Result<String> {
+    let file = file.with_context(|| format!("the value of {name} is in a Secret"))?;
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }

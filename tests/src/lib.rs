@@ -4,6 +4,7 @@
 //! Workspace ──holds──► Resources ──read by──► Server ──writes──► Endpoints, Status
 //!                                                ▲
 //!   curl, openssl, estclient, strongSwan, zlint, est::Client (in process) enrol against it and judge the answers
+//!   certbot, lego, Caddy, InstantAcme (in process) order of the methods of an AcmeScene, whose names Bind knows
 //! ```
 //!
 //! Everything that runs is owned: a [`Server`] that goes out of scope is dead, and prints its log if the test failed.
@@ -11,6 +12,13 @@
 //! Programs that are missing say how to get them ([`program`]). The tests themselves are in `tests/tests`; what their
 //! prefixes mean is in `tests/README.md`.
 
+#[cfg(feature = "acme-client")]
+pub mod acme;
+pub mod bind;
+#[cfg(feature = "acme-client")]
+pub mod caddy;
+#[cfg(feature = "acme-client")]
+pub mod certbot;
 #[cfg(feature = "cluster")]
 pub mod cluster;
 #[cfg(all(feature = "cluster", feature = "est-client"))]
@@ -20,6 +28,14 @@ pub mod endpoints;
 #[cfg(feature = "est-client")]
 pub mod est;
 pub mod estclient;
+#[cfg(feature = "acme-client")]
+pub mod front;
+#[cfg(feature = "acme-client")]
+pub mod http;
+#[cfg(feature = "acme-client")]
+pub mod instant_acme;
+#[cfg(feature = "acme-client")]
+pub mod lego;
 #[cfg(feature = "est-client")]
 pub mod manufacturer;
 pub mod openssl;
@@ -34,6 +50,8 @@ pub mod strongswan;
 pub mod workspace;
 pub mod zlint;
 
+#[cfg(feature = "acme-client")]
+pub use acme::AcmeScene;
 pub use endpoints::{Credential, Endpoint, Endpoints};
 pub use resources::Resources;
 pub use scene::Scene;

@@ -32,7 +32,9 @@ pub fn testbed_directory() -> Result<PathBuf> {
 pub fn find(name: &str) -> Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let caches = [cache_directory()?.join("bin"), testbed_directory()?.join("bin")];
-    let directories = caches.into_iter().chain(std::env::split_paths(&path));
+    // Where Debian puts programs of the system, which only root's PATH names.
+    let system = [PathBuf::from("/usr/sbin")];
+    let directories = caches.into_iter().chain(std::env::split_paths(&path)).chain(system);
     for directory in directories {
         let candidate = directory.join(name);
         if candidate.is_file() {
@@ -40,9 +42,11 @@ pub fn find(name: &str) -> Result<PathBuf> {
         }
     }
     let remedy = match name {
-        "estclient" | "estclient-tls12" | "estserver" | "zlint" | "helm" | "kubeconform" => {
-            "`cargo xtask peers` builds it (needs Go)"
-        }
+        "estclient" | "estclient-tls12" | "estserver" | "zlint" | "helm" | "kubeconform" | "lego"
+        | "caddy" | "pebble" => "`cargo xtask peers` builds it (needs Go)",
+        "certbot-pypi" => "`cargo xtask peers` installs it (needs Python with venv)",
+        "certbot" => "on Debian: apt-get install certbot python3-certbot-dns-rfc2136",
+        "named" | "nsupdate" => "on Debian: apt-get install bind9 bind9-dnsutils",
         "pki" => "on Debian: apt-get install strongswan-pki libstrongswan-extra-plugins",
         "openssl" | "curl" => "on Debian: apt-get install openssl curl",
         _ => "install it and put it on the PATH",

@@ -28,8 +28,7 @@ pub fn wanted() -> bool {
 #[derive(Debug)]
 pub struct Replicas {
     spread: Spread,
-    /// Runs for as long as the scene does.
-    _second: Server,
+    second: Server,
     _postgres: Arc<Postgres>,
 }
 
@@ -61,7 +60,12 @@ impl Replicas {
             .environment("CHANCERY_DATABASE_URL", &database.url);
         let second = Server::start(settings)?;
         let backends = vec![first.status()?.listeners.device, second.status()?.listeners.device];
-        Ok(Self { spread: Spread::new(backends)?, _second: second, _postgres: database.postgres })
+        Ok(Self { spread: Spread::new(backends)?, second, _postgres: database.postgres })
+    }
+
+    /// Where the second server listens.
+    pub fn second(&self) -> Result<SocketAddr> {
+        Ok(self.second.status()?.listeners.device)
     }
 
     /// The endpoint, by the address in front of both servers.

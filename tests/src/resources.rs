@@ -101,6 +101,38 @@ spec: {{methodRef: {{name: {name}}}, est: {{}}, owner: {{group: testers}}}}
         self.write(&format!("{name}.yaml"), &yaml)
     }
 
+    /// Adds a profile and an ACME method on it, and where `credential` is given the key that its accounts are bound to, all of
+    /// this name.
+    ///
+    /// `spec` is the profile's, `acme` the method's `spec.acme`, `credential` that of the credential, all in YAML flow style.
+    pub fn acme_method(&self, name: &str, spec: &str, acme: &str, credential: Option<&str>) -> Result<()> {
+        let mut yaml = format!(
+            "\
+apiVersion: chancery.dev/v1alpha1
+kind: CertificateProfile
+metadata: {{name: {name}, namespace: {NAMESPACE}}}
+spec: {spec}
+---
+apiVersion: chancery.dev/v1alpha1
+kind: EnrollmentMethod
+metadata: {{name: {name}, namespace: {NAMESPACE}}}
+spec: {{profileRef: {{name: {name}}}, acme: {acme}}}
+"
+        );
+        if let Some(credential) = credential {
+            yaml.push_str(&format!(
+                "\
+---
+apiVersion: chancery.dev/v1alpha1
+kind: EnrollmentCredential
+metadata: {{name: {name}, namespace: {NAMESPACE}}}
+spec: {{methodRef: {{name: {name}}}, acme: {credential}, owner: {{group: testers}}}}
+"
+            ));
+        }
+        self.write(&format!("{name}.yaml"), &yaml)
+    }
+
     /// Says where the public listener is reached; the URL is baked into every certificate.
     pub fn public_base_url(&self, url: &str) -> Result<()> {
         const KEY: &str = "publicBaseUrl:";

@@ -55,7 +55,7 @@ enum Command {
     Bench(bench::Options),
     /// Run each fuzz target for a while, from its seeds
     Fuzz(fuzz::Options),
-    /// Build the programs that the tests enrol and check with (needs Go)
+    /// Build the programs that the tests enrol and check with (needs Go, and Python for one of them)
     Peers,
 }
 
@@ -78,6 +78,6 @@ fn run() -> anyhow::Result<()> {
         Command::Image(options) => image::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
-        Command::Peers => peers::build(),
+        Command::Peers => peers::build().and_then(|()| peers::build_acme()),
     }
 }

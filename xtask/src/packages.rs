@@ -24,6 +24,11 @@ pub(crate) const GO: Package = Package { program: "go", debian: "golang-go" };
 /// strongSwan's EST client, and the plugin it fetches revocation lists with.
 pub(crate) const STRONGSWAN: Package =
     Package { program: "pki", debian: "strongswan-pki libstrongswan-extra-plugins" };
+/// Debian's certbot with its plugin for DNS updates, and what the newer certbot is installed with.
+pub(crate) const CERTBOT: Package =
+    Package { program: "certbot", debian: "certbot python3-certbot-dns-rfc2136 python3-venv" };
+/// The name server of the tests of ACME, and the program that changes its zone.
+pub(crate) const BIND: Package = Package { program: "named", debian: "bind9 bind9-dnsutils" };
 /// The C compiler that estclient's PKCS#11 support needs.
 pub(crate) const CC: Package = Package { program: "cc", debian: "gcc libc6-dev" };
 
@@ -50,7 +55,8 @@ pub(crate) fn install(packages: &[Package]) -> Result<()> {
     let mut update = shell::command("apt-get");
     shell::run(update.args(["update", "-qq"]))?;
     let mut install = shell::command("apt-get");
-    install.env("DEBIAN_FRONTEND", "noninteractive");
+    // Services that come with a package, such as a name server, are not started: the tests run their own.
+    install.env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
     install.args(["install", "-y", "-qq", "--no-install-recommends"]).args(debian_names(&missing));
     shell::run(&mut install)?;
     require(packages)

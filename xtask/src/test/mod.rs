@@ -11,8 +11,11 @@ use anyhow::{Result, bail};
 use self::report::Report;
 pub(crate) use self::steps::files;
 use crate::cluster::Provider;
-use crate::packages::{CC, CXX, GO, POSTGRESQL, RUSTUP, STRONGSWAN};
+use crate::packages::{BIND, CC, CERTBOT, CXX, GO, POSTGRESQL, RUSTUP, STRONGSWAN};
 use crate::shell;
+
+/// What the step "clients of ACME" provides.
+const ACME_CLIENTS: [&str; 5] = ["caddy", "certbot", "certbot-pypi", "lego", "named"];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -34,6 +37,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let others = [
             "dependencies",
             "peer programs",
+            "clients of ACME",
             "tests of the server",
             "tests of two servers on one database",
             "tests on a cluster",
@@ -48,6 +52,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         // Without them the tests that need them pass without a word; the skipped step is the word.
         let mut absent =
             if peers { Vec::new() } else { vec!["estclient", "pki", "zlint", "helm", "kubeconform"] };
+        let acme = report.step_with("clients of ACME", &[GO, CERTBOT, BIND], steps::acme_clients);
+        absent.extend(if acme { &[][..] } else { &ACME_CLIENTS });
         absent.extend((!postgresql).then_some("postgres"));
         report.step("tests of the server", |tally| steps::server(&absent, tally));
         let replicas = "tests of two servers on one database";

@@ -51,6 +51,11 @@ pub(super) fn peers(_: &mut Tally) -> Result<()> {
     peers::vet(&shell::repository().join("tests/bench"))
 }
 
+pub(super) fn acme_clients(_: &mut Tally) -> Result<()> {
+    peers::build_acme()?;
+    peers::check_acme()
+}
+
 /// Everything that runs the server as a program; `absent` names the peers that could not be provided.
 pub(super) fn server(absent: &[&str], tally: &mut Tally) -> Result<()> {
     packages::install(&[OPENSSL, CURL])?;

@@ -1,6 +1,9 @@
-//! The programs that tests and benchmarks run beside Chancery, built from pinned Go modules.
+//! The programs that tests and benchmarks run beside Chancery, all in pinned versions.
 //!
-//! `tests/peers/go.mod` and `go.sum` pin them; helm and kubeconform are pinned and built by `tests/testbed`. The module is ours, so nothing is looked up as "latest".
+//! `tests/peers/go.mod` and `go.sum` pin those of EST; helm and kubeconform are pinned and built by `tests/testbed`, the clients
+//! of ACME by `acme.rs`. Nothing is looked up as "latest".
+
+mod acme;
 
 use std::path::{Path, PathBuf};
 
@@ -20,12 +23,30 @@ pub(crate) fn directory() -> Result<PathBuf> {
     Ok(cache_directory()?.join("bin"))
 }
 
-/// Builds every peer. Go's own cache makes this take a second when nothing changed.
+/// Builds every peer. The caches make this take some seconds when nothing changed.
 pub(crate) fn build() -> Result<()> {
+    build_est()?;
+    shell::run(shell::command(shell::repository().join("tests/testbed/testbed")).arg("tools"))
+}
+
+/// Builds the clients of ACME, and the server that Chancery is measured beside.
+pub(crate) fn build_acme() -> Result<()> {
+    acme::build_lego()?;
+    acme::build_caddy()?;
+    acme::build_pebble()?;
+    acme::install_certbot()
+}
+
+/// Builds pebble alone.
+pub(crate) fn build_pebble() -> Result<()> {
+    acme::build_pebble()
+}
+
+/// Builds what enrols by EST and what judges certificates.
+fn build_est() -> Result<()> {
     let module = shell::repository().join("tests/peers");
     shell::run(go(&module).args(["build", "-o"]).arg(directory()?.join("")).args(COMMANDS))?;
-    build_estclient_tls12(&module)?;
-    shell::run(shell::command(shell::repository().join("tests/testbed/testbed")).arg("tools"))
+    build_estclient_tls12(&module)
 }
 
 /// `go build` of commands in a module below the repository, into [`directory`].
@@ -90,6 +111,14 @@ pub(crate) fn check() -> Result<()> {
     }
     for name in ["helm", "kubeconform"] {
         find(name).with_context(|| format!("{name} was not built"))?;
+    }
+    Ok(())
+}
+
+/// The same for the clients of ACME.
+pub(crate) fn check_acme() -> Result<()> {
+    for name in ["lego", "caddy", "pebble", "certbot-pypi", "certbot", "named", "nsupdate"] {
+        find(name)?;
     }
     Ok(())
 }
