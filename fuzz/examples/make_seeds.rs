@@ -1,4 +1,5 @@
-//! Makes `seeds/` anew from `pki/fixtures/recorded`: whole files, and the names and extensions inside them.
+//! Makes `seeds/` anew from `pki/fixtures/recorded` (whole files, and the names and extensions inside them) and from what the
+//! standards of ACME print.
 
 use std::{
     error::Error,
@@ -6,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use pki::{
     ObjectIdentifier,
     algorithm::SignatureAlgorithm,
@@ -48,6 +50,9 @@ const EXTENSIONS: [ObjectIdentifier; 14] = [
     NoCheck::OID,
 ];
 
+/// RFC 7515 §A.3.
+const P256: &str = r#"{"crv":"P-256","kty":"EC","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}"#;
+
 type Outcome = Result<(), Box<dyn Error>>;
 
 fn main() -> Outcome {
@@ -63,6 +68,8 @@ fn main() -> Outcome {
         from_recorded(&seeds, kind, name, &fs::read(&path)?)?;
     }
     wanted_attributes(&seeds)?;
+    acme_keys_and_requests(&seeds)?;
+    acme_names(&seeds)?;
     small_values(&seeds)
 }
 
@@ -131,6 +138,65 @@ fn wanted_attributes(seeds: &Path) -> Outcome {
     seed(seeds, "csrattrs", "template_plain", &plain.to_der())?;
     let list = CsrAttrs(vec![AttrOrOid::extension_request(&[given]), AttrOrOid::template(&template)]);
     seed(seeds, "csrattrs", "rfc_9908", &list.to_der())
+}
+
+/// The keys of RFC 7638 §3.1, RFC 8037 §A.2 and RFC 7515 §A.3 and §A.4, and requests in the forms of RFC 8555 §7.3 and §7.3.5.
+fn acme_keys_and_requests(seeds: &Path) -> Outcome {
+    let keys = [
+        ("p256", P256),
+        (
+            "p521",
+            r#"{"crv":"P-521","kty":"EC","x":"AekpBQ8ST8a8VcfVOTNl353vSrDCLLJXmPk06wTjxrrjcBpXp5EOnYG_NjFZ6OvLFV1jSfS9tsz4qUxcWceqwQGk","y":"ADSmRA43Z1DSNx_RvcLI87cdL07l6jQyyBXMoxVg_l2Th-x3S1WDhjDly79ajL4Kkd0AZMaZmh9ubmf63e3kyMj2"}"#,
+        ),
+        (
+            "rsa",
+            r#"{"kty":"RSA","n":"0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc_BJECPebWKRXjBZCiFV4n3oknjhMstn64tZ_2W-5JsGY4Hc5n9yBXArwl93lqt7_RN5w6Cf0h4QyQ5v-65YGjQR0_FDW2QvzqY368QQMicAtaSqzs8KJZgnYb9c7d0zgdAZHzu6qMQvRL5hajrn1n91CbOpbISD08qNLyrdkt-bFTWhAI4vMQFh6WeZu0fM4lFd2NcRwr3XPksINHaQ-G_xBniIqbw0Ls1jF44-csFCur-kEgU8awapJzKnqDKgw","e":"AQAB","alg":"RS256","kid":"2011-04-29"}"#,
+        ),
+        ("ed25519", r#"{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}"#),
+    ];
+    for (name, key) in keys {
+        seed(seeds, "acme_jwk", name, key.as_bytes())?;
+    }
+    let by_key = format!(
+        r#"{{"alg":"ES256","jwk":{P256},"nonce":"6S8IqOGY7eL2lsGoTZYifg","url":"https://ca.example"}}"#
+    );
+    let by_account = r#"{"alg":"ES256","kid":"https://ca.example/acct/1","nonce":"5XJ1L3lEkMG7tR6pA00clA","url":"https://ca.example"}"#;
+    let by_mac = r#"{"alg":"HS256","kid":"device-7","url":"https://ca.example"}"#;
+    let payload = r#"{"contact":["mailto:a@example.org"],"termsOfServiceAgreed":true}"#;
+    for (name, header, payload) in
+        [("by_key", by_key.as_str(), payload), ("by_account", by_account, ""), ("by_mac", by_mac, P256)]
+    {
+        let (protected, encoded) = (URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+        let jws = format!(r#"{{"protected":"{protected}","payload":"{encoded}","signature":"AAAA"}}"#);
+        seed(seeds, "acme_jws", name, jws.as_bytes())?;
+        // The target encodes what stands on both sides of a zero octet.
+        seed(
+            seeds,
+            "acme_jws",
+            &format!("{name}_parts"),
+            &[header.as_bytes(), b"\0", payload.as_bytes()].concat(),
+        )?;
+    }
+    seed(seeds, "acme_base64url", "rfc_7515", b"A-z_4ME")?;
+    seed(seeds, "acme_base64url", "octets", &[3, 236, 255, 224, 193])
+}
+
+/// The certificate's identifier of RFC 9773 §4.1, and names and addresses of all forms.
+fn acme_names(seeds: &Path) -> Outcome {
+    seed(seeds, "acme_cert_id", "rfc_9773", b"aYhba4dGQEHhs3uEe6CuLN4ByNQ.AIdlQyE")?;
+    seed(seeds, "acme_cert_id", "octets", &[0x87; 36])?;
+    for (name, text) in [
+        ("name", "WWW.example.org"),
+        ("wildcard", "*.a.example.org"),
+        ("a_label", "xn--bcher-kva.example"),
+        ("reserved", "ab--cd.example.org"),
+        ("ipv4", "192.0.2.1"),
+        ("ipv6", "2001:db8::1:0:0:1"),
+        ("mapped", "::ffff:192.0.2.1"),
+    ] {
+        seed(seeds, "acme_identifier", name, text.as_bytes())?;
+    }
+    Ok(())
 }
 
 /// Values that no recorded file holds by themselves.
