@@ -10,18 +10,19 @@
 //! | `ari.rs` | how renewal information names a certificate | [RFC 9773 §4.1](https://www.rfc-editor.org/rfc/rfc9773#section-4.1) |
 //! | `objects/` | what clients ask for and are shown | [RFC 8555 §7](https://www.rfc-editor.org/rfc/rfc8555#section-7) |
 //!
-//! A request goes through here in this order, because each step is cheaper than the next and none reads what the one
-//! after it has to prove:
+//! A request goes through here in this order: what is cheap comes first, nothing reads what is not proved yet, and a
+//! nonce is used up only by whoever signed it.
 //!
 //! ```text
 //! let request = jws::Request::parse(&body)?;            // shape, header, algorithm; a `jwk` becomes a key
 //! request.check_url(&url)?;                              // RFC 8555 §6.4
-//! nonces.redeem(store, request.nonce(), now).await?;     // §6.5
 //! let key = match request.signer() {
 //!     Signer::Jwk(key) => key.clone(),                   // newAccount, revokeCert
 //!     Signer::Kid(url) => …,                             // AccountKey::from_canonical(&row.jwk), kept while the row's key is the same
 //! };
+//! let nonce = request.nonce().to_owned();
 //! let verified = request.verify(&key)?;                  // only now is there a payload
+//! nonces.redeem(store, &nonce, now).await?;              // §6.5
 //! verified.post_as_get()?;                               // nothing is asked for but to read; or
 //! let asked = NewOrder::parse(&verified.object()?)?;     // a payload of `objects`
 //! ```
