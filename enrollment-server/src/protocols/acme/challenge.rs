@@ -7,7 +7,7 @@ use http::{
 };
 use issuance::{
     Error,
-    acme::{Challenge, ChallengeStatus, ChallengeType, OrderRow, TransitionError, validation_job},
+    acme::{Challenge, ChallengeStatus, ChallengeType, OrderRow, TransitionError},
     identity::AcmeOrderId,
     store::{Commit, Conflict, Expect, Write},
 };
@@ -38,7 +38,8 @@ pub(super) async fn challenge(request: &ByAccount) -> Result<Response, AcmeError
     shown(exchange, &order, place, kind)
 }
 
-/// One commit: the challenge is being validated, and whoever comes by validates it.
+/// One commit: that the challenge is being validated, and the job for whoever comes by where this process dies. Then it is
+/// validated here, at once.
 async fn start(
     request: &ByAccount,
     order: OrderRow,
@@ -46,6 +47,7 @@ async fn start(
     kind: ChallengeType,
 ) -> Result<OrderRow, AcmeError> {
     let exchange = &request.exchange;
+    let account_url = exchange.urls().account(&request.account.id);
     let mut order = order;
     for _ in 0..ATTEMPTS {
         let (id, version) = (order.id.clone(), order.version);
@@ -54,14 +56,23 @@ async fn start(
             Err(TransitionError::Challenge(_)) => return Ok(order),
             Err(other) => return Err(other.into()),
         }
-        let job = validation_job(&id, place, exchange.now);
+        let planned = exchange.app.acme.validations.plan(
+            &id,
+            place,
+            &account_url,
+            &exchange.service.validator,
+            exchange.now,
+        );
         let commit = Commit {
             expect: vec![Expect::AcmeOrderVersion { id: id.clone(), version }],
-            writes: vec![Write::PutAcmeOrder(Box::new(order.clone())), Write::PutJob(Box::new(job))],
+            writes: vec![Write::PutAcmeOrder(Box::new(order.clone())), planned.write()],
             audit: Vec::new(),
         };
         match exchange.app.engine.store().commit(commit).await? {
-            Ok(_) => return Ok(order),
+            Ok(_) => {
+                planned.start(&exchange.app);
+                return Ok(order);
+            }
             Err(Conflict::Expectation(_)) => order = order::reload(request, &id).await?,
             Err(other) => return Err(Error::Conflict(other.to_string()).into()),
         }

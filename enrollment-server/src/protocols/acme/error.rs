@@ -24,7 +24,7 @@ use super::{
         problem::{PROBLEM_JSON, Problem, ProblemType, Subproblem},
     },
 };
-use crate::listeners::BodyError;
+use crate::listeners::{BodyError, RetryAfter};
 
 /// What an ACME client is told, and what the log says beside it.
 #[derive(Debug)]
@@ -363,7 +363,7 @@ impl IntoResponse for AcmeError {
         let mut response = (status, content, problem.to_json()).into_response();
         let headers = response.headers_mut();
         if let Some(wait) = self.retry_after() {
-            headers.insert(RETRY_AFTER, HeaderValue::from(wait.as_secs().max(1)));
+            headers.insert(RETRY_AFTER, HeaderValue::from(RetryAfter(wait).seconds()));
         }
         headers.extend(self.header());
         response

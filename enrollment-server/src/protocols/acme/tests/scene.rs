@@ -25,7 +25,7 @@ use issuance::{
     credential::{CredentialRow, CredentialState, Verifier, generate_hmac_key},
     identity::{CredentialId, Owner, Protocol, ResourceName},
     pattern::Pattern,
-    policy::{Permission, Profile, ProtocolRule, Strength},
+    policy::{Permission, Presence, Profile, ProtocolRule, Strength},
     ports::{Clock, Signer, SystemClock, random},
     sealing::SealingKeys,
     secret::Secret,
@@ -38,7 +38,7 @@ use pki::{
     pem,
     time::Time,
 };
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType, SigningKey};
 use resolve::CompiledAcme;
 use serde_json::{Value, json};
 use signers::SoftwareSigner;
@@ -379,6 +379,10 @@ impl Scene {
         self.app.engine.store().acme_order(&id).await.unwrap().unwrap()
     }
 
+    pub(super) async fn credential_row(&self) -> CredentialRow {
+        self.app.engine.store().credential(&self.credential.id).await.unwrap().unwrap()
+    }
+
     pub(super) async fn put_credential(&self, row: CredentialRow) {
         put(&self.app.engine, row).await;
     }
@@ -413,7 +417,7 @@ pub(super) fn csr(names: &[&str]) -> (KeyPair, Vec<u8>) {
     (key, csr)
 }
 
-pub(super) fn csr_with(key: &KeyPair, names: &[&str], common_name: Option<&str>) -> Vec<u8> {
+pub(super) fn csr_with(key: &impl SigningKey, names: &[&str], common_name: Option<&str>) -> Vec<u8> {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
     if let Some(name) = common_name {
@@ -458,6 +462,7 @@ fn policy(authority: &ResourceName) -> Profile {
         ..crate::roles::policy(&role, authority)
     };
     policy.subject.empty = Permission::Allowed;
+    policy.subject.attributes.iter_mut().for_each(|rule| rule.presence = Presence::Allowed);
     let names = &mut policy.subject_alt_names;
     if let Some(dns) = &mut names.dns {
         dns.wildcards = Permission::Allowed;
