@@ -11,7 +11,7 @@ use super::chancery::{Chancery, Fill};
 use super::load::{self, Case, Target};
 use super::machine::{self, Machine};
 use super::peer;
-use super::table::{Report, Row, Table};
+use super::table::{Report, Row, Sizes, Table};
 use super::{Run, chancery};
 use crate::packages::{self, CC, GO, OPENSSL};
 use crate::peers;
@@ -62,7 +62,7 @@ pub(super) fn run(run: &Run) -> Result<()> {
 }
 
 /// Case by case and round by round, so that whatever else happens on the machine happens to all alike.
-fn measure(run: &Run, contenders: &[Contender<'_>]) -> Result<Table> {
+fn measure(run: &Run, contenders: &[Contender<'_>]) -> Result<Table<Case>> {
     let mut table = Table::default();
     for round in 1..=run.rounds {
         for case in Case::all(&run.clients) {
@@ -82,8 +82,10 @@ fn measure(run: &Run, contenders: &[Contender<'_>]) -> Result<Table> {
     Ok(table)
 }
 
-fn report(run: &Run, machine: &Machine, table: &Table, disturbances: &[Disturbance]) -> Result<()> {
-    let report = Report { run, machine, load_after: machine::load()?, table, disturbances };
+fn report(run: &Run, machine: &Machine, table: &Table<Case>, disturbances: &[Disturbance]) -> Result<()> {
+    let sizes = Sizes { operations: run.operations, rounds: run.rounds, stored: run.stored };
+    let load_after = machine::load()?;
+    let report = Report { protocol: "EST", sizes, machine, load_after, table, disturbances };
     if run.json { report.print_json() } else { report.print() }
 }
 

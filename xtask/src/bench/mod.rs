@@ -8,9 +8,10 @@
 //! est ──starts──► chancery (SQLite, PostgreSQL, a full store), peer (estserver, tlsfloor)
 //!  ├──each round, case by case──► load (tests/bench/httpload) ──► table
 //!  └──at the end──► beside: what enrolment feels of lists and of a revocation list of everything
-//! cluster ──► its own folder says
+//! acme, cluster ──► their own folders say
 //! ```
 
+mod acme;
 mod beside;
 mod chancery;
 mod cluster;
@@ -33,6 +34,8 @@ enum Protocol {
     /// simpleenroll and simplereenroll: Chancery (durable) on SQLite, on PostgreSQL and on a full store, globalsign
     /// estserver (stores nothing), a bare rustls server
     Est(Run),
+    /// Whole orders, with http-01 and without: Chancery (durable) on SQLite, pebble (stores nothing)
+    Acme(acme::Run),
     /// On a Kubernetes: installation, how long changes take to be in force, and a burst of CertificateRequests
     Cluster(cluster::Run),
 }
@@ -81,6 +84,7 @@ impl Run {
 pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.protocol {
         Protocol::Est(run) => est::run(&run.settled()),
+        Protocol::Acme(run) => acme::run(&run.settled()),
         Protocol::Cluster(run) => cluster::run(run),
     }
 }

@@ -97,13 +97,13 @@ fn build_tlsfloor() -> Result<PathBuf> {
 }
 
 /// A self-signed P-256 certificate that serves as authority and server certificate alike.
-struct TlsFiles {
-    certificate: PathBuf,
-    key: PathBuf,
+pub(super) struct TlsFiles {
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
 }
 
 impl TlsFiles {
-    fn make(directory: &Path) -> Result<Self> {
+    pub(super) fn make(directory: &Path) -> Result<Self> {
         let files = Self { certificate: directory.join("peer.pem"), key: directory.join("peer.key") };
         let mut openssl = Command::new(program::find("openssl")?);
         openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);

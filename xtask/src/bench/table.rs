@@ -1,11 +1,12 @@
-//! Medians over the rounds, for people and for programs.
+//! Medians over the rounds, for people and for programs. A case, `C`, is one way to load a server; each protocol has its own.
+
+use std::fmt::Display;
 
 use anyhow::Result;
 use serde::Serialize;
 
-use super::Run;
 use super::beside::Disturbance;
-use super::load::{Case, Measurement};
+use super::load::Measurement;
 use super::machine::Machine;
 
 /// Whom all others are compared with.
@@ -14,36 +15,48 @@ const OURS: &str = "chancery";
 /// One line of the table: who, and how it was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Row {
+pub(super) struct Row<C> {
     pub(super) name: &'static str,
     pub(super) what: &'static str,
     #[serde(flatten)]
-    pub(super) case: Case,
+    pub(super) case: C,
 }
 
 /// All measurements, in the order in which the rows first came.
-#[derive(Debug, Default)]
-pub(super) struct Table {
-    rows: Vec<(Row, Vec<Measurement>)>,
+#[derive(Debug)]
+pub(super) struct Table<C> {
+    rows: Vec<(Row<C>, Vec<Measurement>)>,
+}
+
+/// How much was measured.
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Sizes {
+    /// A measurement.
+    pub(super) operations: u32,
+    pub(super) rounds: u32,
+    /// Certificates in the full store; 0: there is none.
+    pub(super) stored: u32,
 }
 
 /// Everything that was found.
 #[derive(Debug)]
-pub(super) struct Report<'a> {
-    pub(super) run: &'a Run,
+pub(super) struct Report<'a, C> {
+    pub(super) protocol: &'static str,
+    pub(super) sizes: Sizes,
     pub(super) machine: &'a Machine,
     /// The load average at the end, this program's own part included.
     pub(super) load_after: f64,
-    pub(super) table: &'a Table,
+    pub(super) table: &'a Table<C>,
     pub(super) disturbances: &'a [Disturbance],
 }
 
 /// Medians of one row; milliseconds, MiB, cores.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Medians {
+struct Medians<C> {
     #[serde(flatten)]
-    row: Row,
+    row: Row<C>,
     server_cpu_ms: f64,
     server_cpu_ms_least: f64,
     server_cpu_ms_most: f64,
@@ -61,27 +74,33 @@ struct Medians {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Document<'a> {
-    operations: u32,
-    rounds: u32,
-    stored: u32,
+struct Document<'a, C> {
+    protocol: &'static str,
+    #[serde(flatten)]
+    sizes: Sizes,
     machine: &'a Machine,
     load_after: f64,
-    rows: Vec<Medians>,
+    rows: Vec<Medians<C>>,
     beside: &'a [Disturbance],
 }
 
-impl Table {
+impl<C> Default for Table<C> {
+    fn default() -> Self {
+        Self { rows: Vec::new() }
+    }
+}
+
+impl<C: Copy + PartialEq> Table<C> {
     /// Files one measurement under its row.
-    pub(super) fn add(&mut self, row: Row, measurement: Measurement) {
+    pub(super) fn add(&mut self, row: Row<C>, measurement: Measurement) {
         match self.rows.iter_mut().find(|(known, _)| *known == row) {
             Some((_, measurements)) => measurements.push(measurement),
             None => self.rows.push((row, vec![measurement])),
         }
     }
 
-    fn medians(&self) -> Vec<Medians> {
-        let ours = |case: Case| {
+    fn medians(&self) -> Vec<Medians<C>> {
+        let ours = |case: C| {
             let found = self.rows.iter().find(|(row, _)| row.name == OURS && row.case == case);
             found.map_or(f64::NAN, |(_, measurements)| median(measurements, |m| m.server_cpu))
         };
@@ -108,14 +127,14 @@ impl Table {
     }
 }
 
-impl Report<'_> {
+impl<C: Copy + PartialEq + Display + Serialize> Report<'_, C> {
     /// Tables for people.
     pub(super) fn print(&self) -> Result<()> {
-        let Self { run, machine, load_after, .. } = self;
-        println!(
-            "\nEST, {} operations a measurement, medians of {} rounds; \"full\" holds {} certificates",
-            run.operations, run.rounds, run.stored
-        );
+        let Self { protocol, sizes: Sizes { operations, rounds, stored }, machine, load_after, .. } = self;
+        println!("\n{protocol}, {operations} operations a measurement, medians of {rounds} rounds");
+        if *stored > 0 {
+            println!("\"full\" holds {stored} certificates");
+        }
         println!(
             "{} cores of {}, Linux {}, fdatasync of 4 KiB {:.3} ms, load average {:.2} before and {load_after:.2} after",
             machine.cores, machine.processor, machine.kernel, machine.fdatasync_p50_ms, machine.load
@@ -212,9 +231,8 @@ impl Report<'_> {
     /// One JSON document.
     pub(super) fn print_json(&self) -> Result<()> {
         let document = Document {
-            operations: self.run.operations,
-            rounds: self.run.rounds,
-            stored: self.run.stored,
+            protocol: self.protocol,
+            sizes: self.sizes,
             machine: self.machine,
             load_after: self.load_after,
             rows: self.table.medians(),
@@ -241,7 +259,7 @@ pub(super) fn median_of(mut values: Vec<f64>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::load::{Connection, Operation};
+    use crate::bench::load::{Case, Connection, Operation};
 
     fn case(clients: u32) -> Case {
         Case { operation: Operation::Enroll, connection: Connection::Keepalive, clients }
