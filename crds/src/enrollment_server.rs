@@ -75,7 +75,8 @@ pub struct EnrollmentServerSpec {
     /// The TLS certificate of the enrollment listener.
     pub tls: ServerTls,
 
-    /// The EnrollmentMethod that answers where a URL has no label, such as `/.well-known/est/cacerts`. Absent: none does.
+    /// The EnrollmentMethod that answers where a URL has no label, such as `/.well-known/est/cacerts`. Absent: none does. One
+    /// that speaks ACME is refused: its URLs always have a label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub default_method_ref: Option<ObjectRef>,
 

@@ -12,7 +12,7 @@ use pki::general_name::{GeneralName, is_valid_dns_name};
 use crate::{
     authority::{self, Authority},
     cluster,
-    compiled::{CompiledFailureLimit, CompiledLimits, CompiledServer, CompiledTls},
+    compiled::{CompiledFailureLimit, CompiledLimits, CompiledMethod, CompiledServer, CompiledTls},
     method::Method,
     resources::{DEFAULT_NAMESPACE, Index, Judged, follow},
     status::{Problem, Problems},
@@ -172,8 +172,7 @@ impl Context<'_, '_> {
     fn judge(&self, name: &ResourceName, spec: &EnrollmentServerSpec) -> Server {
         let mut problems = Problems::default();
         let default_method = spec.default_method_ref.as_ref().and_then(|reference| {
-            let found = self.method(name, "spec.defaultMethodRef", reference);
-            problems.note(found).map(|method| method.compiled.name.clone())
+            problems.note(self.default_method(name, reference)).map(|method| method.compiled.name.clone())
         });
         let labels = self.labels(name, spec, &mut problems);
         let tls = self.tls(name, spec, default_method.as_ref(), &mut problems);
@@ -224,6 +223,20 @@ impl Context<'_, '_> {
             path,
             format!("the method {target} belongs to the EnrollmentServer {}", method.server),
         ))
+    }
+
+    /// The method that answers where a URL has no label, if there are such URLs.
+    fn default_method(&self, name: &ResourceName, reference: &ObjectRef) -> Result<&Method, Problem> {
+        let path = "spec.defaultMethodRef";
+        let method = self.method(name, path, reference)?;
+        let CompiledMethod { name, protocol, .. } = &method.compiled;
+        match method.compiled.path(None) {
+            Some(_) => Ok(method),
+            None => Err(Problem::invalid(
+                path,
+                format!("the method {name} speaks {protocol}, whose URLs always have a label"),
+            )),
+        }
     }
 
     fn labels(

@@ -3,6 +3,8 @@
 //!
 //! A case that is rejected also shows that nothing else is: whatever does not refer to what is wrong stays accepted.
 
+mod acme;
+mod acme_credentials;
 mod authorities;
 mod cluster;
 mod compiled;

@@ -262,6 +262,29 @@ fn a_part_that_cannot_be_understood_takes_out_itself_and_what_refers_to_it() {
 }
 
 #[test]
+fn a_profile_that_orders_may_choose_takes_the_method_out_with_it() {
+    let world = world()
+        .with("{kind: CertificateProfile, metadata: {name: short, namespace: pki}, spec: {authorityRef: {name: issuing}, preset: TLSServer}}")
+        .with("{kind: EnrollmentMethod, metadata: {name: web, namespace: pki}, spec: {profileRef: {name: profile}, acme: {profiles: [{name: short, profileRef: {name: short}}]}}}")
+        .with("{kind: EnrollmentCredential, metadata: {name: key, namespace: pki}, spec: {methodRef: {name: web}, acme: {identifiers: {dns: [a.example]}}, owner: {user: ann}}}");
+    let published = publish(&parts_of(&world.settle().resolution));
+    let whole = published.assemble().unwrap();
+    assert_eq!(whole.failed, BTreeMap::new());
+    assert_eq!(whole.compiled.credentials.len(), 2);
+    let unknown = published
+        .rewritten(PartKind::Profile, "pki/short", |json| json["content"] = json!({"teleporter": {}}));
+    let found = failed(&unknown, &unknown.assemble().unwrap());
+    let expected = |kind, of: &str, why: &str| (kind, of.to_owned(), why.to_owned());
+    assert_eq!(
+        found[1..],
+        [
+            expected(PartKind::Method, "pki/web", "its profile pki/short is not in force"),
+            expected(PartKind::Credential, "pki/key", "its method pki/web is not in force"),
+        ]
+    );
+}
+
+#[test]
 fn what_failed_is_not_among_what_is_in_force() {
     let published =
         published().rewritten(PartKind::Method, "pki/method", |json| json["content"] = json!(null));

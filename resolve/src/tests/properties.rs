@@ -3,7 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crds::conditions::{ConditionStatus, rows};
-use issuance::{identity::ResourceName, policy::IssuerChoice, secret::Secret};
+use issuance::{
+    credential::CredentialState,
+    identity::{Protocol, ResourceName},
+    policy::IssuerChoice,
+    secret::Secret,
+};
 use proptest::prelude::*;
 
 use super::{
@@ -11,7 +16,7 @@ use super::{
     world::World,
 };
 use crate::{
-    AuthorityIssuer, Compiled, Observed, Resolution, Resources, Want,
+    AuthorityIssuer, Compiled, CompiledCredential, Observed, Resolution, Resources, Want,
     parts::{Manifest, assemble, split},
     resolve,
 };
@@ -77,6 +82,7 @@ fn profile() -> impl Strategy<Value = String> {
         "preset: CA",
         "preset: Email, protocols: [{protocol: est, minimumAuthentication: PersonalSecret}]",
         "preset: Device, protocols: [{protocol: scep}]",
+        "preset: TLSServer, protocols: [{protocol: est}, {protocol: acme, minimumAuthentication: Anonymous}]",
         "preset: Device, subjectAltNames: {dns: {presence: Fixed, values: [www.acme.org]}}",
         "keyUsage: {usages: [digitalSignature]}",
     ]);
@@ -92,8 +98,24 @@ fn profile() -> impl Strategy<Value = String> {
 
 fn method() -> impl Strategy<Value = String> {
     let server = prop_oneof![3 => Just(String::new()), 1 => reference().prop_map(|server| format!(", serverRef: {server}"))];
-    (reference(), one_of(&["est: {}", "est: {}", "est: {pendingRetryAfter: 0s}"]), server)
-        .prop_map(|(profile, est, server)| format!("profileRef: {profile}, {est}{server}"))
+    let est = one_of(&["est: {}", "est: {}", "est: {pendingRetryAfter: 0s}"]).prop_map(str::to_owned);
+    let acme = one_of(&[
+        "",
+        "",
+        ", externalAccountBinding: Optional",
+        ", externalAccountBinding: Disabled",
+        ", challenges: []",
+    ]);
+    let acme = (prop::collection::vec(reference(), 0..3), acme).prop_map(|(profiles, rest)| {
+        let listed: Vec<String> = profiles
+            .iter()
+            .enumerate()
+            .map(|(index, profile)| format!("{{name: p{index}, profileRef: {profile}}}"))
+            .collect();
+        format!("acme: {{profiles: [{}]{rest}}}", listed.join(", "))
+    });
+    (reference(), prop_oneof![est, acme], server)
+        .prop_map(|(profile, protocol, server)| format!("profileRef: {profile}, {protocol}{server}"))
 }
 
 fn credential() -> impl Strategy<Value = String> {
@@ -105,9 +127,14 @@ fn credential() -> impl Strategy<Value = String> {
         ", writeTo: {secretName: a}",
         ", revoked: true",
     ]);
-    let est = one_of(&["est: {}", "est: {username: ann}"]);
-    (method, est, rest).prop_map(|(method, est, rest)| {
-        format!("methodRef: {{name: {method}}}, {est}, owner: {{user: ann}}{rest}")
+    let protocol = one_of(&[
+        "est: {}",
+        "est: {username: ann}",
+        "acme: {}",
+        "acme: {kid: a, identifiers: {dns: [a.example]}}",
+    ]);
+    (method, protocol, rest).prop_map(|(method, protocol, rest)| {
+        format!("methodRef: {{name: {method}}}, {protocol}, owner: {{user: ann}}{rest}")
     })
 }
 
@@ -142,7 +169,7 @@ fn document() -> impl Strategy<Value = String> {
 
 fn world() -> impl Strategy<Value = World> {
     (prop::collection::vec(document(), 0..14), any::<bool>()).prop_map(|(documents, in_cluster)| {
-        let secret = "{kind: Secret, apiVersion: v1, metadata: {name: a, namespace: n}, stringData: {password: hunter2}}";
+        let secret = "{kind: Secret, apiVersion: v1, metadata: {name: a, namespace: n}, stringData: {password: hunter2, hmac: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8}}";
         let world = World::empty().with(secret).with_namespace("m", &[("tier", "edge")]);
         let world = if in_cluster { world.in_cluster() } else { world };
         documents.iter().fold(world, |world, document| world.with_also(document))
@@ -197,7 +224,9 @@ fn check_compiled(compiled: &Compiled) {
             IssuerChoice::SelfSigned => {}
         }
     }
-    assert!(compiled.methods.iter().all(|method| profiles.contains(&&method.profile)));
+    assert!(
+        compiled.methods.iter().all(|method| method.profiles().all(|profile| profiles.contains(&profile)))
+    );
     assert!(compiled.credentials.iter().all(|credential| methods.contains(&&credential.method)));
     assert!(
         compiled
@@ -207,6 +236,14 @@ fn check_compiled(compiled: &Compiled) {
             .chain(&compiled.server.default_method)
             .all(|method| methods.contains(&method))
     );
+    let mut kids = BTreeSet::new();
+    let usable = |credential: &&CompiledCredential| {
+        credential.protocol == Protocol::Acme && credential.state == CredentialState::Active
+    };
+    for credential in compiled.credentials.iter().filter(usable) {
+        let kid = credential.username.as_deref().unwrap();
+        assert!(kids.insert((&credential.method, kid)), "{kid} is the key of two credentials");
+    }
     if let Some(crate::CompiledTls::Authority { authority, .. }) = &compiled.server.tls {
         assert!(authorities.contains(&authority));
     }

@@ -161,6 +161,11 @@ fn references(document: &Value, namespace: &str) -> Vec<(Kind, ResourceName)> {
         .into_iter()
         .flatten()
         .filter_map(|label| target(Kind::EnrollmentMethod, label.get("methodRef")?));
+    let chosen = document.pointer("/spec/acme/profiles").and_then(Value::as_array);
+    let chosen = chosen
+        .into_iter()
+        .flatten()
+        .filter_map(|entry| target(Kind::CertificateProfile, entry.get("profileRef")?));
     let trusted = document.pointer("/spec/est/clientCertificates/authorities").and_then(Value::as_array);
     let trusted = trusted
         .into_iter()
@@ -178,6 +183,7 @@ fn references(document: &Value, namespace: &str) -> Vec<(Kind, ResourceName)> {
     .into_iter()
     .flatten()
     .chain(labelled)
+    .chain(chosen)
     .chain(trusted)
     .collect()
 }
