@@ -21,7 +21,7 @@ mod network;
 mod resolver;
 mod run;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod tls;
 mod tls_alpn_01;
 

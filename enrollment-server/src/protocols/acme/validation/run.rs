@@ -4,7 +4,11 @@
 //! committed with the challenge falls due when that should have ended, at whichever process comes first. So nothing is
 //! forgotten with a process that dies, and two that validate at the same time record one result.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::Instant,
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use issuance::{
@@ -18,7 +22,7 @@ use issuance::{
     store::{Commit, Conflict, Expect, Job, Write},
 };
 use pki::time::Time;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
 
 use super::{ValidationFailure, Validator};
 use crate::{
@@ -34,7 +38,10 @@ const AT_ONCE: usize = 64;
 const MARGIN_SECONDS: u64 = 10;
 
 /// Commits of one result, where somebody else changes the order each time.
-const COMMITS: usize = 8;
+const COMMITS: usize = 16;
+
+/// Locks that the orders share.
+const LOCKS: usize = 64;
 
 /// Between the attempts.
 const BACKOFF_SECONDS: [i64; 3] = [3, 10, 30];
@@ -43,6 +50,8 @@ const BACKOFF_SECONDS: [i64; 3] = [3, 10, 30];
 #[derive(Debug)]
 pub struct Validations {
     permits: Arc<Semaphore>,
+    /// The names of one order are often validated at the same time: their results are committed one after the other.
+    orders: Vec<Mutex<()>>,
 }
 
 /// Leave to validate one challenge.
@@ -66,7 +75,8 @@ pub(crate) enum Ended {
 
 impl Default for Validations {
     fn default() -> Self {
-        Self { permits: Arc::new(Semaphore::new(AT_ONCE)) }
+        let orders = std::iter::repeat_with(Mutex::default).take(LOCKS).collect();
+        Self { permits: Arc::new(Semaphore::new(AT_ONCE)), orders }
     }
 }
 
@@ -92,6 +102,24 @@ impl Validations {
     /// None: as many as may be are running.
     pub(crate) fn permit(&self) -> Option<Permit> {
         self.permits.clone().try_acquire_owned().ok()
+    }
+
+    /// Once nothing is running.
+    #[cfg(test)]
+    pub(crate) async fn idle(&self) {
+        let all = u32::try_from(AT_ONCE).unwrap();
+        drop(self.permits.acquire_many(all).await.unwrap());
+    }
+
+    /// None where nobody else of this process has a result of the same order.
+    async fn turn(&self, order: &OrderRow) -> Option<MutexGuard<'_, ()>> {
+        if order.authorizations.len() < 2 {
+            return None;
+        }
+        let mut hasher = DefaultHasher::new();
+        order.id.hash(&mut hasher);
+        let index = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
+        Some(self.orders.get(index)?.lock().await)
     }
 }
 
@@ -199,19 +227,26 @@ struct Validated<'a> {
 }
 
 impl Validated<'_> {
-    async fn settle(&self, app: &App, mut order: OrderRow) -> Result<Ended, Error> {
+    /// `read`: before the validation.
+    async fn settle(&self, app: &App, read: OrderRow) -> Result<Ended, Error> {
         let store = app.engine.store();
+        let id = read.id.clone();
+        let turn = app.acme.validations.turn(&read).await;
+        let mut order = if turn.is_some() { store.acme_order(&id).await? } else { Some(read) };
         let mut has_job = true;
         for _ in 0..COMMITS {
-            let id = order.id.clone();
-            let expect = vec![Expect::AcmeOrderVersion { id: id.clone(), version: order.version }];
+            let Some(mut current) = order else { return Ok(Ended::Obsolete) };
+            if self.is_recorded(&current) {
+                return Ok(Ended::Committed);
+            }
+            let expect = vec![Expect::AcmeOrderVersion { id: id.clone(), version: current.version }];
             let now = app.engine.clock().now();
-            if let Err(error) = self.change(&mut order, now) {
+            if let Err(error) = self.change(&mut current, now) {
                 tracing::debug!(order = %id, %error, "the result of a validation is of no use any more");
                 return Ok(Ended::Obsolete);
             }
-            let audit = self.event(&order, now).into_iter().collect();
-            let mut writes = vec![Write::PutAcmeOrder(Box::new(order))];
+            let audit = self.event(&current, now).into_iter().collect();
+            let mut writes = vec![Write::PutAcmeOrder(Box::new(current))];
             writes.extend(has_job.then(|| self.job_write(now)));
             match store.commit(Commit { expect, writes, audit }).await? {
                 Ok(_) => return Ok(Ended::Committed),
@@ -219,15 +254,15 @@ impl Validated<'_> {
                 Err(Conflict::Expectation(_)) => {}
                 Err(other) => return Err(Error::Conflict(other.to_string())),
             }
-            let Some(current) = store.acme_order(&id).await? else { return Ok(Ended::Obsolete) };
-            order = current;
-            // Another process recorded the same attempt, and its next one is not ours to end.
-            let attempts = processing(&order, self.place).map(|challenge| challenge.attempts);
-            if self.verdict.is_err() && attempts.is_some_and(|attempts| attempts != self.challenge.attempts) {
-                return Ok(Ended::Committed);
-            }
+            order = store.acme_order(&id).await?;
         }
         Err(Error::Conflict("the order changes all the time".into()))
+    }
+
+    /// Whether another process has recorded the same attempt: the next one is not ours to end.
+    fn is_recorded(&self, order: &OrderRow) -> bool {
+        let attempts = processing(order, self.place).map(|challenge| challenge.attempts);
+        self.verdict.is_err() && attempts.is_some_and(|attempts| attempts != self.challenge.attempts)
     }
 
     fn change(&self, order: &mut OrderRow, now: Time) -> Result<(), TransitionError> {

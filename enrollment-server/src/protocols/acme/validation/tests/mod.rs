@@ -2,13 +2,13 @@
 //! what may not.
 
 mod caa;
-mod dns;
+pub(crate) mod dns;
 mod dns_01;
 mod guard;
 mod http_01;
 mod redirects;
 mod tls_alpn_01;
-mod web;
+pub(crate) mod web;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -24,9 +24,9 @@ pub(super) const THUMBPRINT: &str = "9jg46WB3rR_AHD-EBXdN7cBkH1WOu0tA3M9fm21mqTI
 pub(super) const NAME: &str = "www.example.test";
 
 /// May be contacted.
-pub(super) const OPEN: [u8; 4] = [127, 0, 0, 2];
+pub(crate) const OPEN: [u8; 4] = [127, 0, 0, 2];
 /// May not.
-pub(super) const CLOSED: [u8; 4] = [127, 0, 0, 3];
+pub(crate) const CLOSED: [u8; 4] = [127, 0, 0, 3];
 
 pub(super) fn key_authorization() -> String {
     format!("{TOKEN}.{THUMBPRINT}")

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
+    sync::Notify,
     task::JoinSet,
 };
 
@@ -26,6 +27,8 @@ pub(crate) enum Say {
     Begin(String),
     /// These octets, and then others without end.
     Flood(String),
+    /// Tells that it was asked, and says nothing until it is told to.
+    Wait { asked: Arc<Notify>, go_on: Arc<Notify> },
 }
 
 impl Say {
@@ -107,6 +110,10 @@ async fn answer(mut stream: TcpStream, say: ByPath, heads: Arc<Mutex<Vec<String>
         Say::Flood(text) => {
             stream.write_all(text.as_bytes()).await.unwrap();
             while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+        }
+        Say::Wait { asked, go_on } => {
+            asked.notify_one();
+            go_on.notified().await;
         }
     }
 }
