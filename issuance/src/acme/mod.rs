@@ -21,6 +21,8 @@ mod completion;
 mod identifier;
 mod key;
 mod order;
+#[cfg(test)]
+mod tests;
 mod validation;
 
 pub use account::{AccountNotValid, AccountRow, AccountStatus, Binding};

@@ -17,23 +17,29 @@
     reason = "these are tests; they live outside cfg(test) because other crates run them"
 )]
 
+mod accounts;
 mod audit;
+mod claims;
 mod commits;
 mod credentials;
 mod crls;
 mod jobs;
 mod lists;
 mod news;
+mod orders;
 pub mod samples;
 mod sealed;
 
+pub use accounts::*;
 pub use audit::*;
+pub use claims::*;
 pub use commits::*;
 pub use credentials::*;
 pub use crls::*;
 pub use jobs::*;
 pub use lists::*;
 pub use news::*;
+pub use orders::*;
 pub use sealed::*;
 
 /// Makes one `#[tokio::test]` of each property. `$make` is an async function without arguments that returns
@@ -94,6 +100,25 @@ macro_rules! store_suite {
             a_commit_says_where_its_audit_ended
             checkpoints_come_in_the_order_they_were_made
             check_passes
+            // accounts.rs
+            an_account_changes_only_from_the_version_that_was_read
+            an_account_key_is_taken_per_method
+            of_many_accounts_with_one_key_exactly_one_is_made
+            a_single_use_credential_binds_one_account_among_a_hundred
+            accounts_are_read_back_as_they_were_written
+            account_filters_select_their_own
+            // orders.rs
+            orders_are_read_back_as_they_were_written
+            of_many_who_finalize_an_order_exactly_one_issues
+            authorizations_that_become_valid_at_once_are_all_kept
+            a_challenge_is_started_once_with_its_job
+            a_changed_account_or_credential_stops_the_commit_of_its_order
+            orders_of_an_account_come_in_pages
+            the_order_that_replaces_a_certificate_is_the_one_that_came_furthest
+            orders_are_swept_oldest_first_a_few_at_a_time
+            // claims.rs
+            a_token_is_claimed_once_among_a_hundred
+            claims_of_different_scopes_are_apart_and_end
             // news.rs
             subscribers_hear_what_others_may_have_copies_of
         }

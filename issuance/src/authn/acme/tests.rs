@@ -1,134 +1,25 @@
-use std::{sync::Arc, time::Duration};
-
 use pki::{algorithm::KeyAlgorithm, general_name::GeneralName, name::AttributeType, serial::SerialNumber};
 
 use super::*;
 use crate::{
-    acme::{AccountStatus, Binding, Challenge, ChallengeType, Restriction, StoredProblem},
+    acme::{AccountStatus, Restriction, StoredProblem},
     authn::Authenticated,
-    credential::{Verifier, generate_hmac_key},
     error::{Error, Rule},
-    identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, Owner, Protocol, RequestId, ResourceName},
-    policy::{DnsRule, IpRule, NameRule, Permission, Presence, ProtocolRule},
+    identity::{AcmeAccountId, CredentialId, KeyId, RequestId, ResourceName},
+    policy::Approval,
     ports::Signer as _,
-    sealing::SealingKeys,
-    testing::{
-        AuthoritySpec, NOW, Request, TestKey, authority, credential, method, patterns, policy_with, request,
-    },
+    testing::{AcmeScene, NOW, Request, acme_request as honest, acme_scene, patterns, request},
 };
 
 const HOUR: i64 = 3600;
 
-/// A bound account, its credential, and an order of it that is ready: `www.a.example`, `*.b.example` and `192.0.2.1`.
-struct Scene {
-    method: Arc<Method>,
-    account: AccountRow,
-    credential: Option<CredentialRow>,
-    policy: OnCredentialRevoked,
-    order: OrderRow,
-    now: Time,
+/// Who is refused, and what a credential is restricted to.
+trait Tried {
+    fn refuses(&self, request: &Request, expected: &AcmeRefusal);
+    fn restrict(&mut self, dns: &[&str], ip: &[&str]);
 }
 
-fn scene() -> Scene {
-    let method = acme_method();
-    let keys = SealingKeys::parse(&SealingKeys::generate_line().unwrap()).unwrap();
-    let mut row = credential(&method.name, Some("kid-1"), "unused");
-    row.protocol = Protocol::Acme;
-    row.verifier = Verifier::of_hmac_key(&keys, &row.id, &generate_hmac_key().unwrap()).unwrap();
-    row.owner = Some(Owner::Group("web".into()));
-    let account_key = TestKey::new(KeyAlgorithm::EcdsaP256);
-    let jwk = canonical_jwk(account_key.public_key()).unwrap();
-    let account = AccountRow {
-        id: AcmeAccountId::from_octets([1; 16]),
-        version: 3,
-        method: method.name.clone(),
-        status: AccountStatus::Valid,
-        thumbprint: jwk_thumbprint(&jwk),
-        jwk,
-        contacts: Vec::new(),
-        terms_agreed: true,
-        binding: Some(Binding {
-            credential: row.id.clone(),
-            kid: "kid-1".into(),
-            fingerprint: row.verifier.fingerprint().unwrap(),
-            jws: "{}".into(),
-        }),
-        owner: row.owner.clone(),
-        created_at: NOW,
-    };
-    let names = [
-        (Identifier::Dns("www.a.example".into()), false),
-        (Identifier::Dns("b.example".into()), true),
-        (Identifier::Ip("192.0.2.1".parse().unwrap()), false),
-    ];
-    let order = order_of(&account, &names);
-    let (credential, policy) = (Some(row), OnCredentialRevoked::Stop);
-    Scene { method, account, credential, policy, order, now: NOW }
-}
-
-fn order_of(account: &AccountRow, names: &[(Identifier, bool)]) -> OrderRow {
-    let valid = |(identifier, wildcard): &(Identifier, bool)| Authorization {
-        status: AuthorizationStatus::Valid,
-        validated_at: Some(NOW),
-        ..Authorization::pending(
-            identifier.clone(),
-            *wildcard,
-            NOW.plus_seconds(HOUR),
-            vec![Challenge::new(ChallengeType::Dns01, "token")],
-        )
-    };
-    OrderRow {
-        id: AcmeOrderId::from_octets([2; 16]),
-        version: 7,
-        account: account.id.clone(),
-        method: account.method.clone(),
-        created_at: NOW,
-        expires_at: NOW.plus_seconds(2 * HOUR),
-        keep_until: NOW.plus_seconds(9 * HOUR),
-        not_before: None,
-        not_after: None,
-        profile: None,
-        replaces: None,
-        authorizations: names.iter().map(valid).collect(),
-        state: OrderState::Open,
-    }
-}
-
-/// DNS names of `example` with wildcards, and addresses.
-fn acme_method() -> Arc<Method> {
-    let any =
-        NameRule { presence: Presence::Allowed, values: Vec::new(), patterns: patterns(&["**.example"]) };
-    let policy = policy_with(|policy| {
-        policy.subject.empty = Permission::Allowed;
-        policy.subject_alt_names.dns = Some(DnsRule { name: any, wildcards: Permission::Allowed });
-        let (presence, values, networks) = (Presence::Allowed, Vec::new(), Vec::new());
-        policy.subject_alt_names.ip = Some(IpRule { presence, values, networks });
-        policy.protocols =
-            vec![ProtocolRule { protocol: Protocol::Acme, minimum_authentication: Strength::PersonalSecret }];
-    });
-    let est = Arc::into_inner(method(&policy, &authority(AuthoritySpec::default()))).unwrap();
-    let name = ResourceName::new("acme", "web");
-    let (protocol, minimum) = (Protocol::Acme, Strength::Anonymous);
-    Arc::new(Method { name, protocol, minimum, retry_after: Duration::from_secs(60), ..est })
-}
-
-/// What an honest client sends.
-fn honest() -> Request {
-    request().subject(&[]).dns("www.a.example").dns("*.b.example").ip("192.0.2.1")
-}
-
-impl Scene {
-    fn acting(&self) -> ActingAccount<'_> {
-        let (account, credential) = (&self.account, self.credential.as_ref());
-        ActingAccount { account, credential, on_credential_revoked: self.policy }
-    }
-
-    fn ask(&self, request: &Request) -> Result<(Evidence, Asked), AcmeRefusal> {
-        let mut asked = request.asked();
-        let evidence = self.acting().verify(&self.method, &self.order, &mut asked, self.now)?;
-        Ok((evidence, asked))
-    }
-
+impl Tried for AcmeScene {
     #[track_caller]
     fn refuses(&self, request: &Request, expected: &AcmeRefusal) {
         assert_eq!(self.ask(request).map(|_| ()).as_ref(), Err(expected));
@@ -142,7 +33,11 @@ impl Scene {
     }
 }
 
-fn changed(change: impl FnOnce(&mut Scene)) -> Scene {
+fn scene() -> AcmeScene {
+    acme_scene(Approval::Automatic)
+}
+
+fn changed(change: impl FnOnce(&mut AcmeScene)) -> AcmeScene {
     let mut scene = scene();
     change(&mut scene);
     scene
@@ -156,8 +51,8 @@ fn authorization(name: &str, status: AuthorizationStatus) -> AcmeRefusal {
 fn whoever_may_not_have_a_certificate_for_this_order_is_refused_with_the_reason() {
     let other_id = AcmeAccountId::from_octets([9; 16]);
     let status =
-        |place: usize, status| move |scene: &mut Scene| scene.order.authorizations[place].status = status;
-    let mut table: Vec<(&str, Scene, AcmeRefusal)> = vec![
+        |place: usize, status| move |scene: &mut AcmeScene| scene.order.authorizations[place].status = status;
+    let mut table: Vec<(&str, AcmeScene, AcmeRefusal)> = vec![
         (
             "an account of another method",
             changed(|scene| scene.account.method = ResourceName::new("acme", "other")),
@@ -256,7 +151,7 @@ fn a_request_that_asks_for_other_names_than_the_order_is_refused() {
         ("none", request().subject(&[]), missing("*.b.example")),
         ("a URI", honest().uri("https://www.a.example/"), ordered("uri:https://www.a.example/")),
         ("a mailbox", honest().email("ann@www.a.example"), ordered("email:ann@www.a.example")),
-        ("a directory name", honest().names([directory_name()]), ordered("dirname:CN=www.a.example")),
+        ("a directory name", honest().names([directory_name()]), ordered("dirName:CN=www.a.example")),
         ("the name under the wildcard", honest().dns("w.b.example"), ordered("w.b.example")),
         ("the name the wildcard is of", honest().dns("b.example"), ordered("b.example")),
         ("a wildcard of a single name", honest().dns("*.www.a.example"), ordered("*.www.a.example")),
@@ -313,7 +208,7 @@ fn the_accounts_key_is_no_key_of_a_certificate() {
 
 #[test]
 fn a_dead_credential_stops_the_account_unless_the_method_keeps_it() {
-    let deaths: [(&str, fn(&mut Scene)); 5] = [
+    let deaths: [(&str, fn(&mut AcmeScene)); 5] = [
         ("revoked", |scene| scene.credential.as_mut().unwrap().state = CredentialState::Revoked),
         ("regenerated", |scene| scene.account.binding.as_mut().unwrap().fingerprint = [7; 32]),
         ("gone", |scene| scene.credential = None),

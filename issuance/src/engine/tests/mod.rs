@@ -1,5 +1,6 @@
 //! What leaves the engine is recorded, what is not recorded does not leave it.
 
+mod acme;
 mod approval;
 mod issue;
 mod order;

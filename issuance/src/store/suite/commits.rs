@@ -6,6 +6,7 @@ use pki::extension::ReasonCode;
 
 use super::samples::*;
 use crate::{
+    acme::{AccountRow, OrderRow},
     audit::Checkpoint,
     identity::{Owner, ResourceName},
     store::{
@@ -41,6 +42,9 @@ fn one_of_each() -> Vec<Write> {
         Write::DeleteJob { id: job_id(2) },
         Write::PutCheckpoint(Box::new(checkpoint())),
         Write::PruneCrls { issuer: issuer(2), keep: 1 },
+        put_account(account(77)),
+        put_order(order(77)),
+        Write::SweepAcmeOrders { now: NOW, limit: 10 },
     ]
 }
 
@@ -60,6 +64,9 @@ async fn fill(store: &dyn Store) {
         Write::PutSealed(Box::new(sealed("role", 1))),
         Write::PutJob(Box::new(job(1, JobKind::Crl, "1", LATER))),
         Write::PutJob(Box::new(job(2, JobKind::Role, "2", LATER))),
+        put_account(account(1)),
+        put_order(order(1)),
+        put_order(OrderRow { keep_until: EARLIER, ..order(2) }),
     ];
     write(store, writes).await;
 }
@@ -83,6 +90,10 @@ pub async fn each_expectation_that_does_not_hold_is_named_and_nothing_is_written
         Expect::SealedVersion { name: "none".into(), version: 1 },
         leased(1),
         leased(99),
+        account_version(1, 0),
+        account_version(99, 1),
+        order_version(1, 2),
+        order_version(99, 1),
     ];
     let before = Snapshot::of(&*store).await;
     for expect in broken {
@@ -127,6 +138,9 @@ pub async fn each_write_that_cannot_be_made_undoes_those_before_it(store: Arc<dy
         (Write::DeleteJob { id: job_id(99) }, Conflict::Missing("job")),
         (Write::PutCrl(Box::new(crl(1, 2))), Conflict::CrlNumber),
         (Write::PutCrl(Box::new(crl(1, 1))), Conflict::CrlNumber),
+        (put_account(AccountRow { thumbprint: [1; 32], ..account(99) }), Conflict::AcmeAccountExists),
+        // Taken by a write of the same commit.
+        (put_account(AccountRow { thumbprint: [77; 32], ..account(1) }), Conflict::AcmeAccountExists),
     ];
     let before = Snapshot::of(&*store).await;
     for (write, expected) in impossible {

@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::samples::*;
-use crate::store::{CertificateStatus, JobKind, News, Store, Subscription, Write};
+use crate::{
+    acme::{AccountRow, validation_job},
+    store::{CertificateStatus, JobKind, News, Store, Subscription, Write},
+};
 
 /// Longer than any store takes to pass on news.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -29,6 +32,11 @@ pub async fn subscribers_hear_what_others_may_have_copies_of(store: Arc<dyn Stor
         Write::PutCrl(Box::new(crl(1, 1))),
         Write::PutSealed(Box::new(sealed("role", 1))),
         Write::PutJob(Box::new(job(1, JobKind::Crl, "1", NOW))),
+        // Of a new one nobody has a copy; of orders and their validation nobody ever has.
+        put_account(account(1)),
+        put_order(order(1)),
+        Write::PutJob(Box::new(validation_job(&order_id(1), 0, NOW))),
+        put_account(AccountRow { version: 2, ..account(1) }),
     ];
     for change in changes {
         write(&*store, vec![change]).await;
@@ -39,6 +47,7 @@ pub async fn subscribers_hear_what_others_may_have_copies_of(store: Arc<dyn Stor
         News::Crl { issuer: issuer(1) },
         News::Sealed { name: "role".into() },
         News::Job { kind: JobKind::Crl },
+        News::AcmeAccount { id: account_id(1) },
     ];
     for news in &expected {
         assert_eq!(next(&mut first).await, *news);

@@ -3,15 +3,21 @@
 use pki::{serial::SerialNumber, time::Time};
 
 use crate::{
+    acme::{
+        AccountRow, AccountStatus, Authorization, Binding, Challenge, ChallengeType, Identifier, OrderRow,
+        OrderState,
+    },
     audit::{Action, Actor, AuditEvent, AuditOutcome},
     authn::Requester,
     credential::{CredentialRow, CredentialState, Verifier},
-    identity::{CredentialId, JobId, KeyId, Owner, Protocol, RequestId, ResourceName},
+    identity::{
+        AcmeAccountId, AcmeOrderId, CredentialId, JobId, KeyId, Owner, Protocol, RequestId, ResourceName,
+    },
     policy::Strength,
     store::{
-        CertificateFilter, CertificateRow, CertificateStatus, Commit, Committed, Conflict, CredentialFilter,
-        CrlRow, Cursor, Expect, Job, JobKind, Page, RequestFilter, RequestKey, RequestRow, RequestState,
-        SealedRow, Store, Write,
+        AcmeAccountFilter, CertificateFilter, CertificateRow, CertificateStatus, Commit, Committed, Conflict,
+        CredentialFilter, CrlRow, Cursor, Expect, Job, JobKind, Page, RequestFilter, RequestKey, RequestRow,
+        RequestState, SealedRow, Store, Write,
     },
 };
 
@@ -146,6 +152,79 @@ pub fn sealed(name: &str, version: u64) -> SealedRow {
     SealedRow { name: name.into(), version, sealed, public: vec![0x30] }
 }
 
+pub fn account_id(number: u8) -> AcmeAccountId {
+    AcmeAccountId::from_octets([number; 16])
+}
+
+pub fn order_id(number: u8) -> AcmeOrderId {
+    AcmeOrderId::from_octets([number; 16])
+}
+
+/// Version 1, valid, with a key of its own, everything optional set; bound to the credential 1.
+pub fn account(number: u8) -> AccountRow {
+    AccountRow {
+        id: account_id(number),
+        version: 1,
+        method: method("acme"),
+        status: AccountStatus::Valid,
+        jwk: format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{number}"}}"#),
+        thumbprint: [number; 32],
+        contacts: vec!["mailto:ann@acme.example".into()],
+        terms_agreed: true,
+        binding: Some(Binding {
+            credential: credential_id(1),
+            kid: "kid-1".into(),
+            fingerprint: [1; 32],
+            jws: r#"{"payload":"e30"}"#.into(),
+        }),
+        owner: Some(Owner::Group("web".into())),
+        created_at: NOW,
+    }
+}
+
+/// Version 1, of the account 1, open, for a DNS name and an address that are to be proved until [`LATER`].
+pub fn order(number: u8) -> OrderRow {
+    let challenges = || {
+        let kinds = [ChallengeType::Http01, ChallengeType::TlsAlpn01].into_iter();
+        kinds.map(|kind| Challenge::new(kind, format!("token-{number}"))).collect()
+    };
+    let dns = Identifier::Dns(format!("order-{number}.acme.example"));
+    let address = Identifier::Ip([192, 0, 2, number].into());
+    OrderRow {
+        id: order_id(number),
+        version: 1,
+        account: account_id(1),
+        method: method("acme"),
+        created_at: NOW,
+        expires_at: LATER,
+        keep_until: LATER,
+        not_before: None,
+        not_after: None,
+        profile: None,
+        replaces: None,
+        authorizations: [dns, address]
+            .map(|identifier| Authorization::pending(identifier, false, LATER, challenges()))
+            .into(),
+        state: OrderState::Open,
+    }
+}
+
+pub fn put_account(row: AccountRow) -> Write {
+    Write::PutAcmeAccount(Box::new(row))
+}
+
+pub fn put_order(row: OrderRow) -> Write {
+    Write::PutAcmeOrder(Box::new(row))
+}
+
+pub fn account_version(number: u8, version: u64) -> Expect {
+    Expect::AcmeAccountVersion { id: account_id(number), version }
+}
+
+pub fn order_version(number: u8, version: u64) -> Expect {
+    Expect::AcmeOrderVersion { id: order_id(number), version }
+}
+
 pub fn event(reason: &str) -> AuditEvent {
     AuditEvent::new(NOW, Action::CertificateIssued, AuditOutcome::Done, Actor::Server).because(reason)
 }
@@ -183,6 +262,9 @@ pub struct Snapshot {
     next_job: Vec<Option<Time>>,
     audit: Vec<(String, u64)>,
     checkpoints: usize,
+    accounts: Vec<(Cursor, AccountRow)>,
+    /// Of the account 1.
+    orders: Vec<(Cursor, OrderRow)>,
 }
 
 impl Snapshot {
@@ -209,6 +291,8 @@ impl Snapshot {
             next_job,
             audit,
             checkpoints: store.checkpoints().await.unwrap().len(),
+            accounts: store.acme_accounts(&AcmeAccountFilter::default(), &page).await.unwrap(),
+            orders: store.acme_orders_of(&account_id(1), &page).await.unwrap(),
         }
     }
 }
