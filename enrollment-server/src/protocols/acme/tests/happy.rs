@@ -8,7 +8,7 @@ use http::{
 use serde_json::json;
 
 use super::{
-    super::wire::{algorithm::Algorithm, base64url, testing::ClientKey},
+    super::wire::{algorithm::Algorithm, testing::ClientKey},
     scene::{BASE, Scene, csr, request},
 };
 
@@ -92,15 +92,4 @@ async fn every_algorithm_of_a_key_will_do() {
         scene.certificate(&client, &["a.shop.acme.example"]).await;
     }
     assert_eq!(scene.issued().await, 4);
-}
-
-#[tokio::test]
-async fn a_certificate_is_revoked_by_its_account_and_then_is_to_be_renewed_at_once() {
-    let scene = Scene::new().await;
-    let client = scene.client().await;
-    let (_, certificate) = scene.certificate(&client, &["a.shop.acme.example"]).await;
-    let url = format!("{BASE}/revoke-cert");
-    let payload = json!({ "certificate": base64url::encode(certificate.der()), "reason": 1 });
-    scene.ask(&client, &url, &payload).await.ok(StatusCode::OK);
-    scene.ask(&client, &url, &payload).await.refused(400, "alreadyRevoked", "already");
 }

@@ -5,9 +5,17 @@
 //! | `scene.rs` | a server with one method, a client with an account, and what it sends |
 //! | `happy.rs` | from nothing to a certificate, and back |
 //! | `refusals.rs` | what is not as RFC 8555 §6 wants it, and what an account may not have |
+//! | `accounts.rs` | accounts, their keys and their lists |
+//! | `after.rs` | chains, profiles, revocation, renewal |
+//! | `approval.rs` | where a person decides |
+//! | `replicas.rs` | killed servers, and two on one database |
 //! | `validating.rs` | what becomes of challenges |
 
+mod accounts;
+mod after;
+mod approval;
 mod happy;
 mod refusals;
+mod replicas;
 mod scene;
 mod validating;

@@ -6,7 +6,6 @@ use issuance::{
     acme::{AccountStatus, AuthorizationStatus},
     credential::{CredentialRow, CredentialState, Verifier, generate_hmac_key},
 };
-use rcgen::{PKCS_ED25519, PublicKeyData, SignatureAlgorithm, SigningKey};
 use serde_json::{Value, json};
 
 use super::{
@@ -15,7 +14,7 @@ use super::{
         base64url,
         testing::ClientKey,
     },
-    scene::{BASE, Client, KID, Scene, Setup, csr, csr_with, identifiers, request},
+    scene::{BASE, Client, KID, RequestKey, Scene, Setup, csr, csr_with, identifiers, request},
 };
 use crate::listeners::{FailedAuthentications, Limits};
 
@@ -247,31 +246,12 @@ async fn a_request_for_other_names_than_the_orders_is_a_bad_one_and_the_order_st
     assert_eq!(scene.issued().await, 1);
 }
 
-/// The key of an account, Ed25519, where a request's belongs.
-struct AccountsKey<'a>(&'a ClientKey);
-
-impl PublicKeyData for AccountsKey<'_> {
-    fn der_bytes(&self) -> &[u8] {
-        self.0.account_key().public_key().key_bytes()
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &PKCS_ED25519
-    }
-}
-
-impl SigningKey for AccountsKey<'_> {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        Ok(self.0.sign(message))
-    }
-}
-
 #[tokio::test]
 async fn the_key_of_the_account_gets_no_certificate() {
     let scene = Scene::new().await;
     let client = scene.client_with(ClientKey::of(Algorithm::EdDsa)).await;
     let order = scene.new_order(&client, &["shop.acme.example"]).await.ok(StatusCode::CREATED).json();
-    let csr = csr_with(&AccountsKey(&client.key), &["shop.acme.example"], None);
+    let csr = csr_with(&RequestKey(&client.key), &["shop.acme.example"], None);
     scene.finalize(&client, &order, &csr).await.refused(400, "badCSR", "key of the account");
     assert_eq!(scene.issued().await, 0);
 }

@@ -13,7 +13,7 @@ use std::{
 use arc_swap::ArcSwap;
 use axum::{Router, body::Body};
 use http::{
-    HeaderMap, Method as HttpMethod, Request, StatusCode,
+    HeaderMap, HeaderName, Method as HttpMethod, Request, StatusCode,
     header::{CONTENT_TYPE, HOST, LINK, LOCATION},
 };
 use http_body_util::BodyExt as _;
@@ -38,7 +38,10 @@ use pki::{
     pem,
     time::Time,
 };
-use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType, SigningKey};
+use rcgen::{
+    CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ED25519, PublicKeyData, SanType,
+    SignatureAlgorithm, SigningKey,
+};
 use resolve::CompiledAcme;
 use serde_json::{Value, json};
 use signers::SoftwareSigner;
@@ -254,7 +257,11 @@ impl Scene {
 
     /// Another server on the same store, with the same configuration.
     pub(super) fn replica(&self) -> Self {
-        let engine = Engine::new(self.app.engine.store().clone(), self.clock.clone());
+        self.replica_on(self.app.engine.store().clone())
+    }
+
+    pub(super) fn replica_on(&self, store: Arc<dyn Store>) -> Self {
+        let engine = Engine::new(store, self.clock.clone());
         let limits = self.app.limits.clone();
         let app = App::new(engine, Arc::new(Metrics::new()), limits, self.app.sealing.clone()).unwrap();
         let app = Arc::new(app);
@@ -287,6 +294,16 @@ impl Scene {
     pub(super) async fn post(&self, url: &str, jws: &Value) -> Answer {
         let request = request(HttpMethod::POST, url).header(CONTENT_TYPE, "application/jose+json");
         self.send(request.body(Body::from(jws.to_string())).unwrap()).await
+    }
+
+    pub(super) async fn post_with(
+        &self,
+        url: &str,
+        jws: &Value,
+        (name, value): (HeaderName, &'static str),
+    ) -> Answer {
+        let request = request(HttpMethod::POST, url).header(CONTENT_TYPE, "application/jose+json");
+        self.send(request.header(name, value).body(Body::from(jws.to_string())).unwrap()).await
     }
 
     /// Signed by the account; an empty payload for a POST-as-GET.
@@ -352,14 +369,17 @@ impl Scene {
     }
 
     /// A certificate for names that need no challenge, DER.
-    pub(super) async fn certificate(&self, client: &Client, names: &[&str]) -> (KeyPair, Certificate) {
+    pub(super) async fn certificate(&self, client: &Client, names: &[&str]) -> Certificate {
+        self.certificate_for(client, names, &csr(names).1).await
+    }
+
+    pub(super) async fn certificate_for(&self, client: &Client, names: &[&str], csr: &[u8]) -> Certificate {
         let order = self.new_order(client, names).await.ok(StatusCode::CREATED).json();
-        let (key, csr) = csr(names);
-        let order = self.finalize(client, &order, &csr).await.ok(StatusCode::OK).json();
+        let order = self.finalize(client, &order, csr).await.ok(StatusCode::OK).json();
         assert_eq!(order["status"], "valid");
         let url = order["certificate"].as_str().unwrap();
         let chain = self.read(client, url).await.ok(StatusCode::OK).chain();
-        (key, chain.into_iter().next().unwrap())
+        chain.into_iter().next().unwrap()
     }
 
     /// How many certificates of the profile there are.
@@ -431,6 +451,25 @@ pub(super) fn csr_with(key: &impl SigningKey, names: &[&str], common_name: Optio
         })
         .collect();
     params.serialize_request(key).unwrap().der().to_vec()
+}
+
+/// A key of Ed25519 that signs requests of ACME, as one that signs a certificate request.
+pub(super) struct RequestKey<'a>(pub(super) &'a ClientKey);
+
+impl PublicKeyData for RequestKey<'_> {
+    fn der_bytes(&self) -> &[u8] {
+        self.0.account_key().public_key().key_bytes()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ED25519
+    }
+}
+
+impl SigningKey for RequestKey<'_> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
+        Ok(self.0.sign(message))
+    }
 }
 
 async fn authority(engine: &Engine, signer: Arc<dyn Signer>) -> Arc<Authority> {

@@ -1,0 +1,125 @@
+//! Accounts: found, changed, given another key, and the list of their orders.
+
+use http::StatusCode;
+use serde_json::json;
+
+use super::{
+    super::wire::{algorithm::Algorithm, testing::ClientKey},
+    scene::{BASE, Client, Scene, csr},
+};
+
+#[tokio::test]
+async fn an_account_is_found_by_its_key_without_a_binding_and_a_key_without_one_is_told_so() {
+    let scene = Scene::new().await;
+    let client = scene.client().await;
+    let only = json!({ "onlyReturnExisting": true });
+    let found = scene.new_account(&client, &only).await.ok(StatusCode::OK);
+    assert_eq!(found.location(), client.account);
+    let again = scene.new_account(&client, &json!({})).await.ok(StatusCode::OK);
+    assert_eq!((again.location(), again.json()), (client.account.clone(), found.json()));
+    assert_eq!(scene.credential_row().await.uses, 1);
+    let stranger = Client::new();
+    scene.new_account(&stranger, &only).await.refused(400, "accountDoesNotExist", "no such account");
+}
+
+#[tokio::test]
+async fn an_account_changes_its_contacts_and_keeps_what_it_does_not_speak_of() {
+    let scene = Scene::new().await;
+    let client = scene.client().await;
+    let url = client.account.clone();
+    let contact = json!({ "contact": ["mailto:ann@acme.example"] });
+    let changed = scene.ask(&client, &url, &contact).await.ok(StatusCode::OK).json();
+    assert_eq!(changed["contact"], contact["contact"]);
+    let shown =
+        scene.ask(&client, &url, &json!({ "status": "valid", "orders": "x" })).await.ok(StatusCode::OK);
+    assert_eq!(shown.json(), changed);
+    assert_eq!(scene.read(&client, &url).await.ok(StatusCode::OK).json(), changed);
+    assert_eq!(scene.account_row(&client).await.version, 2);
+    let cleared = scene.ask(&client, &url, &json!({ "contact": [] })).await.ok(StatusCode::OK).json();
+    assert!(cleared.get("contact").is_none());
+    for (contact, kind) in [("tel:+1", "unsupportedContact"), ("mailto:a,b", "invalidContact")] {
+        scene.ask(&client, &url, &json!({ "contact": [contact] })).await.refused(400, kind, contact);
+    }
+    let actions: Vec<_> = scene.audit().await.iter().map(|event| event["action"].clone()).collect();
+    assert!(actions.ends_with(&[json!("accountCreated"), json!("accountChanged"), json!("accountChanged")]));
+}
+
+#[tokio::test]
+async fn an_account_gets_another_key_which_the_old_one_and_the_new_one_both_sign_for() {
+    let scene = Scene::new().await;
+    let mut client = scene.client().await;
+    let url = format!("{BASE}/key-change");
+    let new = ClientKey::of(Algorithm::Es384);
+    let inner = new.key_change(&url, &client.account, &client.key);
+    scene.ask(&client, &url, &inner).await.ok(StatusCode::OK);
+    scene.read(&client, &client.account).await.refused(400, "badSignatureAlgorithm", "ES384");
+    let old = std::mem::replace(&mut client.key, new);
+    scene.certificate(&client, &["shop.acme.example"]).await;
+    let of_old = Client::with(old);
+    let only = json!({ "onlyReturnExisting": true });
+    scene.new_account(&of_old, &only).await.refused(400, "accountDoesNotExist", "");
+    assert_eq!(scene.new_account(&client, &only).await.ok(StatusCode::OK).location(), client.account);
+    assert_eq!(scene.audit().await.iter().filter(|event| event["action"] == "accountKeyChanged").count(), 1);
+}
+
+#[tokio::test]
+async fn a_key_that_another_account_has_or_that_does_not_sign_takes_over_nothing() {
+    let scene = Scene::new().await;
+    let (client, other) = (scene.client().await, scene.client().await);
+    let url = format!("{BASE}/key-change");
+    let taken = other.key.key_change(&url, &client.account, &client.key);
+    let answer = scene.ask(&client, &url, &taken).await;
+    answer.refused(409, "malformed", "another account");
+    assert_eq!(answer.location(), other.account);
+    let new = ClientKey::new();
+    let wrong = [
+        (new.key_change(&url, &other.account, &client.key), "account"),
+        (new.key_change(&url, &client.account, &other.key), "oldKey"),
+        (new.key_change(&format!("{BASE}/new-order"), &client.account, &client.key), "url"),
+        (client.key.key_change(&url, &client.account, &client.key), "the new key"),
+        (json!({ "account": client.account, "oldKey": client.key.jwk() }), "inner JWS"),
+    ];
+    for (inner, detail) in wrong {
+        let answer = scene.ask(&client, &url, &inner).await;
+        assert!(
+            answer.status.is_client_error() && answer.text().contains(detail),
+            "{detail}: {}",
+            answer.text()
+        );
+    }
+    let mut forged = new.key_change(&url, &client.account, &client.key);
+    forged["signature"] =
+        ClientKey::new().key_change(&url, &client.account, &client.key)["signature"].clone();
+    scene.ask(&client, &url, &forged).await.refused(400, "malformed", "does not verify");
+    scene.read(&client, &client.account).await.ok(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_orders_of_an_account_come_in_pages_without_what_came_to_nothing() {
+    let scene = Scene::new().await;
+    let client = scene.client().await;
+    let mut urls = Vec::new();
+    for _ in 0..102 {
+        urls.push(scene.new_order(&client, &["shop.acme.example"]).await.ok(StatusCode::CREATED));
+    }
+    let (_, csr) = csr(&["shop.acme.example"]);
+    scene.finalize(&client, &urls[0].json(), &csr).await.ok(StatusCode::OK);
+    let authorization = urls[1].json()["authorizations"][0].as_str().unwrap().to_owned();
+    scene.ask(&client, &authorization, &json!({ "status": "deactivated" })).await.ok(StatusCode::OK);
+    let account = scene.read(&client, &client.account).await.ok(StatusCode::OK).json();
+    let (mut next, mut listed, mut pages) =
+        (Some(account["orders"].as_str().unwrap().to_owned()), Vec::new(), 0);
+    while let Some(url) = next {
+        let page = scene.read(&client, &url).await.ok(StatusCode::OK);
+        listed.extend(page.json()["orders"].as_array().unwrap().clone());
+        let links = page.links();
+        let link = links.iter().find_map(|link| link.strip_suffix(">;rel=\"next\""));
+        next = link.map(|link| link.trim_start_matches('<').to_owned());
+        pages += 1;
+    }
+    urls.remove(1);
+    let expected: Vec<_> = urls.iter().map(|answer| json!(answer.location())).collect();
+    assert_eq!((listed, pages), (expected, 2));
+    let wrong = format!("{}/orders?cursor=x", client.account);
+    scene.read(&client, &wrong).await.refused(404, "malformed", "page");
+}
