@@ -37,7 +37,7 @@ fn example(name: &str) -> Vec<Resource> {
 
 #[test]
 fn every_example_is_admitted_and_every_reference_leads_somewhere() {
-    for name in ["quickstart", "est"] {
+    for name in ["quickstart", "est", "acme"] {
         let resources = example(name);
         holds_together(&resources, name);
         for kind in Kind::ALL.iter().filter(|kind| !kind.needs_cluster()) {
@@ -46,6 +46,10 @@ fn every_example_is_admitted_and_every_reference_leads_somewhere() {
     }
     let cluster = example("cluster");
     holds_together(&cluster, "cluster");
+    // It is applied on top of the other.
+    let mut with_acme = example("cluster");
+    with_acme.extend(example("cluster-acme"));
+    holds_together(&with_acme, "cluster-acme");
     // A revocation in an example would be one that somebody applies without a certificate to revoke.
     for kind in Kind::ALL.iter().filter(|kind| **kind != Kind::CertificateRevocation) {
         assert!(cluster.iter().any(|resource| resource.kind() == *kind), "cluster has no {kind}");
@@ -92,7 +96,9 @@ fn references(resource: &Resource) -> Vec<Key> {
             Some(ProfileSigner::SelfSigned) | None => panic!("examples issue by an authority"),
         },
         Resource::EnrollmentMethod(method) => {
-            vec![object(Kind::CertificateProfile, &method.spec.profile_ref)]
+            let chosen = method.spec.acme.iter().flat_map(|acme| &acme.profiles);
+            let profiles = chosen.map(|listed| &listed.profile_ref).chain([&method.spec.profile_ref]);
+            profiles.map(|profile| object(Kind::CertificateProfile, profile)).collect()
         }
         Resource::EnrollmentCredential(credential) => {
             vec![key(Kind::EnrollmentMethod, &own, &credential.spec.method_ref.name)]

@@ -1,5 +1,8 @@
 //! Rows for the credentials that resources declare.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
@@ -164,6 +167,7 @@ impl Pass<'_> {
             declared: true,
             regeneration: wanted.regeneration,
             identifiers: wanted.identifiers.clone(),
+            actions: Default::default(),
         };
         self.put(row, 0, Action::CredentialCreated).await?;
         self.known.insert(wanted.name.clone(), (wanted.clone(), id, 1));

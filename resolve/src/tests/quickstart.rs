@@ -24,7 +24,7 @@ fn example(folder: &str) -> World {
 
 #[test]
 fn every_example_resolves_whole() {
-    for folder in ["quickstart", "est"] {
+    for folder in ["quickstart", "est", "acme"] {
         let world = example(folder);
         accepts_world(&world);
         let resolution = world.settle().resolution;
@@ -56,6 +56,16 @@ fn the_example_of_a_cluster_resolves_whole() {
 }
 
 #[test]
+fn the_acme_of_a_cluster_resolves_whole_on_top_of_it() {
+    let both = World::merged([example("cluster"), example("cluster-acme")]).in_cluster();
+    accepts_world(&both);
+    let compiled = both.settle().resolution.compiled.unwrap();
+    let method = compiled.methods.iter().find(|method| method.name == name("shop/web")).unwrap();
+    assert!(matches!(method.settings, MethodSettings::Acme(_)));
+    assert!(compiled.credentials.iter().any(|credential| credential.method == method.name));
+}
+
+#[test]
 fn the_quickstart_wants_the_root_before_the_authority_below_it() {
     let wants = example("quickstart").resolve(&Observed::nothing(NOW)).wants;
     let names: Vec<String> = wants.iter().map(|want| want.name().to_string()).collect();
@@ -84,7 +94,7 @@ fn nothing_is_compiled_before_its_authority_has_a_certificate() {
 
 #[test]
 fn without_any_one_resource_of_an_example_the_others_resolve_that_do_not_need_it() {
-    for folder in ["quickstart", "est"] {
+    for folder in ["quickstart", "est", "acme"] {
         let world = example(folder);
         for (kind, removed) in world.keys() {
             let needs_it = world.dependents(kind, &removed);

@@ -51,6 +51,12 @@ impl World {
         Self::default()
     }
 
+    /// The documents of all of them.
+    pub(super) fn merged(worlds: impl IntoIterator<Item = Self>) -> Self {
+        let documents = worlds.into_iter().flat_map(|world| world.documents).collect();
+        Self { documents, ..Self::default() }
+    }
+
     pub(super) fn base() -> Self {
         Self::empty().with(BASE)
     }

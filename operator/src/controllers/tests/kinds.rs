@@ -9,7 +9,7 @@ use crds::{
 };
 use issuance::identity::ResourceName;
 use pki::{certificate::Certificate, pem};
-use resolve::{Compiled, CompiledTls};
+use resolve::{Compiled, CompiledAcme, CompiledTls, MethodSettings};
 
 use super::{NOW, accepted, message, refused, resource, said, stored};
 use crate::{
@@ -164,6 +164,33 @@ async fn a_method_hands_out_its_shortest_url_first() {
     compiled.server.default_method = Some(name);
     assert_eq!(urls(&compiled)[0], base);
     assert_eq!(urls(&compiled)[1..], labelled);
+}
+
+#[tokio::test]
+async fn a_method_that_speaks_acme_hands_out_its_directory() {
+    let mut compiled = compiled().await;
+    let name = compiled.methods[0].name.clone();
+    compiled.methods[0].settings = MethodSettings::Acme(CompiledAcme::default());
+    compiled.server.labels = BTreeMap::from([("web".into(), name)]);
+    let method: EnrollmentMethod =
+        resource(Kind::EnrollmentMethod, "{profileRef: {name: profile}, acme: {}}");
+    let served = enrollment_method::Served {
+        method: &compiled.methods[0],
+        server: &compiled.server,
+        base: "https://enroll.acme.com".into(),
+        ca_fingerprint: None,
+    };
+    let extras = enrollment_method::Extras { served: Some(served), ..enrollment_method::Extras::default() };
+    let resolved = accepted(Kind::EnrollmentMethod);
+    let status = enrollment_method::decide(&method, &resolved, &Programmed::Yes, &extras, NOW).unwrap();
+    let urls: Vec<_> = status.urls.iter().map(|url| (url.purpose.as_deref(), url.url.as_str())).collect();
+    assert_eq!(
+        urls,
+        [
+            (Some("directory"), "https://enroll.acme.com/acme/web/directory"),
+            (Some("directory"), "https://enroll.acme.com/acme/pki.method/directory")
+        ]
+    );
 }
 
 #[tokio::test]

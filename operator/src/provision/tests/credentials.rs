@@ -11,7 +11,7 @@ use issuance::{
 };
 use k8s_openapi::api::core::v1::Secret;
 use pki::time::Time;
-use resolve::{Compiled, CompiledCredential, CredentialValue, Resources};
+use resolve::{Compiled, CompiledCredential, CredentialValue, Resources, ValueForm};
 
 use super::{DAY, Hands, compiled, foreign, named, resources, secret};
 use crate::{
@@ -37,7 +37,10 @@ impl Scene {
 
     /// What the server is given for the credential, if it is given any.
     async fn fulfil(&mut self, credential: &str) -> (Option<CompiledCredential>, Fulfilled) {
-        let resources = declared(credential);
+        self.fulfil_all(declared(credential)).await
+    }
+
+    async fn fulfil_all(&mut self, resources: Resources) -> (Option<CompiledCredential>, Fulfilled) {
         let mut compiled = Compiled { credentials: vec![compile(&resources)], ..self.compiled.clone() };
         let fulfilled = self.values.fulfil(&mut compiled, &resources, None).await;
         (compiled.credentials.pop(), fulfilled)
@@ -71,6 +74,16 @@ spec: {{methodRef: {{name: method}}, est: {{username: line-3}}, owner: {{group: 
     ))
 }
 
+fn declared_key(extra: &str) -> Resources {
+    resources(&format!(
+        "
+kind: EnrollmentCredential
+metadata: {{name: credential, namespace: pki}}
+spec: {{methodRef: {{name: method}}, acme: {{kid: web-1}}, owner: {{group: factory}}{extra}}}
+"
+    ))
+}
+
 /// As resolving does.
 fn compile(resources: &Resources) -> CompiledCredential {
     let spec = &resources.credentials[0].spec;
@@ -78,8 +91,11 @@ fn compile(resources: &Resources) -> CompiledCredential {
     CompiledCredential {
         name: named("credential"),
         method: named("method"),
-        protocol: Protocol::Est,
-        username: spec.est.as_ref().and_then(|est| est.username.clone()),
+        protocol: if spec.acme.is_some() { Protocol::Acme } else { Protocol::Est },
+        username: match (&spec.est, &spec.acme) {
+            (Some(est), _) => est.username.clone(),
+            (None, acme) => acme.as_ref().and_then(|acme| acme.kid.clone()),
+        },
         identifiers: None,
         owner: Owner::Group("factory".into()),
         expires_at: spec.expires_at.as_ref().map(|end| Time::from_unix(end.0.as_second())),
@@ -245,4 +261,55 @@ async fn an_api_server_that_fails_leaves_others_alone_and_is_asked_again() {
     assert_eq!(given, None);
     assert!(fulfilled.retried && fulfilled.failures[&named("credential")].retried);
     scene.given("").await;
+}
+
+#[tokio::test]
+async fn a_key_for_acme_lies_in_its_secret_as_clients_take_it() {
+    let mut scene = Scene::new().await;
+    let given = async |scene: &mut Scene, extra: &str| {
+        let (found, fulfilled) = scene.fulfil_all(declared_key(extra)).await;
+        let found = found.unwrap_or_else(|| panic!("{:?}", fulfilled.failures));
+        match found.value {
+            CredentialValue::Generated(value) => value,
+            other => panic!("{other:?}"),
+        }
+    };
+    let hmac = |scene: &Scene| String::from_utf8(scene.secret().data.unwrap()["hmac"].0.clone()).unwrap();
+    let key = given(&mut scene, "").await;
+    assert_eq!(key.expose().len(), 32);
+    let made = scene.secret();
+    assert_eq!(made.type_.as_deref(), Some("Opaque"));
+    let data = made.data.unwrap();
+    assert_eq!(data.keys().collect::<Vec<_>>(), ["hmac", "kid"]);
+    assert_eq!(data["kid"].0, b"web-1");
+    let text = hmac(&scene);
+    assert_eq!(ValueForm::HmacKey.read(text.as_bytes()), Ok(key.clone()));
+    assert!(text.len() == 43 && !text.contains(['=', '+', '/', '\n']), "{text}");
+    // The Secret is the truth, also for an operator that was started anew.
+    scene.values = Values::new(scene.api.client(), scene.clock.clone());
+    assert_eq!(given(&mut scene, "").await, key);
+    // What somebody broke is no key: it is replaced, as one that was removed.
+    let mut broken = scene.secret();
+    broken.data.as_mut().unwrap().get_mut("hmac").unwrap().0 = b"not a key".to_vec();
+    scene.api.put(&broken);
+    scene.values = Values::new(scene.api.client(), scene.clock.clone());
+    let other = given(&mut scene, "").await;
+    assert_ne!(other, key);
+    let regenerated = given(&mut scene, ", regeneration: 1").await;
+    assert_ne!(regenerated, other);
+    assert_eq!(ValueForm::HmacKey.read(hmac(&scene).as_bytes()), Ok(regenerated));
+    // Nothing is left of it when it has ended.
+    let ended = given(&mut scene, ", regeneration: 1, revoked: true").await;
+    assert!(ended.is_empty());
+    assert_eq!(scene.secret().data.unwrap().keys().collect::<Vec<_>>(), ["kid"]);
+}
+
+#[tokio::test]
+async fn a_secret_of_another_kind_is_not_made_one_for_acme() {
+    let mut scene = Scene::new().await;
+    scene.given("").await;
+    let before = scene.secret();
+    let (given, fulfilled) = scene.fulfil_all(declared_key("")).await;
+    assert_eq!((given, fulfilled.failures.len()), (None, 1));
+    assert_eq!(scene.secret(), before);
 }
