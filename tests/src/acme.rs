@@ -22,11 +22,10 @@ use crate::{Endpoint, Resources, Scene, Workspace, openssl, zlint};
 /// | `guarded` | none | CAA records have to allow `ca.test` |
 pub const METHODS: [&str; 5] = ["web", "brief", "vouched", "open", "guarded"];
 
-/// What servers on the web are issued, and what the tests of ACME need: wildcards, addresses, no required name.
+/// What servers on the web are issued, and wildcards.
 const PROFILE: &str = "\
     {authorityRef: {name: issuing}, preset: TLSServer, \
     protocols: [{protocol: acme, minimumAuthentication: Anonymous}], \
-    subject: {attributes: [{type: commonName}]}, \
     subjectAltNames: {maximum: 10, dns: {wildcards: Allowed}, ip: {}}";
 
 /// How a client shows that it controls a name.

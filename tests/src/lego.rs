@@ -48,9 +48,6 @@ impl Lego {
         for name in names {
             lego.args(["--domains", name]);
         }
-        if let Some(Binding { kid, hmac }) = &self.binding {
-            lego.args(["--eab", "--kid", kid, "--hmac", hmac]);
-        }
         match challenge {
             Challenge::Http01(port) => {
                 lego.args(["--http", "--http.port", &format!("127.0.0.1:{port}")]);
@@ -75,6 +72,10 @@ impl Lego {
         let mut lego = Command::new(program::find("lego")?);
         lego.env("LEGO_CA_CERTIFICATES", &self.ca).arg("--path").arg(&self.folder);
         lego.args(["--server", &self.directory, "--accept-tos", "--email", "tester@acme.test"]);
+        // It wants to be told with each command, not only where it makes the account.
+        if let Some(Binding { kid, hmac }) = &self.binding {
+            lego.args(["--eab", "--kid", kid, "--hmac", hmac]);
+        }
         Ok(lego)
     }
 

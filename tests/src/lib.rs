@@ -39,6 +39,7 @@ pub mod lego;
 #[cfg(feature = "est-client")]
 pub mod manufacturer;
 pub mod openssl;
+pub mod page;
 pub mod plain_http;
 pub mod program;
 pub mod replicas;

@@ -4,39 +4,20 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use chancery_tests::page::blocks;
 use chancery_tests::program::{cache_directory, declared_absent, output, printed};
 use chancery_tests::{Scene, openssl};
 
-/// A fenced block of commands, and the comment above it that says what it is.
-struct Block<'a> {
-    mark: &'a str,
-    commands: &'a str,
-}
-
-fn blocks(page: &str) -> Result<Vec<Block<'_>>> {
-    let mut found = Vec::new();
-    for part in page.split("<!-- ").skip(1) {
-        let (mark, rest) = part.split_once(" -->").context("a comment without an end")?;
-        let (_, rest) = rest.split_once("```sh\n").context("a comment without a block below it")?;
-        let (commands, _) = rest.split_once("```").context("a block without an end")?;
-        found.push(Block { mark, commands });
-    }
-    ensure!(page.matches("```sh").count() == found.len(), "a block of commands has no mark above it");
-    Ok(found)
-}
-
 #[test]
 fn the_commands_of_the_page_on_est_do_what_it_says() -> Result<()> {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs").join("est.md");
-    let page = std::fs::read_to_string(page)?;
     let mut script = "set -eu\n".to_owned();
-    let mut variables = "";
-    for block in blocks(&page)? {
-        match block.mark {
+    let mut variables = String::new();
+    for block in blocks("est.md")? {
+        match block.mark.as_str() {
             "variables" => variables = block.commands,
             "run: estclient" if declared_absent("estclient")? => {}
             "run: pki" if declared_absent("pki")? => {}
-            "run" | "run: estclient" | "run: pki" => script.push_str(block.commands),
+            "run" | "run: estclient" | "run: pki" => script.push_str(&block.commands),
             mark => anyhow::bail!("unknown mark {mark}"),
         }
     }

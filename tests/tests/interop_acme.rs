@@ -271,10 +271,17 @@ fn an_account_without_a_binding_is_refused_where_one_is_required() -> Result<()>
     }
     let scene = AcmeScene::start()?;
     let endpoint = scene.endpoint("web")?;
+    let refused = InstantAcme::register(&endpoint, &scene.folder("instant")?, None).err();
+    let refused = refused.map(|error| format!("{error:#}")).unwrap_or_default();
+    ensure!(refused.contains("externalAccountRequired"), "it was not told: {refused:?}");
+    // lego reads that in the directory, and does not even ask.
     let lego = Lego::new(&endpoint, &scene.folder("lego")?, None)?;
     let refused = lego.issue(&["www.acme.test"], Challenge::Http01(scene.http)).err();
     let refused = refused.map(|error| error.to_string()).unwrap_or_default();
-    ensure!(refused.contains("external account"), "lego was not told: {refused}");
+    ensure!(
+        refused.contains("requires External Account Binding"),
+        "the directory does not say so: {refused}"
+    );
 
     let mut binding = scene.binding("web")?;
     // Another key under the same name.
