@@ -16,7 +16,7 @@ pub struct OrderCompletion<'a> {
     pub order: &'a OrderRow,
     /// The request, DER.
     pub csr: &'a [u8],
-    /// How long the order is kept once it is valid; what it says already, where that is later.
+    /// How long the order is kept once it is finalized; what it says already, where that is later.
     pub keep_until: Time,
     pub now: Time,
 }
@@ -32,6 +32,7 @@ impl Companion for OrderCompletion<'_> {
     fn pending(&self, request: &RequestId) -> Result<Vec<Write>, Error> {
         let mut order = self.order.clone();
         order.processing(request.clone(), self.csr, self.now).map_err(not_now)?;
+        order.keep_until = order.keep_until.max(self.keep_until);
         Ok(vec![Write::PutAcmeOrder(Box::new(order))])
     }
 }

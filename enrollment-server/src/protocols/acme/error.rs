@@ -32,6 +32,7 @@ pub(super) enum AcmeError {
     Core(Error),
     Body(BodyError),
     Jws(JwsError),
+    /// Never [`NonceError::Store`], which is no fault of the nonce.
     Nonce(NonceError),
     Payload(PayloadError),
     /// The problem is of one or several of the order's names.
@@ -107,7 +108,10 @@ impl From<JwsError> for AcmeError {
 
 impl From<NonceError> for AcmeError {
     fn from(error: NonceError) -> Self {
-        Self::Nonce(error)
+        match error {
+            NonceError::Store(error) => error.into(),
+            other @ (NonceError::Unknown | NonceError::Expired | NonceError::Used) => Self::Nonce(other),
+        }
     }
 }
 
@@ -145,10 +149,7 @@ impl AcmeError {
                 Problem::new(Type::Malformed, error.to_string()).with_status(error.status().as_u16())
             }
             Self::Jws(error) => error.problem(),
-            Self::Nonce(NonceError::Store(error)) => core_problem(&error.clone().into()),
-            Self::Nonce(error @ (NonceError::Unknown | NonceError::Expired | NonceError::Used)) => {
-                Problem::new(Type::BadNonce, error.to_string())
-            }
+            Self::Nonce(error) => Problem::new(Type::BadNonce, error.to_string()),
             Self::Payload(error) => error.problem(),
             Self::Identifiers(subproblems) => Problem::of_identifiers(subproblems.clone()),
             Self::Transition(error) => transition_problem(error),

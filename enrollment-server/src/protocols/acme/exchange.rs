@@ -16,7 +16,10 @@ use super::{
     service::AcmeService,
     urls::{Target, Urls},
 };
-use crate::{listeners::Peer, serving::App};
+use crate::{
+    listeners::Peer,
+    serving::{App, Serving},
+};
 
 /// RFC 8555 §6.5.1.
 const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");
@@ -25,6 +28,8 @@ const REPLAY_NONCE: HeaderName = HeaderName::from_static("replay-nonce");
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) app: Arc<App>,
+    /// The generation of the configuration that the request began with.
+    pub(super) serving: Arc<Serving>,
     pub(super) service: Arc<AcmeService>,
     pub(super) target: Target,
     pub(super) address: IpAddr,
@@ -41,11 +46,12 @@ impl Exchange {
         peer: &Peer,
     ) -> Result<Self, AcmeError> {
         let target = Target::of(uri, headers).ok_or(AcmeError::Host)?;
-        let service = app.serving().acme.get(Some(&target.label)).cloned().ok_or(AcmeError::UnknownLabel)?;
+        let serving = app.serving();
+        let service = serving.acme.get(Some(&target.label)).cloned().ok_or(AcmeError::UnknownLabel)?;
         let profile = &service.method.profile.policy.name;
         tracing::Span::current().record("profile", tracing::field::display(profile));
         let now = app.engine.clock().now();
-        Ok(Self { app: app.clone(), service, target, address: peer.ip(), now })
+        Ok(Self { app: app.clone(), serving, service, target, address: peer.ip(), now })
     }
 
     pub(super) fn urls(&self) -> &Urls {

@@ -208,6 +208,9 @@ fn for_good(error: &AcmeError) -> Option<StoredProblem> {
         AcmeError::Refused(refusal @ AcmeRefusal::Authorization { .. }) => {
             (ProblemType::Unauthorized, refusal.to_string())
         }
+        AcmeError::Refused(refusal @ AcmeRefusal::Restricted { .. }) => {
+            (ProblemType::RejectedIdentifier, refusal.to_string())
+        }
         AcmeError::UnknownProfile(_) => {
             (ProblemType::InvalidProfile, "the profile is not offered any more".into())
         }

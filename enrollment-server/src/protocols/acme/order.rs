@@ -16,12 +16,12 @@ use issuance::{
     policy::Request,
     ports::random,
     profile::permits_name,
-    store::{CertificateRow, Commit, Expect, Write},
+    store::{CertificateRow, Commit, Conflict, Expect, Write},
 };
 use pki::{general_name::GeneralName, serial::SerialNumber, time::Time};
 
 use super::{
-    account::requester,
+    account::{ATTEMPTS, requester},
     auth::ByAccount,
     error::{AcmeError, refusal_type},
     exchange::{Exchange, header_value, json},
@@ -75,17 +75,34 @@ pub(super) async fn new_order(request: &ByAccount) -> Result<Response, AcmeError
         authorizations,
         state: OrderState::Open,
     };
-    let commit = Commit {
-        expect: vec![
-            Expect::AcmeAccountVersion { id: request.account.id.clone(), version: request.account.version },
-            Expect::AcmeOrderVersion { id: order.id.clone(), version: 0 },
-        ],
-        writes: vec![Write::PutAcmeOrder(Box::new(order.clone()))],
-        audit: Vec::new(),
-    };
-    let committed = exchange.app.engine.store().commit(commit).await?;
-    committed.map_err(|conflict| Error::Conflict(conflict.to_string()))?;
+    record(request, &order).await?;
     shown(exchange, &order, StatusCode::CREATED)
+}
+
+/// Of an account that is still valid.
+async fn record(request: &ByAccount, order: &OrderRow) -> Result<(), AcmeError> {
+    let store = request.exchange.app.engine.store();
+    let (id, mut version) = (&request.account.id, request.account.version);
+    for _ in 0..ATTEMPTS {
+        let commit = Commit {
+            expect: vec![
+                Expect::AcmeAccountVersion { id: id.clone(), version },
+                Expect::AcmeOrderVersion { id: order.id.clone(), version: 0 },
+            ],
+            writes: vec![Write::PutAcmeOrder(Box::new(order.clone()))],
+            audit: Vec::new(),
+        };
+        match store.commit(commit).await? {
+            Ok(_) => return Ok(()),
+            Err(Conflict::Expectation(_)) => {
+                let account = store.acme_account(id).await?.ok_or(AcmeError::AccountDoesNotExist)?;
+                account.check_valid()?;
+                version = account.version;
+            }
+            Err(other) => return Err(Error::Conflict(other.to_string()).into()),
+        }
+    }
+    Err(Error::Conflict("the account changes all the time".into()).into())
 }
 
 /// RFC 8555 §7.4: an error where the request could not be fulfilled as it is. What the profile says of lengths, it says when
@@ -244,9 +261,9 @@ pub(super) fn shown(
         profile: order.profile.as_deref(),
         not_before: order.not_before,
         not_after: order.not_after,
-        replaces: order.replaces.map(|(issuer, serial)| {
-            renewal::name(&exchange.app.serving().office, issuer, serial).to_string()
-        }),
+        replaces: order
+            .replaces
+            .map(|(issuer, serial)| renewal::name(&exchange.serving.office, issuer, serial).to_string()),
         error: error(order, order_status, now),
         authorizations: places.map(|place| urls.authorization(&order.id, place)).collect(),
         finalize: urls.finalize(&order.id),

@@ -39,7 +39,7 @@ pub(super) async fn renewal_info(exchange: &Exchange) -> Result<Response, AcmeEr
 
 /// The certificate of this method that an identifier names.
 pub(super) async fn find(exchange: &Exchange, named: &CertId) -> Result<Option<CertificateRow>, AcmeError> {
-    let Some(issuer) = issuer(named, &exchange.app.serving().office) else { return Ok(None) };
+    let Some(issuer) = issuer(named, &exchange.serving.office) else { return Ok(None) };
     let row = exchange.app.engine.store().certificate(issuer, &named.serial()).await?;
     Ok(row.filter(|row| row.method == exchange.service.method.name))
 }

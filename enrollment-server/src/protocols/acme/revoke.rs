@@ -95,8 +95,7 @@ fn reason(code: Option<u64>) -> Result<ReasonCode, AcmeError> {
 
 /// The row of exactly this certificate, of this method.
 async fn find(exchange: &Exchange, certificate: &Certificate) -> Result<CertificateRow, AcmeError> {
-    let serving = exchange.app.serving();
-    for issuer in issuers(certificate, &serving.office) {
+    for issuer in issuers(certificate, &exchange.serving.office) {
         let row = exchange.app.engine.store().certificate(issuer, certificate.serial()).await?;
         let same =
             |row: &CertificateRow| row.method == exchange.service.method.name && row.der == certificate.der();

@@ -9,7 +9,7 @@ use pki::{
     name::{AttributeType, Name},
 };
 
-use super::{accepts, cannot_be_read, refuses, shown_names};
+use super::{super::permits_name, accepts, cannot_be_read, refuses, shown_names, under_usual};
 use crate::{
     error::Rule,
     policy::{
@@ -440,4 +440,31 @@ fn the_extension_is_critical_where_the_subject_is_empty() {
     };
     assert!(criticality(&request().subject(&[]).dns("a.acme.com")));
     assert!(!criticality(&request().subject(&[(AttributeType::CommonName, "a")]).dns("a.acme.com")));
+}
+
+#[test]
+fn a_name_alone_is_judged_as_in_a_request_whatever_else_a_request_would_need() {
+    let policy = with_names(|names| {
+        names.dns = Some(dns(&["*.acme.com"]));
+        names.ip = Some(ip(&["192.0.2.0/24"]));
+        names.uri = Some(NameRule { presence: Presence::Required, ..rule(Presence::Required, &[]) });
+        names.email = Some(fixed(&["ca@acme.com"]));
+        names.others = Unlisted::Drop;
+    });
+    let profile = under_usual(&policy);
+    for name in [GeneralName::Dns("WWW.acme.com".into()), GeneralName::Ip("192.0.2.7".parse().unwrap())] {
+        assert_eq!(permits_name(&profile, &name), Ok(()), "{name}");
+    }
+    for name in [
+        GeneralName::Dns("www.other.com".into()),
+        GeneralName::Dns("*.acme.com".into()),
+        GeneralName::Dns("not a name".into()),
+        GeneralName::Ip("198.51.100.7".parse().unwrap()),
+        // These a profile would leave out or put its own in their place.
+        GeneralName::Email("ann@acme.com".into()),
+        GeneralName::DirectoryName(Name::empty()),
+    ] {
+        let refusal = permits_name(&profile, &name).unwrap_err();
+        assert_eq!(refusal.rule(), Rule::SubjectAltNames, "{name}: {refusal}");
+    }
 }
