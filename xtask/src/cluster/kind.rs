@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use chancery_tests::program::{cache_directory, testbed_directory};
 
-use super::provider::{pair, path};
+use super::provider::{CERT_MANAGER, pair, path};
 use super::testbed;
 use crate::image::Image;
 use crate::packages::{self, GO};
@@ -88,7 +88,11 @@ impl Kind {
         let restart = format!(
             "docker exec {NAME}-control-plane sh -c 'crictl stop $(crictl ps --name kube-apiserver --quiet)'"
         );
-        vec![pair("CHANCERY_CLUSTER_REACH", "forward"), pair("CHANCERY_CLUSTER_RESTART_API_SERVER", &restart)]
+        vec![
+            pair("CHANCERY_CLUSTER_REACH", "forward"),
+            pair("CHANCERY_CLUSTER_CERT_MANAGER", CERT_MANAGER),
+            pair("CHANCERY_CLUSTER_RESTART_API_SERVER", &restart),
+        ]
     }
 
     /// From the chart that the testbed packs out of cert-manager's Go module; the images are those it names.

@@ -17,6 +17,9 @@ pub(super) const OPERATOR_IMAGE: &str = "CHANCERY_OPERATOR_IMAGE";
 pub(super) const SERVER_IMAGE: &str = "CHANCERY_SERVER_IMAGE";
 pub(super) const TOOLBOX_IMAGE: &str = "CHANCERY_TOOLBOX_IMAGE";
 
+/// The Deployment of cert-manager's controller, as its chart names it.
+pub(super) const CERT_MANAGER: &str = "cert-manager/cert-manager";
+
 /// A cluster to work on.
 #[derive(Debug)]
 pub(crate) enum Provider {

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Result, ensure};
 use chancery_tests::program::testbed_directory;
 
-use super::provider::pair;
+use super::provider::{CERT_MANAGER, pair};
 use crate::image::Image;
 use crate::packages::{self, GO};
 use crate::shell;
@@ -89,6 +89,8 @@ impl Testbed {
             pair("CHANCERY_CLUSTER_INGRESS_CLASS", "testbed"),
             pair("CHANCERY_CLUSTER_DOMAIN", "apps.test"),
             pair("CHANCERY_CLUSTER_HOST", "192.168.77.1"),
+            pair("CHANCERY_CLUSTER_NETWORKS", "10.244.0.0/24,10.96.0.0/16"),
+            pair("CHANCERY_CLUSTER_CERT_MANAGER", CERT_MANAGER),
             pair("CHANCERY_CLUSTER_RESTART_API_SERVER", &restart),
         ]
     }
