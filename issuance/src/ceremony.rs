@@ -171,6 +171,7 @@ impl Engine {
             issued_at: now,
             status: CertificateStatus::Valid,
             public_key_sha256: hex::encode(certificate.public_key().spki_sha256()),
+            server_key: false,
             request: None,
             der: certificate.der().to_vec(),
         };

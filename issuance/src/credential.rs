@@ -15,6 +15,7 @@ use crate::{
     identity::{CredentialId, Owner, Protocol, ResourceName},
     policy::Strength,
     ports::random,
+    rest::RestActions,
     sealing::{SealingError, SealingKeys},
     secret::Secret,
 };
@@ -31,6 +32,7 @@ pub struct CredentialRow {
     /// Name for people: the resource that declares it, or what its maker chose.
     pub name: ResourceName,
     /// None: a secret of the method, accepted with any user name. For ACME the key identifier (RFC 8555 §7.3.4).
+    /// For REST the name of the access key: unique among all methods.
     pub username: Option<String>,
     #[serde(skip_serializing)]
     pub verifier: Verifier,
@@ -48,6 +50,9 @@ pub struct CredentialRow {
     /// Which names may be asked for with it (ACME); none: whatever the profile allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifiers: Option<Restriction>,
+    /// What may be done with it (REST).
+    #[serde(default, skip_serializing_if = "RestActions::is_empty")]
+    pub actions: RestActions,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -532,7 +532,8 @@ fn conflict(conflict: Conflict) -> Error {
         | Conflict::RequestExists
         | Conflict::Missing(_)
         | Conflict::CrlNumber
-        | Conflict::AcmeAccountExists) => Error::Conflict(other.to_string()),
+        | Conflict::AcmeAccountExists
+        | Conflict::AccessKeyExists) => Error::Conflict(other.to_string()),
     }
 }
 

@@ -27,6 +27,7 @@ pub mod ports;
 pub mod profile;
 pub mod publication;
 pub mod request;
+pub mod rest;
 pub mod revocation;
 pub mod sealing;
 pub mod secret;

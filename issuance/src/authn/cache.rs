@@ -24,11 +24,20 @@ pub enum Freshness {
     Fresh,
 }
 
-/// Rows by (method, user name).
+/// Whose rows.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Sought {
+    /// What a user name may use with a method.
+    User { method: ResourceName, name: String },
+    /// What an access key names.
+    AccessKey { name: String },
+}
+
+/// Rows that were asked for.
 #[derive(Debug)]
 pub struct CredentialCache {
     store: Arc<dyn Store>,
-    entries: RwLock<HashMap<(ResourceName, String), (Instant, Rows)>>,
+    entries: RwLock<HashMap<Sought, (Instant, Rows)>>,
 }
 
 impl CredentialCache {
@@ -40,35 +49,38 @@ impl CredentialCache {
     pub(super) fn forget(&self, method: Option<&ResourceName>) {
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         match method {
-            Some(method) => entries.retain(|(of, _), _| of != method),
+            Some(method) => entries.retain(|_, (_, rows)| rows.iter().all(|row| row.method != *method)),
             None => entries.clear(),
         }
     }
 
-    /// The rows this user name may use with the method, and whether they came from the cache.
+    /// The rows, and whether they came from the cache.
     pub(super) async fn rows(
         &self,
-        method: &ResourceName,
-        username: &str,
+        sought: &Sought,
         freshness: Freshness,
     ) -> Result<(Rows, Freshness), Error> {
-        let key = (method.clone(), username.to_owned());
         if freshness == Freshness::Cached
-            && let Some((at, rows)) = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(&key)
+            && let Some((at, rows)) = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(sought)
             && at.elapsed() < MAX_AGE
         {
             return Ok((rows.clone(), Freshness::Cached));
         }
-        let rows: Rows = self.store.credentials_for(method, username).await?.into();
+        let rows: Rows = match sought {
+            Sought::User { method, name } => self.store.credentials_for(method, name).await?.into(),
+            Sought::AccessKey { name } => {
+                self.store.credential_by_access_key(name).await?.into_iter().collect()
+            }
+        };
         let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         if rows.is_empty() {
-            // A stranger can name any user; what does not exist takes no place.
-            entries.remove(&key);
+            // A stranger can name anybody; what does not exist takes no place.
+            entries.remove(sought);
         } else {
-            if entries.len() >= MAX_ENTRIES && !entries.contains_key(&key) {
+            if entries.len() >= MAX_ENTRIES && !entries.contains_key(sought) {
                 entries.clear();
             }
-            entries.insert(key, (Instant::now(), rows.clone()));
+            entries.insert(sought.clone(), (Instant::now(), rows.clone()));
         }
         Ok((rows, Freshness::Fresh))
     }

@@ -43,6 +43,11 @@ pub struct Evidence {
 }
 
 impl Evidence {
+    /// Whose rows it was checked against.
+    pub fn method(&self) -> &ResourceName {
+        &self.method
+    }
+
     /// The user name or subject that was proved.
     pub fn name(&self) -> &str {
         &self.name

@@ -1,6 +1,7 @@
 //! Who asks. Verifiers here return [`Evidence`], whose fields nobody else can set; only evidence makes
 //! [`Authenticated`].
 
+mod access_key;
 mod acme;
 mod cache;
 mod certificate;
@@ -10,6 +11,7 @@ mod password;
 #[cfg(test)]
 mod tests;
 
+pub use access_key::KeyHolder;
 pub use acme::{AcmeRefusal, ActingAccount, CsrFault, OnCredentialRevoked};
 pub use cache::{CredentialCache, Freshness};
 pub use certificate::{ClientTrust, CurrentCertificate, RevocationCheck, TrustError, TrustMaterial};

@@ -9,7 +9,10 @@ use aws_lc_rs::hmac;
 use pki::time::Time;
 use tokio::sync::Semaphore;
 
-use super::{CredentialCache, Evidence, cache::Freshness};
+use super::{
+    CredentialCache, Evidence,
+    cache::{Freshness, Sought},
+};
 use crate::{
     authority::Method,
     credential::{CredentialRow, MAX_SECRET_LENGTH},
@@ -29,7 +32,7 @@ const SLOW_CHECKS: usize = 2;
 /// Slow checks that are remembered.
 const MAX_REMEMBERED: usize = 10_000;
 
-/// Checks passwords against the rows of a method.
+/// Checks passwords against the rows of a method, and access keys against the row that each names.
 #[derive(Debug)]
 pub struct PasswordVerifier {
     cache: CredentialCache,
@@ -73,19 +76,33 @@ impl PasswordVerifier {
             || password.is_empty()
             || password.expose().len() > MAX_SECRET_LENGTH
         {
-            return Err(Error::Unauthenticated(AuthenticationFailure::Unreadable));
+            return Err(unauthenticated(AuthenticationFailure::Unreadable));
         }
-        let (rows, age) = self.cache.rows(&method.name, username, freshness).await?;
-        match (self.find(&rows, password, now).await, age) {
+        let sought = Sought::User { method: method.name.clone(), name: username.to_owned() };
+        let row = self.find_fresh_enough(&sought, password, now, freshness).await?;
+        let name = if username.is_empty() { row.name.to_string() } else { username.to_owned() };
+        Ok(evidence(&row, name, now))
+    }
+
+    /// The row whose secret it is.
+    pub(super) async fn find_fresh_enough(
+        &self,
+        sought: &Sought,
+        secret: &Secret,
+        now: Time,
+        freshness: Freshness,
+    ) -> Result<CredentialRow, Error> {
+        let (rows, age) = self.cache.rows(sought, freshness).await?;
+        match (self.find(&rows, secret, now).await, age) {
             // What the cache says no to, the store may allow by now; the same rows say no again.
             (Err(Error::Unauthenticated(failure)), Freshness::Cached) => {
-                let (fresh, _) = self.cache.rows(&method.name, username, Freshness::Fresh).await?;
+                let (fresh, _) = self.cache.rows(sought, Freshness::Fresh).await?;
                 if fresh == rows {
-                    return Err(Error::Unauthenticated(failure));
+                    return Err(unauthenticated(failure));
                 }
-                self.find(&fresh, password, now).await.map(|row| evidence(&row, username, now))
+                self.find(&fresh, secret, now).await
             }
-            (found, Freshness::Cached | Freshness::Fresh) => found.map(|row| evidence(&row, username, now)),
+            (found, Freshness::Cached | Freshness::Fresh) => found,
         }
     }
 
@@ -105,7 +122,7 @@ impl PasswordVerifier {
                 Err(reason) => failure = reason,
             }
         }
-        Err(Error::Unauthenticated(failure))
+        Err(unauthenticated(failure))
     }
 
     async fn matches(&self, row: &CredentialRow, password: &Secret) -> Result<bool, Error> {
@@ -132,10 +149,14 @@ impl PasswordVerifier {
     }
 }
 
-fn evidence(row: &CredentialRow, username: &str, now: Time) -> Evidence {
+pub(super) fn unauthenticated(failure: AuthenticationFailure) -> Error {
+    Error::Unauthenticated(failure)
+}
+
+pub(super) fn evidence(row: &CredentialRow, name: String, now: Time) -> Evidence {
     Evidence {
         method: row.method.clone(),
-        name: if username.is_empty() { row.name.to_string() } else { username.to_owned() },
+        name,
         strength: row.strength(),
         credential: Some(row.id.clone()),
         owner: row.owner.clone(),

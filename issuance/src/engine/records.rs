@@ -6,6 +6,7 @@ use crate::{
     audit::{Action, Actor, AuditEvent, AuditOutcome},
     identity::{KeyId, RequestId},
     profile::Authorized,
+    request::AskedKey,
     store::{CertificateRow, CertificateStatus},
 };
 
@@ -37,6 +38,7 @@ pub(super) fn certificate_row(
         issued_at: now,
         status: CertificateStatus::Valid,
         public_key_sha256: hex::encode(template.public_key.spki_sha256()),
+        server_key: matches!(authorized.asked().key, AskedKey::Server(_)),
         request,
         der: der.to_vec(),
     }

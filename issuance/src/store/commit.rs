@@ -96,7 +96,8 @@ pub enum Write {
         now: Time,
     },
     /// Inserts or replaces by id. Pair with [`Expect::CredentialVersion`]. Uses that were counted since the caller
-    /// read the row stay counted, as long as the verifier is the same.
+    /// read the row stay counted, as long as the verifier is the same. Conflict where another credential of REST has the
+    /// user name.
     PutCredential(Box<CredentialRow>),
     /// Counts one use. The version stays, so that many may use one credential at once.
     UseCredential {
@@ -162,4 +163,7 @@ pub enum Conflict {
     /// Another account of the method has this key.
     #[error("an account with this key exists")]
     AcmeAccountExists,
+    /// Another credential of REST has the access key's name.
+    #[error("an access key of this name exists")]
+    AccessKeyExists,
 }

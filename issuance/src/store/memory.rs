@@ -24,7 +24,7 @@ use crate::{
     acme::{AccountRow, OrderRow},
     audit::{self, AuditEvent, AuditRecord, Checkpoint},
     credential::CredentialRow,
-    identity::{AcmeAccountId, AcmeOrderId, CredentialId, JobId, KeyId, RequestId, ResourceName},
+    identity::{AcmeAccountId, AcmeOrderId, CredentialId, JobId, KeyId, Protocol, RequestId, ResourceName},
 };
 
 /// Most rows of one page.
@@ -181,6 +181,10 @@ impl Store for MemoryStore {
             row.method == *method && row.username.as_deref().is_none_or(|name| name == username)
         });
         Ok(rows.map(|row| CredentialRow::clone(row)).collect())
+    }
+
+    async fn credential_by_access_key(&self, name: &str) -> StoreResult<Option<CredentialRow>> {
+        Ok(self.tables().credential_by_access_key(name).map(|row| CredentialRow::clone(row)))
     }
 
     async fn credentials(
@@ -403,10 +407,7 @@ impl Tables {
                 }
                 Ok(())
             }
-            Write::PutCredential(row) => {
-                self.put_credential(*row);
-                Ok(())
-            }
+            Write::PutCredential(row) => self.put_credential(*row),
             Write::UseCredential { id, at } => {
                 let row = self.credentials.values_mut().find(|row| row.id == id);
                 let row = Arc::make_mut(row.ok_or(Conflict::Missing("credential"))?);
@@ -460,6 +461,11 @@ impl Tables {
         self.credentials.iter().find(|(_, row)| row.id == *id).map(|(number, row)| (*number, row))
     }
 
+    fn credential_by_access_key(&self, name: &str) -> Option<&Arc<CredentialRow>> {
+        let mut rows = self.credentials.values().filter(|row| row.protocol == Protocol::Rest);
+        rows.find(|row| row.username.as_deref() == Some(name))
+    }
+
     fn job(&self, id: &JobId) -> Option<(i64, &Arc<JobRow>)> {
         self.jobs.iter().find(|(_, row)| row.job.id == *id).map(|(number, row)| (*number, row))
     }
@@ -491,18 +497,24 @@ impl Tables {
         Ok(())
     }
 
-    fn put_credential(&mut self, mut row: CredentialRow) {
+    fn put_credential(&mut self, mut row: CredentialRow) -> Result<(), Conflict> {
+        let of_rest = row.username.as_deref().filter(|_| row.protocol == Protocol::Rest);
+        let taken = of_rest.and_then(|name| self.credential_by_access_key(name));
+        if taken.is_some_and(|other| other.id != row.id) {
+            return Err(Conflict::AccessKeyExists);
+        }
         let existing = self.credential(&row.id).map(|(number, row)| (number, Arc::clone(row)));
         let Some((number, existing)) = existing else {
             let number = self.next_number();
             self.credentials.insert(number, Arc::new(row));
-            return;
+            return Ok(());
         };
         if existing.verifier == row.verifier {
             row.uses = row.uses.max(existing.uses);
             row.last_used_at = row.last_used_at.max(existing.last_used_at);
         }
         self.credentials.insert(number, Arc::new(row));
+        Ok(())
     }
 
     fn put_crl(&mut self, row: CrlRow) -> Result<(), Conflict> {

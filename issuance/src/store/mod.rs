@@ -107,6 +107,9 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     async fn credentials_for(&self, method: &ResourceName, username: &str)
     -> StoreResult<Vec<CredentialRow>>;
 
+    /// The credential of REST, of whatever method, whose access key has this name; revoked and expired ones too.
+    async fn credential_by_access_key(&self, name: &str) -> StoreResult<Option<CredentialRow>>;
+
     /// In the order of creation.
     async fn credentials(
         &self,

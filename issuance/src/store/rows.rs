@@ -34,6 +34,8 @@ pub struct CertificateRow {
     pub status: CertificateStatus,
     /// SHA-256 of the SubjectPublicKeyInfo, hexadecimal.
     pub public_key_sha256: String,
+    /// Whether the server made the key, so that it can make another.
+    pub server_key: bool,
     /// The request it answers, where there was a row for it.
     pub request: Option<RequestId>,
     #[serde(skip)]

@@ -70,6 +70,8 @@ macro_rules! store_suite {
             uses_are_counted_without_a_new_version
             a_replaced_credential_keeps_its_place_and_its_uses
             credentials_are_found_by_user_name
+            an_access_key_is_found_by_its_name_whatever_its_method
+            an_access_key_name_is_given_once_among_many
             // crls.rs
             crl_numbers_only_grow
             pruning_keeps_the_newest_crls_of_that_authority

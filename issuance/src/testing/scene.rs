@@ -135,6 +135,7 @@ pub(crate) fn credential(method: &ResourceName, username: Option<&str>, password
         declared: false,
         regeneration: 0,
         identifiers: None,
+        actions: Default::default(),
     }
 }
 

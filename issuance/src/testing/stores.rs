@@ -185,6 +185,10 @@ impl Store for HookedStore {
         self.inner.credentials_for(method, username).await
     }
 
+    async fn credential_by_access_key(&self, name: &str) -> StoreResult<Option<CredentialRow>> {
+        self.inner.credential_by_access_key(name).await
+    }
+
     async fn credentials(
         &self,
         filter: &CredentialFilter,

@@ -28,7 +28,7 @@ macro_rules! select {
         concat!(
             "SELECT number, issuer, serial, authority, profile, method, protocol, credential, owner, requester, \
              subject, subject_alt_names, not_before, not_after, issued_at, status, revoked_at, reason, \
-             invalidity_date, public_key_sha256, request, der FROM certificates ",
+             invalidity_date, public_key_sha256, server_key, request, der FROM certificates ",
             $rest
         )
     };
@@ -155,8 +155,8 @@ pub(super) fn insert(row: &CertificateRow) -> Result<Step, Failure> {
     let StatusColumns { status, at, reason, invalidity_date } = status_columns(&row.status);
     let sql = "INSERT INTO certificates (issuer, serial, status, revoked_at, reason, invalidity_date, authority, \
         profile, method, protocol, credential, owner, requester, subject, subject_alt_names, not_before, \
-        not_after, issued_at, public_key_sha256, request, der) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)";
+        not_after, issued_at, public_key_sha256, server_key, request, der) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)";
     let parameters = parameters![
         row.issuer.0.to_vec(),
         row.serial.as_bytes().to_vec(),
@@ -177,6 +177,7 @@ pub(super) fn insert(row: &CertificateRow) -> Result<Step, Failure> {
         row.not_after.unix(),
         row.issued_at.unix(),
         octets::<32>(&row.public_key_sha256)?,
+        row.server_key,
         row.request.as_ref().map(|id| octets::<16>(id.as_str())).transpose()?,
         row.der.clone(),
     ];
@@ -211,6 +212,7 @@ fn from_row(row: &Row) -> Result<(Cursor, CertificateRow), Failure> {
         issued_at: columns.time()?,
         status: status_from(&mut columns)?,
         public_key_sha256: hex::encode(columns.octets::<32>()?),
+        server_key: columns.value()?,
         request: columns.optional_octets()?.map(issuance::identity::RequestId::from_random),
         der: columns.value()?,
     };

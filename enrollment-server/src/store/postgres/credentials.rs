@@ -7,7 +7,8 @@
 use issuance::{
     credential::{CredentialRow, CredentialState},
     identity::{CredentialId, ResourceName},
-    store::{CredentialFilter, Cursor, Page},
+    rest::RestActions,
+    store::{Conflict, CredentialFilter, Cursor, Page},
 };
 use pki::time::Time;
 use tokio_postgres::Row;
@@ -32,7 +33,7 @@ macro_rules! select {
         concat!(
             "SELECT c.number, c.id, c.version, c.method, c.protocol, c.name, c.username, c.verifier, c.owner, c.state, \
              c.created_at, c.expires_at, c.maximum_uses, c.uses + coalesce(u.uses, 0), \
-             greatest(c.last_used_at, u.last_used_at), c.declared, c.regeneration, c.identifiers FROM credentials c \
+             greatest(c.last_used_at, u.last_used_at), c.declared, c.regeneration, c.identifiers, c.actions FROM credentials c \
              CROSS JOIN LATERAL (SELECT sum(uses)::bigint AS uses, max(last_used_at) AS last_used_at \
              FROM credential_uses WHERE credential = c.number) u ",
             $rest
@@ -47,6 +48,9 @@ pub(super) const FIND_FOR: &str = concat!(
     select!("WHERE c.method = $1 AND c.username = $2 UNION ALL "),
     select!("WHERE c.method = $1 AND c.username IS NULL ORDER BY 1")
 );
+
+/// With the words of the index.
+const FIND_BY_ACCESS_KEY: &str = select!("WHERE c.username = $1 AND c.protocol = 'rest'");
 
 const LIST: &str = select!(
     "WHERE c.number > $1 AND ($2::boolean IS NULL OR c.declared = $2) AND ($3::text IS NULL OR c.method = $3) \
@@ -72,6 +76,18 @@ pub(super) async fn find_for(
     let statement = connection.statement(FIND_FOR).await?;
     let rows = connection.client.query(&statement, &[&method.to_string(), &username]).await?;
     rows.iter().map(|row| from_row(row).map(|(_, row)| row)).collect()
+}
+
+pub(super) async fn find_by_access_key(
+    connection: &mut Connection,
+    name: &str,
+) -> Result<Option<CredentialRow>, Failure> {
+    if !can_be_stored(name) {
+        return Ok(None);
+    }
+    let statement = connection.statement(FIND_BY_ACCESS_KEY).await?;
+    let row = connection.client.query_opt(&statement, &[&name]).await?;
+    row.map(|row| from_row(&row).map(|(_, row)| row)).transpose()
 }
 
 pub(super) async fn list(
@@ -129,14 +145,14 @@ pub(super) fn put(row: &CredentialRow) -> Result<Step, Failure> {
     };
     // Uses that were counted since the caller read the row stay counted while the secret is the same.
     let sql = "INSERT INTO credentials AS c (id, version, method, protocol, name, username, verifier, owner, state, \
-        created_at, expires_at, maximum_uses, uses, last_used_at, declared, regeneration, identifiers) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) \
+        created_at, expires_at, maximum_uses, uses, last_used_at, declared, regeneration, identifiers, \
+        actions) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
         ON CONFLICT (id) DO UPDATE SET version = excluded.version, method = excluded.method, \
         protocol = excluded.protocol, name = excluded.name, username = excluded.username, \
         verifier = excluded.verifier, owner = excluded.owner, state = excluded.state, \
         created_at = excluded.created_at, expires_at = excluded.expires_at, \
         maximum_uses = excluded.maximum_uses, declared = excluded.declared, \
-        regeneration = excluded.regeneration, identifiers = excluded.identifiers, \
+        regeneration = excluded.regeneration, identifiers = excluded.identifiers, actions = excluded.actions, \
         uses = CASE WHEN c.verifier = excluded.verifier THEN greatest(c.uses, excluded.uses) \
         ELSE excluded.uses END, \
         last_used_at = CASE WHEN c.verifier = excluded.verifier \
@@ -159,8 +175,9 @@ pub(super) fn put(row: &CredentialRow) -> Result<Step, Failure> {
         row.declared,
         integer(row.regeneration)?,
         row.identifiers.as_ref().map(to_json).transpose()?,
+        stored_actions(row.actions)?,
     ];
-    Ok(Step::new(sql, parameters))
+    Ok(Step::new(sql, parameters).unless_taken(Conflict::AccessKeyExists))
 }
 
 /// `stream` is the number of the session's audit stream.
@@ -196,8 +213,14 @@ fn from_row(row: &Row) -> Result<(Cursor, CredentialRow), Failure> {
         declared: columns.value()?,
         regeneration: columns.unsigned()?,
         identifiers: columns.optional_json()?,
+        actions: columns.optional_json()?.unwrap_or_default(),
     };
     Ok((cursor, credential))
+}
+
+/// None where there are none, as for most credentials.
+fn stored_actions(actions: RestActions) -> Result<Option<String>, Failure> {
+    Some(actions).filter(|actions| !actions.is_empty()).as_ref().map(to_json).transpose()
 }
 
 fn state_from(number: i16) -> Result<CredentialState, Failure> {

@@ -270,6 +270,10 @@ impl Store for PostgresStore {
         read!(self, connection => credentials::find_for(connection, method, username))
     }
 
+    async fn credential_by_access_key(&self, name: &str) -> StoreResult<Option<CredentialRow>> {
+        read!(self, connection => credentials::find_by_access_key(connection, name))
+    }
+
     async fn credentials(
         &self,
         filter: &CredentialFilter,

@@ -26,8 +26,8 @@ const MAX_PAGE: usize = 1000;
 /// might else walk them all for each name.
 const SELECT: &str = "SELECT c.number, i.key_id, c.serial, a.namespace, a.name, p.namespace, p.name, m.namespace, \
     m.name, c.protocol, c.credential, c.owner, c.requester, c.subject, c.subject_alt_names, c.not_before, \
-    c.not_after, c.issued_at, c.status, c.revoked_at, c.reason, c.invalidity_date, c.public_key_sha256, c.request, \
-    d.der \
+    c.not_after, c.issued_at, c.status, c.revoked_at, c.reason, c.invalidity_date, c.public_key_sha256, c.server_key, \
+    c.request, d.der \
     FROM certificates c CROSS JOIN issuers i ON i.number = c.issuer \
     CROSS JOIN resources p ON p.number = c.profile CROSS JOIN resources m ON m.number = c.method \
     CROSS JOIN certificate_der d ON d.number = c.number LEFT JOIN resources a ON a.number = c.authority";
@@ -145,14 +145,15 @@ pub(super) fn insert(
         row.not_after.unix(),
         row.issued_at.unix(),
         octets::<32>(&row.public_key_sha256)?,
+        row.server_key,
         row.request.as_ref().map(|id| octets::<16>(id.as_str())).transpose()?,
     ];
     let number = connection
         .prepare_cached(
             "INSERT INTO certificates (issuer, serial, status, revoked_at, reason, invalidity_date, authority, \
              profile, method, protocol, credential, owner, requester, subject, subject_alt_names, not_before, \
-             not_after, issued_at, public_key_sha256, request) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             not_after, issued_at, public_key_sha256, server_key, request) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .insert(parameters)
         .map_err(|error| Failure::unique(error, Conflict::SerialTaken { serial: row.serial }))?;
@@ -270,6 +271,7 @@ fn from_row(row: &Row<'_>) -> Result<(Cursor, CertificateRow), Failure> {
         issued_at: columns.time()?,
         status: status_from(&mut columns)?,
         public_key_sha256: hex::encode(columns.value::<[u8; 32]>()?),
+        server_key: columns.value()?,
         request: columns.optional_request_id()?,
         der: columns.value()?,
     };

@@ -3,7 +3,8 @@
 use issuance::{
     credential::{CredentialRow, CredentialState},
     identity::{CredentialId, ResourceName},
-    store::{CredentialFilter, Cursor, Page},
+    rest::RestActions,
+    store::{Conflict, CredentialFilter, Cursor, Page},
 };
 use pki::time::Time;
 use rusqlite::{Connection, Row, params};
@@ -25,7 +26,7 @@ const REVOKED: i64 = 1;
 /// In the order in which [`from_row`] reads.
 const SELECT: &str = "SELECT c.number, c.id, c.version, m.namespace, m.name, c.protocol, c.namespace, c.name, \
     c.username, c.verifier, c.owner, c.state, c.created_at, c.expires_at, c.maximum_uses, c.uses, c.last_used_at, \
-    c.declared, c.regeneration, c.identifiers \
+    c.declared, c.regeneration, c.identifiers, c.actions \
     FROM credentials c CROSS JOIN resources m ON m.number = c.method";
 
 pub(super) fn find(connection: &Connection, id: &CredentialId) -> Result<Option<CredentialRow>, Failure> {
@@ -51,6 +52,20 @@ pub(super) fn find_for_sql() -> String {
         "{SELECT} WHERE {OF_METHOD} AND c.username = ?3 \
          UNION ALL {SELECT} WHERE {OF_METHOD} AND c.username IS NULL ORDER BY 1"
     )
+}
+
+pub(super) fn find_by_access_key(
+    connection: &Connection,
+    name: &str,
+) -> Result<Option<CredentialRow>, Failure> {
+    let mut statement = connection.prepare_cached(&find_by_access_key_sql())?;
+    let mut rows = statement.query([name])?;
+    rows.next()?.map(|row| from_row(row).map(|(_, row)| row)).transpose()
+}
+
+/// With the words of the index.
+pub(super) fn find_by_access_key_sql() -> String {
+    format!("{SELECT} WHERE c.username = ? AND c.protocol = 'rest'")
 }
 
 pub(super) fn list(
@@ -119,25 +134,27 @@ pub(super) fn put(connection: &Connection, names: &mut Names, row: &CredentialRo
         row.declared,
         integer(row.regeneration)?,
         row.identifiers.as_ref().map(to_json).transpose()?,
+        stored_actions(row.actions)?,
     ];
     // Uses that were counted since the caller read the row stay counted while the secret is the same.
     connection
         .prepare_cached(
             "INSERT INTO credentials (id, version, method, protocol, namespace, name, username, verifier, owner, \
-             state, created_at, expires_at, maximum_uses, uses, last_used_at, declared, regeneration, identifiers) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             state, created_at, expires_at, maximum_uses, uses, last_used_at, declared, regeneration, identifiers, \
+             actions) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
              ON CONFLICT (id) DO UPDATE SET version = excluded.version, method = excluded.method, \
              protocol = excluded.protocol, namespace = excluded.namespace, name = excluded.name, \
              username = excluded.username, verifier = excluded.verifier, owner = excluded.owner, \
              state = excluded.state, created_at = excluded.created_at, expires_at = excluded.expires_at, \
              maximum_uses = excluded.maximum_uses, declared = excluded.declared, \
-             regeneration = excluded.regeneration, identifiers = excluded.identifiers, \
+             regeneration = excluded.regeneration, identifiers = excluded.identifiers, actions = excluded.actions, \
              uses = iif(verifier = excluded.verifier, max(uses, excluded.uses), excluded.uses), \
              last_used_at = iif(verifier = excluded.verifier, \
              max(coalesce(last_used_at, excluded.last_used_at), coalesce(excluded.last_used_at, last_used_at)), \
              excluded.last_used_at)",
         )?
-        .execute(parameters)?;
+        .execute(parameters)
+        .map_err(|error| Failure::unique(error, Conflict::AccessKeyExists))?;
     Ok(())
 }
 
@@ -169,8 +186,14 @@ fn from_row(row: &Row<'_>) -> Result<(Cursor, CredentialRow), Failure> {
         declared: columns.value()?,
         regeneration: columns.unsigned()?,
         identifiers: columns.optional_json()?,
+        actions: columns.optional_json()?.unwrap_or_default(),
     };
     Ok((cursor, credential))
+}
+
+/// None where there are none, as for most credentials.
+fn stored_actions(actions: RestActions) -> Result<Option<String>, Failure> {
+    Some(actions).filter(|actions| !actions.is_empty()).as_ref().map(to_json).transpose()
 }
 
 fn state_from(number: i64) -> Result<CredentialState, Failure> {

@@ -222,6 +222,10 @@ impl Store for SqliteStore {
         self.readers.point(|connection| credentials::find_for(connection, method, username))
     }
 
+    async fn credential_by_access_key(&self, name: &str) -> StoreResult<Option<CredentialRow>> {
+        self.readers.point(|connection| credentials::find_by_access_key(connection, name))
+    }
+
     async fn credentials(
         &self,
         filter: &CredentialFilter,

@@ -44,6 +44,16 @@ async fn a_certificate_is_recorded_as_it_was_issued() {
 }
 
 #[tokio::test]
+async fn a_row_says_whether_the_server_made_the_key() {
+    let scene = Scene::new(&policy()).await;
+    let cases = [(request(), false), (request().by_the_server(), true)];
+    for (request, expected) in cases {
+        let issued = scene.issue(&request).await;
+        assert_eq!(scene.row(&issued).await.server_key, expected);
+    }
+}
+
+#[tokio::test]
 async fn serial_numbers_are_random_and_positive_and_never_the_same() {
     let scene = Scene::new(&policy()).await;
     let request = request();

@@ -244,6 +244,7 @@ pub async fn certificates_are_read_back_as_they_were_written(store: Arc<dyn Stor
         owner: None,
         request: None,
         subject_alt_names: Vec::new(),
+        server_key: false,
         ..certificate(1)
     };
     let personal = CertificateRow { owner: Some(Owner::User("ann:ops".into())), ..certificate(2) };

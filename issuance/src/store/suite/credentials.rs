@@ -5,6 +5,8 @@ use std::sync::Arc;
 use super::samples::*;
 use crate::{
     credential::{CredentialRow, CredentialState, Verifier},
+    identity::Protocol,
+    rest::RestAction,
     store::{Commit, Conflict, CredentialFilter, Expect, Page, Store, Write},
 };
 
@@ -116,4 +118,62 @@ pub async fn credentials_are_found_by_user_name(store: Arc<dyn Store>) {
     assert_eq!(found("ann").await, [rows[0].clone(), rows[1].clone(), rows[4].clone()]);
     assert_eq!(found("bob").await, [rows[1].clone()]);
     assert_eq!(store.credentials_for(&method("cmp"), "ann").await.unwrap(), []);
+}
+
+fn access_key(number: u8, name: &str) -> CredentialRow {
+    CredentialRow { protocol: Protocol::Rest, username: Some(name.into()), ..credential(number) }
+}
+
+pub async fn an_access_key_is_found_by_its_name_whatever_its_method(store: Arc<dyn Store>) {
+    let every = RestAction::ALL.into_iter().collect();
+    let rows = [
+        CredentialRow { actions: every, ..access_key(1, "key-1") },
+        CredentialRow { state: CredentialState::Revoked, method: method("api"), ..access_key(2, "key-2") },
+        CredentialRow { protocol: Protocol::Est, ..access_key(3, "key-3") },
+        CredentialRow { username: None, ..access_key(4, "") },
+        CredentialRow { username: None, ..access_key(5, "") },
+    ];
+    for row in &rows {
+        write(&*store, put(row.clone())).await;
+    }
+    let found = async |name: &str| store.credential_by_access_key(name).await.unwrap();
+    assert_eq!(found("key-1").await.as_ref(), Some(&rows[0]));
+    assert_eq!(found("key-2").await.as_ref(), Some(&rows[1]));
+    for name in ["key-3", "Key-1", "", "key-\0"] {
+        assert_eq!(found(name).await, None, "{name:?}");
+    }
+    // Regenerated, with another name: the old one is nobody's.
+    let few = [RestAction::Read].into_iter().collect();
+    let new = CredentialRow { version: 2, actions: few, ..access_key(1, "key-6") };
+    write(&*store, put(new.clone())).await;
+    assert_eq!((found("key-1").await, found("key-6").await), (None, Some(new)));
+}
+
+pub async fn an_access_key_name_is_given_once_among_many(store: Arc<dyn Store>) {
+    let tasks: Vec<_> = (1..=40)
+        .map(|number| {
+            let store = Arc::clone(&store);
+            // Of two methods.
+            let row = CredentialRow {
+                method: method(if number % 2 == 0 { "api" } else { "other" }),
+                ..access_key(number, "key-1")
+            };
+            let expect = vec![Expect::CredentialVersion { id: credential_id(number), version: 0 }];
+            tokio::spawn(async move { try_write(&*store, expect, put(row)).await })
+        })
+        .collect();
+    let mut made = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(_) => made += 1,
+            Err(conflict) => assert_eq!(conflict, Conflict::AccessKeyExists),
+        }
+    }
+    assert_eq!(made, 1);
+    let listed = store.credentials(&CredentialFilter::default(), &Page::first(100)).await.unwrap();
+    assert_eq!(listed.len(), 1);
+    // Freed by the one that has it, it can be given again.
+    let holder = listed[0].1.clone();
+    write(&*store, put(CredentialRow { version: 2, username: Some("key-2".into()), ..holder })).await;
+    write(&*store, put(access_key(50, "key-1"))).await;
 }

@@ -68,6 +68,7 @@ pub fn certificate(number: u32) -> CertificateRow {
         issued_at: NOW,
         status: CertificateStatus::Valid,
         public_key_sha256: key_hash(number),
+        server_key: true,
         request: Some(request_id(1)),
         der: format!("the certificate {number}").into_bytes(),
     }
@@ -129,6 +130,7 @@ pub fn credential(number: u8) -> CredentialRow {
         declared: false,
         regeneration: 0,
         identifiers: None,
+        actions: Default::default(),
     }
 }
 

@@ -545,6 +545,7 @@ async fn credential(
             ],
             ip: vec!["192.0.2.0/28".parse().unwrap()],
         }),
+        actions: Default::default(),
     };
     change(&mut row);
     put(engine, row.clone()).await;

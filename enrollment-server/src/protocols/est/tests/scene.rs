@@ -320,6 +320,7 @@ pub(super) async fn credential(
         declared: false,
         regeneration: 0,
         identifiers: None,
+        actions: Default::default(),
     };
     put(engine, row.clone()).await;
     (secret, CredentialRow { version: 1, ..row })

@@ -38,6 +38,8 @@ CREATE TABLE certificates (
     not_after BIGINT NOT NULL,
     issued_at BIGINT NOT NULL,
     public_key_sha256 BYTEA NOT NULL,
+    -- Whether the server made the key.
+    server_key BOOLEAN NOT NULL,
     request BYTEA,
     der BYTEA NOT NULL
 );
@@ -101,11 +103,16 @@ CREATE TABLE credentials (
     declared BOOLEAN NOT NULL,
     regeneration BIGINT NOT NULL,
     -- JSON: which names may be asked for
-    identifiers TEXT COLLATE "C"
+    identifiers TEXT COLLATE "C",
+    -- JSON: what may be done over REST
+    actions TEXT COLLATE "C"
 );
 
 -- Asked with every authentication.
 CREATE INDEX credentials_username ON credentials (method, username);
+
+-- An access key says its own name and no method.
+CREATE UNIQUE INDEX credentials_access_key ON credentials (username) WHERE protocol = 'rest';
 
 -- Uses of credentials without a limit, counted apart for each audit stream, so that commits that use one credential at
 -- once do not wait for each other. Added to the credential's own when that is replaced.

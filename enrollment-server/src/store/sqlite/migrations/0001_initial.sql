@@ -56,6 +56,8 @@ CREATE TABLE certificates (
     not_after INTEGER NOT NULL,
     issued_at INTEGER NOT NULL,
     public_key_sha256 BLOB NOT NULL,
+    -- Whether the server made the key.
+    server_key INTEGER NOT NULL,
     request BLOB
 ) STRICT;
 
@@ -124,11 +126,16 @@ CREATE TABLE credentials (
     declared INTEGER NOT NULL,
     regeneration INTEGER NOT NULL,
     -- JSON: which names may be asked for
-    identifiers TEXT
+    identifiers TEXT,
+    -- JSON: what may be done over REST
+    actions TEXT
 ) STRICT;
 
 -- Asked with every authentication.
 CREATE INDEX credentials_username ON credentials (method, username);
+
+-- An access key says its own name and no method.
+CREATE UNIQUE INDEX credentials_access_key ON credentials (username) WHERE protocol = 'rest';
 
 CREATE TABLE crls (
     issuer INTEGER NOT NULL REFERENCES issuers,
