@@ -328,7 +328,7 @@ impl Held {
         let created_at = Timestamp::from_str(annotation(meta, CREATED_AT)?).ok()?;
         let value = bytes(secret, form.value_key()).filter(|value| !value.is_empty());
         Some(Self {
-            value: value.and_then(|text| form.read(&text).ok()),
+            value: value.and_then(|text| form.read(text).ok()),
             regeneration: number(REGENERATION)?,
             rotations: number(ROTATIONS)?,
             created_at: Time::from_unix(created_at.as_second()),
