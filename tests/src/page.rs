@@ -11,14 +11,15 @@ pub struct Block {
     pub commands: String,
 }
 
-/// All blocks of a page, in order. Each has to have a mark above it: `<!-- run -->`.
+/// All blocks of a page, in order. Each has to have a mark right above it, such as `<!-- run -->`, or `<!-- not run: why -->`.
 pub fn blocks(page: &str) -> Result<Vec<Block>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs").join(page);
     let text = std::fs::read_to_string(path).with_context(|| page.to_owned())?;
     let mut found = Vec::new();
     for part in text.split("<!-- ").skip(1) {
         let (mark, rest) = part.split_once(" -->").context("a comment without an end")?;
-        let (_, rest) = rest.split_once("```sh\n").context("a comment without a block below it")?;
+        // Other comments have nothing to do with commands.
+        let Some(rest) = rest.strip_prefix("\n```sh\n") else { continue };
         let (commands, _) = rest.split_once("```").context("a block without an end")?;
         found.push(Block { mark: mark.to_owned(), commands: commands.to_owned() });
     }

@@ -3,17 +3,14 @@
 //! Namespaces of tests enforce the strictest of Kubernetes' pod security standards, so that a pod that asks for more never
 //! starts.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use chancery_postgres::{Postgres, Settings, Tls};
 use chancery_tests::cluster::office::{self, READY, enrol, text};
-use chancery_tests::cluster::{Kubectl, Namespace, Route, condition, in_namespace};
+use chancery_tests::cluster::{Kubectl, Namespace, Route, condition, database, in_namespace};
 use chancery_tests::curl::Request;
-use chancery_tests::openssl::{self};
+use chancery_tests::openssl;
 use chancery_tests::{Workspace, program};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use serde_json::{Value, json};
 
 const LIMIT: Duration = Duration::from_secs(90);
@@ -246,23 +243,8 @@ fn a_changed_pod_template_replaces_the_pod_and_drift_is_undone() -> Result<()> {
 fn of_two_replicas_with_postgresql_one_is_always_left() -> Result<()> {
     in_namespace("workload-pg", |namespace| {
         let kubectl = namespace.kubectl();
-        let host = namespace.cluster().host.context("the cluster cannot reach this machine")?;
-        let (tls, authority) = tls(host)?;
-        let postgres =
-            Postgres::start(&Settings { tls: Some(tls), address: Some(host), ..Settings::default() })?;
-        postgres.create_database()?;
-        let url = format!(
-            "{}?sslmode=verify-full&sslrootcert=/etc/chancery/database/ca.crt",
-            postgres.url_at(host, "db0")
-        );
-        let secret = json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "database" }, "stringData": { "url": url, "ca.crt": authority },
-        });
-        kubectl.apply(&secret.to_string())?;
-        open_office(
-            namespace,
-            &json!({ "storage": { "postgres": { "secretRef": { "name": "database" } } } }),
-        )?;
+        let (_postgres, storage) = database::start(namespace)?;
+        open_office(namespace, &json!({ "storage": storage }))?;
         kubectl.wait_rollout("deployment/enroll", LIMIT)?;
 
         let pods = kubectl.list("pods", "chancery.dev/server=enroll")?;
@@ -292,16 +274,6 @@ fn evict(namespace: &Namespace, pod: &str) -> Result<String> {
         .kubectl()
         .run(&["create", "--raw", &path, "--filename=-"], Some(body.to_string().as_bytes()))?;
     Ok(program::printed(&answer))
-}
-
-/// A certificate for this address, and the authority above it, PEM.
-fn tls(address: IpAddr) -> Result<(Tls, String)> {
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
-    let key = KeyPair::generate()?;
-    let chain = CertificateParams::new([address.to_string()])?.signed_by(&key, &authority)?.pem();
-    Ok((Tls { chain, key: key.serialize_pem(), client_authority: None }, authority.pem()))
 }
 
 #[test]

@@ -7,32 +7,20 @@ use anyhow::{Context, Result, ensure};
 
 use super::{Cluster, Helm};
 use crate::Workspace;
+use crate::page::blocks;
 use crate::program::{output, printed, testbed_directory};
 
-/// The blocks of a page that are marked `<!-- run: WANTED -->`, or `<!-- run -->` for an empty word, one after the other. A
-/// block that no test runs says so: `<!-- not run: why -->`.
+/// The blocks of a page that are marked `run: WANTED`, or `run` for an empty word, one after the other.
 ///
 /// # Errors
 /// A block has no mark above it, or none has this one.
 pub fn commands(page: &str, wanted: &str) -> Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("docs").join(page);
-    let text = std::fs::read_to_string(path).with_context(|| page.to_owned())?;
-    let (mut found, mut marked) = (String::new(), 0);
-    for (kind, part) in ["<!-- run", "<!-- not run"]
-        .into_iter()
-        .flat_map(|kind| text.split(kind).skip(1).map(move |part| (kind, part)))
-    {
-        let (mark, rest) = part.split_once(" -->").context("a mark without an end")?;
-        let (_, rest) = rest.split_once("```sh\n").context("a mark without a block below it")?;
-        let (commands, _) = rest.split_once("```").context("a block without an end")?;
-        marked += 1;
-        if kind == "<!-- run" && mark.trim_start_matches(": ") == wanted {
-            found.push_str(commands);
-        }
-    }
-    ensure!(text.matches("```sh").count() == marked, "{page}: a block of commands has no mark above it");
-    ensure!(!found.is_empty(), "{page}: no block is marked {wanted:?}");
-    Ok(found)
+    let mark = if wanted.is_empty() { "run".to_owned() } else { format!("run: {wanted}") };
+    let blocks = blocks(page)?;
+    let found: Vec<&str> =
+        blocks.iter().filter(|block| block.mark == mark).map(|block| block.commands.as_str()).collect();
+    ensure!(!found.is_empty(), "{page}: no block is marked {mark:?}");
+    Ok(found.concat())
 }
 
 /// A shell in a folder of its own, with the repository's charts and examples beside it.

@@ -1,12 +1,8 @@
 //! Every pod is replaced and replaced again while devices enrol: what was answered is known to the server afterwards, once.
 
-use std::net::IpAddr;
-
-use anyhow::{Context, Result, ensure};
-use chancery_postgres::{Postgres, Settings, Tls};
+use anyhow::{Result, ensure};
 use chancery_tests::Workspace;
-use chancery_tests::cluster::{Cluster, Helm, Namespace, in_namespace};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use chancery_tests::cluster::{Cluster, Helm, Namespace, database, in_namespace};
 use serde_json::{Value, json};
 
 use crate::load::{Load, Outcome};
@@ -31,20 +27,8 @@ fn with_sqlite_nothing_that_was_answered_is_lost() -> Result<()> {
 #[ignore = "needs a cluster: cargo xtask cluster test"]
 fn with_postgresql_no_device_notices() -> Result<()> {
     in_namespace("upgrade-pg", |namespace| {
-        let host = namespace.cluster().host.context("pods have no way to this machine")?;
-        let (tls, authority) = tls(host)?;
-        let postgres =
-            Postgres::start(&Settings { tls: Some(tls), address: Some(host), ..Settings::default() })?;
-        postgres.create_database()?;
-        let url = format!(
-            "{}?sslmode=verify-full&sslrootcert=/etc/chancery/database/ca.crt",
-            postgres.url_at(host, "db0")
-        );
-        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"},
-            "stringData": {"url": url, "ca.crt": authority}});
-        namespace.kubectl().apply(&secret.to_string())?;
-        let outcome =
-            upgrade_and_roll_back(namespace, &json!({"postgres": {"secretRef": {"name": "database"}}}))?;
+        let (_postgres, storage) = database::start(namespace)?;
+        let outcome = upgrade_and_roll_back(namespace, &storage)?;
         println!("PostgreSQL, two replicas: {outcome}");
         ensure!(outcome.failures.is_empty(), "{outcome}: {:?}", outcome.failures);
         Ok(())
@@ -82,14 +66,4 @@ fn values(cluster: &Cluster, changed: bool) -> Result<Value> {
         values["operator"]["podLabels"] = json!({"example.com/revision": "another"});
     }
     Ok(values)
-}
-
-/// A certificate for this address, and the authority above it, PEM.
-fn tls(address: IpAddr) -> Result<(Tls, String)> {
-    let mut authority = CertificateParams::default();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate()?)?;
-    let key = KeyPair::generate()?;
-    let chain = CertificateParams::new([address.to_string()])?.signed_by(&key, &authority)?.pem();
-    Ok((Tls { chain, key: key.serialize_pem(), client_authority: None }, authority.pem()))
 }
