@@ -13,7 +13,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -196,6 +196,8 @@ fn server_config(ca: &Path) -> Result<ServerConfig> {
     let root_key = KeyPair::generate()?;
     let mut root = CertificateParams::new(Vec::<String>::new())?;
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // Different from the other one's: clients take a certificate whose issuer has its own name for self-signed.
+    root.distinguished_name.push(DnType::CommonName, "Front Root");
     std::fs::write(ca, root.self_signed(&root_key)?.pem())?;
     let key = KeyPair::generate()?;
     let names = ["127.0.0.1".to_owned(), "localhost".to_owned()];
