@@ -5,7 +5,7 @@
 //! | --- | --- | --- |
 //! | crl | before the last one ends; at once after a revocation | the next CRL of an authority |
 //! | checkpoint | every `audit.checkpointInterval`, and when the server stops | signs the heads of the audit streams |
-//! | sweep | every minute | pending requests that nobody decided on expire |
+//! | sweep | every minute | pending requests that nobody decided on expire; orders and claims that ended are forgotten |
 //! | role | when a third of its life is left | renews the server's own TLS certificate |
 //! | notice | every hour, more often where days would be missed | finds the certificates of a method that end soon |
 //! | acmeValidation | when the process that began one should have ended, or it is to be tried again | validates an ACME challenge |

@@ -34,6 +34,12 @@ pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
 const DRAIN_EVERY: Duration = Duration::from_secs(10);
 
 const SWEEP_SECONDS: i64 = 60;
+
+/// Orders that one commit of a sweep removes: whoever commits meanwhile waits for no more.
+const SWEPT_AT_ONCE: u32 = 500;
+
+/// Commits of one sweep; what is left then waits until other jobs have run.
+const SWEEPS: usize = 100;
 pub(super) const BATCH: usize = 16;
 
 /// Kinds of which none waits for another, and how many of each run at once: a webhook that does not answer holds up no
@@ -237,7 +243,17 @@ impl Runner {
             .commit(commit)
             .await?
             .map_err(|conflict| Error::Conflict(conflict.to_string()))?;
-        Ok(Done::Again { after: SWEEP_SECONDS })
+        let store = self.app.engine.store();
+        store.sweep_claims(now).await?;
+        for _ in 0..SWEEPS {
+            if !store.acme_orders_to_sweep(now).await? {
+                return Ok(Done::Again { after: SWEEP_SECONDS });
+            }
+            let writes = vec![Write::SweepAcmeOrders { now, limit: SWEPT_AT_ONCE }];
+            let outcome = store.commit(Commit { writes, ..Commit::default() }).await?;
+            outcome.map_err(|conflict| Error::Conflict(conflict.to_string()))?;
+        }
+        Ok(Done::Again { after: 0 })
     }
 
     async fn renew(&self) -> Duration {

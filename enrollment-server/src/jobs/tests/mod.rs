@@ -1,4 +1,4 @@
-//! Expiry notices, from the certificate to the webhook.
+//! Expiry notices, from the certificate to the webhook; and what is forgotten.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -6,8 +6,10 @@
 //! | `notices.rs` | which certificates are told of, and when |
 //! | `webhook.rs` | what is told, and what happens when nobody listens |
 //! | `post.rs` | the connection |
+//! | `sweep.rs` | what ended is forgotten |
 
 mod notices;
 mod post;
 mod scene;
+mod sweep;
 mod webhook;

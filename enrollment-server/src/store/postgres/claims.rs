@@ -7,7 +7,7 @@ use pki::time::Time;
 use super::{connect::Connection, failure::Failure};
 
 /// A transaction of its own. Whoever comes second waits for the first, and is told by no row that it was not.
-const CLAIM: &str = "INSERT INTO claims (key, until) \
+pub(super) const CLAIM: &str = "INSERT INTO claims (key, until) \
     SELECT $1, $2 FROM set_config('synchronous_commit', 'off', true) ON CONFLICT DO NOTHING";
 
 /// At most so many at once, so that whoever claims meanwhile has room.

@@ -62,6 +62,9 @@ impl Locks {
             Expect::AcmeOrderVersion { id, .. } => {
                 self.hold("acme order", id.as_str().as_bytes(), Hold::Exclusive);
             }
+            Expect::RestOrderVersion { id, .. } => {
+                self.hold("rest order", id.as_str().as_bytes(), Hold::Exclusive);
+            }
             // Rows, which are locked themselves.
             Expect::RequestState { .. } | Expect::CertificateStatus { .. } | Expect::JobLeased { .. } => {}
         }
@@ -85,6 +88,9 @@ impl Locks {
             Write::PutAcmeOrder(row) => {
                 self.hold("acme order", row.id.as_str().as_bytes(), Hold::Exclusive);
             }
+            Write::PutRestOrder(row) => {
+                self.hold("rest order", row.id.as_str().as_bytes(), Hold::Exclusive);
+            }
             // Unique indexes and the rows themselves do.
             Write::InsertCertificate(_)
             | Write::SetCertificateStatus { .. }
@@ -96,7 +102,8 @@ impl Locks {
             | Write::RescheduleJob { .. }
             | Write::DeleteJob { .. }
             | Write::PutCheckpoint(_)
-            | Write::SweepAcmeOrders { .. } => {}
+            | Write::SweepAcmeOrders { .. }
+            | Write::SweepRestOrders { .. } => {}
         }
     }
 

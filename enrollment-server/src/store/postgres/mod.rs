@@ -21,7 +21,8 @@
 //! | `trail.rs` | which session appends to which audit stream |
 //! | `news.rs` | what other replicas changed |
 //! | `claims.rs` | what may be used once |
-//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs`, `acme.rs` | one aggregate each: its reads and its statements |
+//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs`, `acme.rs`, `rest.rs` | one aggregate each: its reads and its statements |
+//! | `documents.rs` | rows that are JSON documents |
 //! | `columns.rs` | columns to types and back |
 //! | `failure.rs` | what PostgreSQL's errors mean to the caller |
 
@@ -34,6 +35,7 @@ mod commit;
 mod connect;
 mod credentials;
 mod crls;
+mod documents;
 mod failure;
 mod jobs;
 mod locks;
@@ -42,6 +44,7 @@ mod news;
 mod order;
 mod pool;
 mod requests;
+mod rest;
 mod sealed;
 #[cfg(test)]
 mod tests;
@@ -55,11 +58,12 @@ use issuance::{
     acme::{AccountRow, OrderRow},
     audit::{AuditRecord, Checkpoint},
     credential::CredentialRow,
-    identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName},
+    identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName, RestOrderId},
+    rest::OrderRow as RestOrderRow,
     store::{
         AcmeAccountFilter, Announcer, CertificateFilter, CertificateRow, Commit, Committed, Conflict,
         CredentialFilter, CrlRow, Cursor, Job, JobKind, JobLease, Page, RequestFilter, RequestKey,
-        RequestRow, SealedRow, Store, StoreError, StoreResult, Subscription, claim_key,
+        RequestRow, RestOrderFilter, SealedRow, Store, StoreError, StoreResult, Subscription, claim_key,
     },
 };
 use pki::{crl::RevokedEntry, serial::SerialNumber, time::Time};
@@ -370,6 +374,31 @@ impl Store for PostgresStore {
 
     async fn acme_orders_to_sweep(&self, now: Time) -> StoreResult<bool> {
         read!(self, connection => acme::any_to_sweep(connection, now))
+    }
+
+    async fn rest_order(&self, id: &RestOrderId) -> StoreResult<Option<RestOrderRow>> {
+        read!(self, connection => rest::order(connection, id))
+    }
+
+    async fn rest_order_by_key(
+        &self,
+        method: &ResourceName,
+        key: &RequestKey,
+    ) -> StoreResult<Option<RestOrderRow>> {
+        read!(self, connection => rest::order_by_key(connection, method, key))
+    }
+
+    async fn rest_orders(
+        &self,
+        filter: &RestOrderFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, RestOrderRow)>> {
+        let _scan = self.scan().await?;
+        read!(self, connection => rest::orders(connection, filter, page))
+    }
+
+    async fn rest_orders_to_sweep(&self, now: Time) -> StoreResult<bool> {
+        read!(self, connection => rest::any_to_sweep(connection, now))
     }
 
     async fn claim_once(&self, scope: &str, token: &[u8], until: Time) -> StoreResult<bool> {

@@ -5,7 +5,7 @@ use tokio_postgres::types::ToSql;
 
 use super::{
     acme, audit, certificates, columns::to_json, credentials, crls, failure::Failure, jobs, locks::Locks,
-    news::CHANNEL, requests, sealed,
+    news::CHANNEL, requests, rest, sealed,
 };
 
 /// A value of a statement.
@@ -76,6 +76,7 @@ fn expectation(expect: &Expect) -> Result<Step, Failure> {
         Expect::JobLeased { id, owner, now } => jobs::expect_leased(id, owner, *now),
         Expect::AcmeAccountVersion { id, version } => acme::expect_account_version(id, *version),
         Expect::AcmeOrderVersion { id, version } => acme::expect_order_version(id, *version),
+        Expect::RestOrderVersion { id, version } => rest::expect_order_version(id, *version),
     }
 }
 
@@ -108,6 +109,8 @@ fn write(write: &Write, stream: i64, steps: &mut Vec<Step>) -> Result<(), Failur
         Write::PutAcmeAccount(row) => acme::put_account(row)?,
         Write::PutAcmeOrder(row) => acme::put_order(row)?,
         Write::SweepAcmeOrders { now, limit } => acme::sweep_orders(*now, *limit),
+        Write::PutRestOrder(row) => rest::put_order(row)?,
+        Write::SweepRestOrders { now, limit } => rest::sweep_orders(*now, *limit),
     };
     steps.push(step);
     Ok(())

@@ -6,9 +6,11 @@
 //! | `commits.rs` | contention, retries, values that do not fit |
 //! | `sessions.rs` | sessions that end, servers that stop, pools that are full |
 //! | `answers.rs`, `proxy.rs` | answers that are lost on the way |
+//! | `acme.rs` | what two replicas make of one order, one nonce |
 //! | `replicas.rs` | several stores on one database |
 //! | `tls.rs` | TLS to the database |
 
+mod acme;
 mod answers;
 mod commits;
 mod proxy;

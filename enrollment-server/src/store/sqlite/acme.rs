@@ -18,6 +18,21 @@ use super::{
 /// The most rows of a page.
 const MAX_PAGE: usize = 1000;
 
+pub(super) const ACCOUNT_BY_KEY: &str = "SELECT document FROM acme_accounts WHERE thumbprint = ? \
+    AND method = (SELECT number FROM resources WHERE namespace = ? AND name = ?)";
+
+pub(super) const ORDERS_OF: &str =
+    "SELECT number, document FROM acme_orders WHERE account = ? AND number > ? ORDER BY number LIMIT ?";
+
+pub(super) const ORDER_REPLACING: &str = "SELECT document FROM acme_orders WHERE replaces_serial = ? \
+    AND replaces_issuer = ? AND method = (SELECT number FROM resources WHERE namespace = ? AND name = ?) \
+    ORDER BY progress DESC, number DESC LIMIT 1";
+
+pub(super) const TO_SWEEP: &str = "SELECT EXISTS (SELECT 1 FROM acme_orders WHERE keep_until <= ?)";
+
+pub(super) const SWEEP: &str = "DELETE FROM acme_orders WHERE number IN \
+    (SELECT number FROM acme_orders WHERE keep_until <= ? ORDER BY keep_until, number LIMIT ?)";
+
 pub(super) fn account(connection: &Connection, id: &AcmeAccountId) -> Result<Option<AccountRow>, Failure> {
     let mut statement = connection.prepare_cached("SELECT document FROM acme_accounts WHERE id = ?")?;
     let mut rows = statement.query([octets::<16>(id.as_str())?])?;
@@ -29,10 +44,7 @@ pub(super) fn account_by_key(
     method: &ResourceName,
     thumbprint: &[u8; 32],
 ) -> Result<Option<AccountRow>, Failure> {
-    let mut statement = connection.prepare_cached(
-        "SELECT document FROM acme_accounts WHERE thumbprint = ? \
-         AND method = (SELECT number FROM resources WHERE namespace = ? AND name = ?)",
-    )?;
+    let mut statement = connection.prepare_cached(ACCOUNT_BY_KEY)?;
     let mut rows = statement.query(params![thumbprint, method.namespace(), method.name()])?;
     rows.next()?.map(|row| Columns::new(row).json()).transpose()
 }
@@ -104,9 +116,7 @@ pub(super) fn orders_of(
     account: &AcmeAccountId,
     page: &Page,
 ) -> Result<Vec<(Cursor, OrderRow)>, Failure> {
-    let mut statement = connection.prepare_cached(
-        "SELECT number, document FROM acme_orders WHERE account = ? AND number > ? ORDER BY number LIMIT ?",
-    )?;
+    let mut statement = connection.prepare_cached(ORDERS_OF)?;
     let after = page.after.map_or(0, |cursor| cursor.0);
     let parameters = params![octets::<16>(account.as_str())?, after, page.limit.min(MAX_PAGE) as i64];
     statement.query_and_then(parameters, numbered)?.collect()
@@ -118,11 +128,7 @@ pub(super) fn order_replacing(
     issuer: KeyId,
     serial: &SerialNumber,
 ) -> Result<Option<OrderRow>, Failure> {
-    let mut statement = connection.prepare_cached(
-        "SELECT document FROM acme_orders WHERE replaces_serial = ? AND replaces_issuer = ? \
-         AND method = (SELECT number FROM resources WHERE namespace = ? AND name = ?) \
-         ORDER BY progress DESC, number DESC LIMIT 1",
-    )?;
+    let mut statement = connection.prepare_cached(ORDER_REPLACING)?;
     let parameters = params![serial.as_bytes(), issuer.0, method.namespace(), method.name()];
     let mut rows = statement.query(parameters)?;
     rows.next()?.map(|row| Columns::new(row).json()).transpose()
@@ -162,18 +168,12 @@ pub(super) fn put_order(connection: &Connection, names: &mut Names, row: &OrderR
 }
 
 pub(super) fn any_to_sweep(connection: &Connection, now: Time) -> Result<bool, Failure> {
-    let mut statement =
-        connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM acme_orders WHERE keep_until <= ?)")?;
+    let mut statement = connection.prepare_cached(TO_SWEEP)?;
     Ok(statement.query_row([now.unix()], |row| row.get(0))?)
 }
 
 pub(super) fn sweep_orders(connection: &Connection, now: Time, limit: u32) -> Result<(), Failure> {
-    connection
-        .prepare_cached(
-            "DELETE FROM acme_orders WHERE number IN \
-             (SELECT number FROM acme_orders WHERE keep_until <= ? ORDER BY keep_until, number LIMIT ?)",
-        )?
-        .execute(params![now.unix(), limit])?;
+    connection.prepare_cached(SWEEP)?.execute(params![now.unix(), limit])?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::{
     acme, audit::Trail, certificates, credentials, crls, failure::Failure, jobs, jobs::LeaseRequest,
-    names::Names, requests, sealed,
+    names::Names, requests, rest, sealed,
 };
 
 /// Whatever changes rows.
@@ -96,6 +96,8 @@ impl Session {
             Write::PutAcmeAccount(row) => acme::put_account(connection, names, row),
             Write::PutAcmeOrder(row) => acme::put_order(connection, names, row),
             Write::SweepAcmeOrders { now, limit } => acme::sweep_orders(connection, *now, *limit),
+            Write::PutRestOrder(row) => rest::put_order(connection, names, row),
+            Write::SweepRestOrders { now, limit } => rest::sweep_orders(connection, *now, *limit),
         }
     }
 }
@@ -125,6 +127,7 @@ fn holds(connection: &Connection, expect: &Expect) -> Result<bool, Failure> {
         Expect::AcmeOrderVersion { id, version } => {
             Ok(acme::order_version(connection, id)?.unwrap_or(0) == *version)
         }
+        Expect::RestOrderVersion { id, version } => Ok(rest::order_version(connection, id)? == *version),
     }
 }
 

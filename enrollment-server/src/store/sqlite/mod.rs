@@ -16,7 +16,8 @@
 //! | `committer.rs` | the connection that writes: transactions |
 //! | `readers.rs` | the connections that read |
 //! | `apply.rs` | one commit: what it expects, what it writes |
-//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs`, `acme.rs` | one aggregate each: its reads and its writes |
+//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs`, `acme.rs`, `rest.rs` | one aggregate each: its reads and its writes |
+//! | `documents.rs` | rows that are JSON documents |
 //! | `names.rs` | names that rows refer to by number |
 //! | `columns.rs` | columns to types and back |
 //! | `failure.rs` | what SQLite's errors mean to the caller |
@@ -30,12 +31,14 @@ mod committer;
 mod connection;
 mod credentials;
 mod crls;
+mod documents;
 mod failure;
 mod jobs;
 mod migrate;
 mod names;
 mod readers;
 mod requests;
+mod rest;
 mod sealed;
 #[cfg(test)]
 mod tests;
@@ -53,11 +56,12 @@ use issuance::{
     acme::{AccountRow, OrderRow},
     audit::{AuditRecord, Checkpoint},
     credential::CredentialRow,
-    identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName},
+    identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName, RestOrderId},
+    rest::OrderRow as RestOrderRow,
     store::{
         AcmeAccountFilter, Announcer, CertificateFilter, CertificateRow, Claims, Commit, Committed, Conflict,
         CredentialFilter, CrlRow, Cursor, Job, JobKind, JobLease, News, Page, RequestFilter, RequestKey,
-        RequestRow, SealedRow, Store, StoreResult, Subscription,
+        RequestRow, RestOrderFilter, SealedRow, Store, StoreResult, Subscription,
     },
 };
 use pki::{crl::RevokedEntry, serial::SerialNumber, time::Time};
@@ -329,6 +333,31 @@ impl Store for SqliteStore {
 
     async fn acme_orders_to_sweep(&self, now: Time) -> StoreResult<bool> {
         self.readers.point(|connection| acme::any_to_sweep(connection, now))
+    }
+
+    async fn rest_order(&self, id: &RestOrderId) -> StoreResult<Option<RestOrderRow>> {
+        self.readers.point(|connection| rest::order(connection, id))
+    }
+
+    async fn rest_order_by_key(
+        &self,
+        method: &ResourceName,
+        key: &RequestKey,
+    ) -> StoreResult<Option<RestOrderRow>> {
+        self.readers.point(|connection| rest::order_by_key(connection, method, key))
+    }
+
+    async fn rest_orders(
+        &self,
+        filter: &RestOrderFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, RestOrderRow)>> {
+        let (filter, page) = (filter.clone(), *page);
+        self.readers.scan(move |connection| rest::orders(connection, &filter, &page)).await
+    }
+
+    async fn rest_orders_to_sweep(&self, now: Time) -> StoreResult<bool> {
+        self.readers.point(|connection| rest::any_to_sweep(connection, now))
     }
 
     async fn claim_once(&self, scope: &str, token: &[u8], until: Time) -> StoreResult<bool> {

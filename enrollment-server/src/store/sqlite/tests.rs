@@ -20,8 +20,8 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::{
-    CommitObserver, OpenError, SqliteStore, StoreOptions, audit as audit_rows, certificates, credentials,
-    migrate,
+    CommitObserver, OpenError, SqliteStore, StoreOptions, acme, audit as audit_rows, certificates,
+    credentials, migrate,
 };
 
 mod who_commits;
@@ -377,11 +377,17 @@ fn hot_statements_go_straight_to_their_rows() {
         (&certificates::find_sql(), "INDEX certificates_serial (serial=? AND issuer=?)"),
         (&credentials::find_for_sql(), "INDEX credentials_username (method=? AND username=?)"),
         (audit_rows::SELECT, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+        (acme::ACCOUNT_BY_KEY, "INDEX sqlite_autoindex_acme_accounts_2 (thumbprint=? AND method=?)"),
+        (acme::ORDERS_OF, "INDEX acme_orders_account (account=? AND rowid>?)"),
+        (acme::ORDER_REPLACING, "INDEX acme_orders_replaces (replaces_serial=? AND replaces_issuer=?)"),
+        (acme::TO_SWEEP, "INDEX acme_orders_keep_until (keep_until<?)"),
+        (acme::SWEEP, "INDEX acme_orders_keep_until (keep_until<?)"),
     ];
     for (sql, index) in expected {
         let plan = plan(sql);
         assert!(plan.contains(index), "{sql}\n{plan}");
         assert!(!plan.contains("SCAN certificates") && !plan.contains("SCAN c"), "{plan}");
+        assert!(!plan.contains("SCAN acme"), "{plan}");
     }
 }
 

@@ -198,6 +198,31 @@ CREATE INDEX acme_orders_keep_until ON acme_orders (keep_until);
 CREATE INDEX acme_orders_replaces ON acme_orders (replaces_serial, replaces_issuer)
     WHERE replaces_serial IS NOT NULL;
 
+-- Room in each page for the next version of a row, because many are written twice.
+CREATE TABLE rest_orders (
+    number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id BYTEA NOT NULL UNIQUE,
+    version BIGINT NOT NULL,
+    method TEXT COLLATE "C" NOT NULL,
+    credential BYTEA,
+    -- As recorded: one that expired still waits for a CSR here.
+    state TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    keep_until BIGINT NOT NULL,
+    idempotency BYTEA,
+    -- Whether the document holds a private key, sealed.
+    key_held BOOLEAN NOT NULL,
+    document TEXT COLLATE "C" NOT NULL
+) WITH (fillfactor = 70);
+
+-- Lists walk the orders of one method.
+CREATE INDEX rest_orders_method ON rest_orders (method, number);
+
+CREATE INDEX rest_orders_keep_until ON rest_orders (keep_until);
+
+CREATE UNIQUE INDEX rest_orders_idempotency ON rest_orders (idempotency, method) WHERE idempotency IS NOT NULL;
+
 -- What may be used once, by the first 128 bits of a hash. Not in the log: a crash of the database forgets all of them, and
 -- then each may be used once more.
 CREATE UNLOGGED TABLE claims (

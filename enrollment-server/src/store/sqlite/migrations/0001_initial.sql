@@ -208,6 +208,30 @@ CREATE INDEX acme_orders_keep_until ON acme_orders (keep_until);
 CREATE INDEX acme_orders_replaces ON acme_orders (replaces_serial, replaces_issuer)
     WHERE replaces_serial IS NOT NULL;
 
+-- AUTOINCREMENT, because orders are deleted and a cursor must not meet a number twice. Lists walk the orders of one method.
+CREATE TABLE rest_orders (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id BLOB NOT NULL UNIQUE,
+    version INTEGER NOT NULL,
+    method INTEGER NOT NULL REFERENCES resources,
+    credential BLOB,
+    -- As recorded: one that expired still waits for a CSR here.
+    state TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    keep_until INTEGER NOT NULL,
+    idempotency BLOB,
+    -- Whether the document holds a private key, sealed.
+    key_held INTEGER NOT NULL,
+    document TEXT NOT NULL
+) STRICT;
+
+CREATE INDEX rest_orders_method ON rest_orders (method);
+
+CREATE INDEX rest_orders_keep_until ON rest_orders (keep_until);
+
+CREATE UNIQUE INDEX rest_orders_idempotency ON rest_orders (idempotency, method) WHERE idempotency IS NOT NULL;
+
 CREATE TABLE audit_streams (
     number INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE

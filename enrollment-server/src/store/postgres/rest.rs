@@ -1,0 +1,110 @@
+//! Orders of REST.
+
+use issuance::{
+    identity::{ResourceName, RestOrderId},
+    rest::{OrderKey, OrderRow},
+    store::{Conflict, Cursor, Page, RequestKey, RestOrderFilter},
+};
+use pki::time::Time;
+
+use super::{
+    columns::{integer, octets, to_json},
+    connect::Connection,
+    documents,
+    failure::Failure,
+    order::{Step, parameters},
+};
+
+const ORDER: &str = "SELECT document FROM rest_orders WHERE id = $1";
+
+const ORDER_BY_KEY: &str = "SELECT document FROM rest_orders WHERE idempotency = $1 AND method = $2";
+
+/// A filter that is not given is NULL and thereby true; the plan is made for the values given.
+const ORDERS: &str = "SELECT number, document FROM rest_orders WHERE number > $1 \
+    AND ($3::text IS NULL OR method = $3) AND ($4::bytea IS NULL OR credential = $4) \
+    AND ($5::text IS NULL OR state = $5) AND ($6::boolean IS NULL OR (expires_at <= $7::bigint) = $6) \
+    AND ($8::bigint IS NULL OR created_at >= $8) AND ($9::bigint IS NULL OR created_at < $9) \
+    AND ($10::boolean IS NULL OR key_held = $10) ORDER BY number LIMIT $2";
+
+const ANY_TO_SWEEP: &str = "SELECT EXISTS (SELECT 1 FROM rest_orders WHERE keep_until <= $1)";
+
+pub(super) async fn order(
+    connection: &mut Connection,
+    id: &RestOrderId,
+) -> Result<Option<OrderRow>, Failure> {
+    documents::find(connection, ORDER, &[&octets::<16>(id.as_str())?]).await
+}
+
+pub(super) async fn order_by_key(
+    connection: &mut Connection,
+    method: &ResourceName,
+    key: &RequestKey,
+) -> Result<Option<OrderRow>, Failure> {
+    documents::find(connection, ORDER_BY_KEY, &[&key.0.as_slice(), &method.to_string()]).await
+}
+
+pub(super) async fn orders(
+    connection: &mut Connection,
+    filter: &RestOrderFilter,
+    page: &Page,
+) -> Result<Vec<(Cursor, OrderRow)>, Failure> {
+    let status = filter.status.map(|(status, now)| (status.recorded(), now));
+    documents::list(
+        connection,
+        ORDERS,
+        &[
+            &documents::after(page),
+            &documents::limit(page),
+            &filter.method.as_ref().map(ToString::to_string),
+            &filter.credential.as_ref().map(|id| octets::<16>(id.as_str())).transpose()?,
+            &status.map(|((state, _), _)| state.as_str()),
+            &status.and_then(|((_, ended), _)| ended),
+            &status.map(|(_, now)| now.unix()),
+            &filter.created_from.map(Time::unix),
+            &filter.created_before.map(Time::unix),
+            &filter.key_held,
+        ],
+    )
+    .await
+}
+
+pub(super) async fn any_to_sweep(connection: &mut Connection, now: Time) -> Result<bool, Failure> {
+    documents::exists(connection, ANY_TO_SWEEP, &[&now.unix()]).await
+}
+
+/// Whoever expects a version holds the order's lock alone.
+pub(super) fn expect_order_version(id: &RestOrderId, version: u64) -> Result<Step, Failure> {
+    let sql = "SELECT 1 WHERE coalesce((SELECT version FROM rest_orders WHERE id = $1), 0) = $2";
+    documents::expect_version(sql, id.as_str(), version)
+}
+
+/// An order never changes whose it is, nor what it is called. Where what is indexed keeps its value, the new version of the
+/// row needs no entry in any index (HOT).
+pub(super) fn put_order(row: &OrderRow) -> Result<Step, Failure> {
+    let sql = "INSERT INTO rest_orders (id, version, method, credential, state, created_at, expires_at, keep_until, \
+        idempotency, key_held, document) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+        ON CONFLICT (id) DO UPDATE SET version = excluded.version, state = excluded.state, \
+        expires_at = excluded.expires_at, keep_until = excluded.keep_until, key_held = excluded.key_held, \
+        document = excluded.document";
+    let parameters = parameters![
+        octets::<16>(row.id.as_str())?,
+        integer(row.version)?,
+        row.method.to_string(),
+        row.requester.credential.as_ref().map(|id| octets::<16>(id.as_str())).transpose()?,
+        row.state.recorded().as_str(),
+        row.created_at.unix(),
+        row.expires_at.unix(),
+        row.keep_until.unix(),
+        row.idempotency.as_ref().map(|idempotency| idempotency.key.0.to_vec()),
+        matches!(row.key, OrderKey::Held { .. }),
+        to_json(row)?,
+    ];
+    Ok(Step::new(sql, parameters).unless_taken(Conflict::RestOrderExists))
+}
+
+/// What another replica is sweeping at this moment is passed over, not waited for.
+pub(super) fn sweep_orders(now: Time, limit: u32) -> Step {
+    let sql = "DELETE FROM rest_orders WHERE number IN (SELECT number FROM rest_orders WHERE keep_until <= $1 \
+        ORDER BY keep_until, number LIMIT $2 FOR UPDATE SKIP LOCKED)";
+    Step::new(sql, parameters![now.unix(), i64::from(limit)])
+}
