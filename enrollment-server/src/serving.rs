@@ -109,17 +109,23 @@ impl App {
         let mut subscription = self.engine.store().subscribe();
         loop {
             match subscription.next().await {
-                News::Credential { method, .. } => self.passwords.forget(Some(&method)),
+                News::Credential { id, method } => {
+                    self.passwords.forget(Some(&method));
+                    self.acme.forget_credential(&id);
+                }
+                News::AcmeAccount { id } => self.acme.forget_account(Some(&id)),
                 News::Crl { issuer } => self.crls.forget(Some(issuer)),
                 News::Everything => {
                     self.passwords.forget(None);
                     self.crls.forget(None);
+                    self.acme.forget_account(None);
                 }
                 // Nothing here keeps a copy of these.
                 News::CertificateStatus { .. }
                 | News::Sealed { .. }
                 | News::Job { .. }
-                | News::AcmeAccount { .. } => {}
+                | News::Request { .. }
+                | News::RestOrder { .. } => {}
             }
         }
     }

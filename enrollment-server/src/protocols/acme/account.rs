@@ -149,7 +149,7 @@ pub(super) async fn change(
 ) -> Result<AccountRow, AcmeError> {
     let exchange = &request.exchange;
     let store = exchange.app.engine.store();
-    let mut account = request.account.clone();
+    let mut account = AccountRow::clone(&request.account);
     for _ in 0..ATTEMPTS {
         let (id, version) = (account.id.clone(), account.version);
         let Some(action) = change(&mut account)? else { return Ok(account) };
@@ -159,7 +159,10 @@ pub(super) async fn change(
             audit: vec![event(exchange, action, &account)],
         };
         match store.commit(commit).await? {
-            Ok(_) => return Ok(account),
+            Ok(_) => {
+                exchange.app.acme.accounts.forget(&id);
+                return Ok(account);
+            }
             Err(Conflict::AcmeAccountExists) => {
                 let method = &exchange.service.method.name;
                 let other = store.acme_account_by_key(method, &account.thumbprint).await?;

@@ -11,15 +11,16 @@ use axum::{
 use http::{HeaderMap, header::CONTENT_TYPE};
 use issuance::{
     acme::AccountRow,
-    authn::{ActingAccount, OnCredentialRevoked},
+    authn::{ActingAccount, Freshness, OnCredentialRevoked},
     credential::CredentialRow,
     error::AuthenticationFailure,
+    store::Expect,
 };
 
 use super::{
-    binding,
     error::AcmeError,
     exchange::Exchange,
+    known::Known,
     wire::{
         jwk::AccountKey,
         jws::{self, MAX_BODY, Signer, Verified},
@@ -38,12 +39,13 @@ const JOSE_JSON: &str = "application/jose+json";
 #[derive(Debug)]
 pub(super) struct ByAccount {
     pub(super) exchange: Exchange,
-    pub(super) account: AccountRow,
+    pub(super) account: Arc<AccountRow>,
     pub(super) key: AccountKey,
     /// The account's URL as the client spells it.
     pub(super) kid: String,
-    /// What the account is bound to, as it is now.
-    pub(super) credential: Option<CredentialRow>,
+    /// What the account is bound to.
+    pub(super) credential: Option<Arc<CredentialRow>>,
+    freshness: Freshness,
     pub(super) payload: Verified,
     pub(super) headers: HeaderMap,
 }
@@ -111,12 +113,12 @@ async fn signed(request: Request, app: &Arc<App>, wanted: Wanted) -> Result<ByEi
     let begun = Exchange::begin(app, &parts.uri, &parts.headers, peer);
     let exchange = begun.map_err(IntoResponse::into_response)?;
     match authenticate(&exchange, &parts.headers, body, wanted).await {
-        Ok(Signed { by: By::Account(account, kid), key, credential, payload }) => {
-            let (account, headers) = (*account, parts.headers);
-            let signed = ByAccount { exchange, account, key, kid, credential, payload, headers };
+        Ok(Signed { by: By::Account(Known { account, credential, freshness }, kid), key, payload }) => {
+            let headers = parts.headers;
+            let signed = ByAccount { exchange, account, key, kid, credential, freshness, payload, headers };
             Ok(ByEither::Account(Box::new(signed)))
         }
-        Ok(Signed { by: By::Key, key, payload, .. }) => {
+        Ok(Signed { by: By::Key, key, payload }) => {
             Ok(ByEither::Key(Box::new(ByKey { exchange, key, payload })))
         }
         Err(error) => Err(exchange.answer(Err(error)).await),
@@ -126,9 +128,49 @@ async fn signed(request: Request, app: &Arc<App>, wanted: Wanted) -> Result<ByEi
 impl ByAccount {
     /// The account with what it is bound to, for whoever judges what it may do.
     pub(super) fn acting(&self) -> ActingAccount<'_> {
-        acting(&self.exchange, &self.account, self.credential.as_ref())
+        acting(&self.exchange, &self.account, self.credential.as_deref())
+    }
+
+    /// What must still be true when something is committed for the account.
+    pub(super) fn expect(&self) -> Vec<Expect> {
+        let (id, version) = (self.account.id.clone(), self.account.version);
+        let mut expect = vec![Expect::AcmeAccountVersion { id, version }];
+        expect.extend(self.credential.as_ref().map(|credential| Expect::CredentialVersion {
+            id: credential.id.clone(),
+            version: credential.version,
+        }));
+        expect
+    }
+
+    /// Reads the account anew, and judges it anew.
+    ///
+    /// # Errors
+    /// Where it may not use the method any more.
+    pub(super) async fn refresh(&mut self) -> Result<(), AcmeError> {
+        let accounts = &self.exchange.app.acme.accounts;
+        let known = accounts.load(&self.exchange, &self.account.id, Freshness::Fresh).await?;
+        Known { account: self.account, credential: self.credential, freshness: self.freshness } = known;
+        if self.account.thumbprint != *self.key.thumbprint() {
+            return Err(OTHER_KEY);
+        }
+        self.acting().check(&self.exchange.service.method)?;
+        Ok(())
+    }
+
+    /// As [`ByAccount::refresh`], unless the account was read for this request.
+    ///
+    /// # Errors
+    /// As [`ByAccount::refresh`].
+    pub(super) async fn refresh_cached(&mut self) -> Result<(), AcmeError> {
+        match self.freshness {
+            Freshness::Cached => self.refresh().await,
+            Freshness::Fresh => Ok(()),
+        }
     }
 }
+
+/// The old key signed, and is the account's no more.
+pub(super) const OTHER_KEY: AcmeError = AcmeError::Unauthorized("the account has another key by now");
 
 pub(super) fn acting<'a>(
     exchange: &Exchange,
@@ -145,12 +187,11 @@ pub(super) fn acting<'a>(
 struct Signed {
     by: By,
     key: AccountKey,
-    credential: Option<CredentialRow>,
     payload: Verified,
 }
 
 enum By {
-    Account(Box<AccountRow>, String),
+    Account(Known, String),
     Key,
 }
 
@@ -163,7 +204,8 @@ async fn authenticate(
     let Exchange { app, service, address, .. } = exchange;
     app.check_address(service.method.protocol, *address)?;
     check_content_type(headers)?;
-    let request = jws::Request::parse(&read(app, body).await?)?;
+    let body = read(app, body).await?;
+    let request = jws::Request::parse(&body)?;
     match (request.signer(), wanted) {
         (Signer::Jwk(_), Wanted::Account) => return Err(KID_WANTED),
         (Signer::Kid(_), Wanted::Key) => return Err(JWK_WANTED),
@@ -171,34 +213,67 @@ async fn authenticate(
         | (Signer::Kid(_), Wanted::Account | Wanted::Either) => {}
     }
     request.check_url(&exchange.target.url).map_err(|_| AcmeError::Url)?;
-    let (by, key) = match request.signer() {
-        Signer::Jwk(key) => (By::Key, key.clone()),
-        Signer::Kid(kid) => {
-            let account = account(exchange, kid).await?;
-            let key = app.acme.keys.of(&account)?;
-            (By::Account(Box::new(account), kid.clone()), key)
-        }
-    };
     let nonce = request.nonce().to_owned();
-    let payload = match request.verify(&key) {
-        Ok(payload) => payload,
-        Err(error) => return Err(not_verified(exchange, &by, error)),
+    let signed = match request.signer().clone() {
+        Signer::Jwk(key) => {
+            let payload = request.verify(&key).map_err(|error| not_verified(exchange, &By::Key, error))?;
+            Signed { by: By::Key, key, payload }
+        }
+        Signer::Kid(kid) => by_account(exchange, request, kid, &body).await?,
     };
     app.acme.nonces(app).await?.redeem(&**app.engine.store(), &nonce, exchange.now).await?;
-    let mut credential = None;
-    if let By::Account(account, _) = &by {
-        tracing::Span::current().record("requester", account.id.as_str());
-        // After the signature: whoever does not hold the key learns nothing of the account.
-        credential = binding::credential(exchange, account).await?;
-        acting(exchange, account, credential.as_ref()).check(&service.method)?;
+    match signed.by {
+        By::Key => Ok(signed),
+        By::Account(known, kid) => {
+            tracing::Span::current().record("requester", known.account.id.as_str());
+            // After the signature: whoever does not hold the key learns nothing of the account.
+            let by = By::Account(check(exchange, known).await?, kid);
+            Ok(Signed { by, ..signed })
+        }
     }
-    Ok(Signed { by, key, credential, payload })
 }
 
-async fn account(exchange: &Exchange, kid: &str) -> Result<AccountRow, AcmeError> {
-    let id = exchange.urls().account_of(kid).ok_or(AcmeError::AccountDoesNotExist)?;
-    let found = exchange.app.engine.store().acme_account(&id).await?;
-    found.filter(|row| row.method == exchange.service.method.name).ok_or(AcmeError::AccountDoesNotExist)
+async fn by_account(
+    exchange: &Exchange,
+    request: jws::Request,
+    kid: String,
+    body: &[u8],
+) -> Result<Signed, AcmeError> {
+    let shared = &exchange.app.acme;
+    let id = exchange.urls().account_of(&kid).ok_or(AcmeError::AccountDoesNotExist)?;
+    let mut known = shared.accounts.load(exchange, &id, Freshness::Cached).await?;
+    let mut key = shared.keys.of(&known.account)?;
+    let mut verified = request.verify(&key);
+    if verified.is_err() && known.freshness == Freshness::Cached {
+        // Another replica may have given the account another key.
+        known = shared.accounts.load(exchange, &id, Freshness::Fresh).await?;
+        let current = shared.keys.of(&known.account)?;
+        if current != key {
+            key = current;
+            verified = jws::Request::parse(body)?.verify(&key);
+        }
+    }
+    let by = By::Account(known, kid);
+    match verified {
+        Ok(payload) => Ok(Signed { by, key, payload }),
+        Err(error) => Err(not_verified(exchange, &by, error)),
+    }
+}
+
+/// Whether the account may do anything here; what rows of before say no to, those of now may allow.
+async fn check(exchange: &Exchange, known: Known) -> Result<Known, AcmeError> {
+    let method = &exchange.service.method;
+    let judge = |known: &Known| acting(exchange, &known.account, known.credential.as_deref()).check(method);
+    match (judge(&known), known.freshness) {
+        (Ok(()), _) => Ok(known),
+        (Err(_), Freshness::Cached) => {
+            let accounts = &exchange.app.acme.accounts;
+            let fresh = accounts.load(exchange, &known.account.id, Freshness::Fresh).await?;
+            judge(&fresh)?;
+            Ok(fresh)
+        }
+        (Err(refusal), Freshness::Fresh) => Err(refusal.into()),
+    }
 }
 
 /// A wrong signature by an account's key is somebody who guesses at accounts; by a key that names itself it is a defect of a

@@ -1,9 +1,9 @@
-//! External accounts (RFC 8555 §7.3.4): a credential of the method vouches for a new account, once, and is looked at again
-//! whenever the account asks for something.
+//! External accounts (RFC 8555 §7.3.4): a credential of the method vouches for a new account. What became of it since is looked
+//! at whenever the account asks for something (`known.rs`).
 
 use issuance::{
     Error,
-    acme::{AccountRow, Binding},
+    acme::Binding,
     credential::CredentialRow,
     error::AuthenticationFailure,
     identity::Owner,
@@ -76,15 +76,4 @@ fn bound(row: &CredentialRow, jws: &jws::Binding, now: pki::time::Time) -> Resul
 pub(super) fn refused(exchange: &Exchange, failure: AuthenticationFailure) -> AcmeError {
     exchange.app.authentication_failed(&exchange.service.method, failure, exchange.address);
     AcmeError::ExternalAccount(failure)
-}
-
-/// The credential that the account is bound to, as it is now; none for an account that is bound to none.
-pub(super) async fn credential(
-    exchange: &Exchange,
-    account: &AccountRow,
-) -> Result<Option<CredentialRow>, AcmeError> {
-    match &account.binding {
-        Some(binding) => Ok(exchange.app.engine.store().credential(&binding.credential).await?),
-        None => Ok(None),
-    }
 }

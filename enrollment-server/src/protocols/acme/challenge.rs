@@ -64,16 +64,19 @@ async fn start(
             exchange.now,
         );
         let commit = Commit {
-            expect: vec![Expect::AcmeOrderVersion { id: id.clone(), version }],
+            expect: [request.expect(), vec![Expect::AcmeOrderVersion { id: id.clone(), version }]].concat(),
             writes: vec![Write::PutAcmeOrder(Box::new(order.clone())), planned.write()],
             audit: Vec::new(),
         };
         match exchange.app.engine.store().commit(commit).await? {
             Ok(_) => {
-                planned.start(&exchange.app);
+                planned.start(&exchange.app, order.clone(), request.account.clone());
                 return Ok(order);
             }
-            Err(Conflict::Expectation(_)) => order = order::reload(request, &id).await?,
+            Err(Conflict::Expectation(expect)) if matches!(*expect, Expect::AcmeOrderVersion { .. }) => {
+                order = order::reload(request, &id).await?;
+            }
+            Err(Conflict::Expectation(_)) => return Err(Error::Stale.into()),
             Err(other) => return Err(Error::Conflict(other.to_string()).into()),
         }
     }

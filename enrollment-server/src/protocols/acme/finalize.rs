@@ -9,7 +9,7 @@ use issuance::{
     acme::{
         Authorization, ChallengeStatus, OrderCompletion, OrderRow, OrderState, OrderStatus, StoredProblem,
     },
-    authn::{AcmeRefusal, Authenticated},
+    authn::{AcmeRefusal, Authenticated, Freshness},
     engine::{Repeat, request_key},
     policy::Approval,
     request::Asked,
@@ -20,8 +20,8 @@ use pki::csr::{Csr, UnverifiedCsr};
 use super::{
     account::ATTEMPTS,
     auth::{ByAccount, acting},
-    binding,
     error::{AcmeError, refusal_type},
+    known::Known,
     order::{self, SHOWN_AFTER_END, later},
     validation::Validator,
     wire::{
@@ -94,7 +94,7 @@ async fn issue(request: &ByAccount, order: OrderRow, csr: &Csr) -> Result<(Order
         let method =
             method.ok_or_else(|| AcmeError::UnknownProfile(order.profile.clone().unwrap_or_default()))?;
         let mut asked = Asked::from_csr(csr).map_err(bad_csr)?;
-        let acting = acting(exchange, &account, credential.as_ref());
+        let acting = acting(exchange, &account, credential.as_deref());
         let evidence = acting.verify(method, &order, &mut asked, exchange.now)?;
         check_caa(request, &order).await?;
         let authenticated = Authenticated::new(method.clone(), evidence, Some(exchange.address))?;
@@ -122,9 +122,8 @@ async fn issue(request: &ByAccount, order: OrderRow, csr: &Csr) -> Result<(Order
             OrderStatus::Pending | OrderStatus::Invalid => return Ok((order, false)),
             OrderStatus::Ready | OrderStatus::Processing => {}
         }
-        let fresh = exchange.app.engine.store().acme_account(&account.id).await?;
-        account = fresh.ok_or(AcmeError::AccountDoesNotExist)?;
-        credential = binding::credential(exchange, &account).await?;
+        let known = exchange.app.acme.accounts.load(exchange, &account.id, Freshness::Fresh).await?;
+        Known { account, credential, .. } = known;
     }
     Err(Error::Stale.into())
 }

@@ -8,6 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
+use issuance::Error;
 
 use super::{
     account as accounts,
@@ -65,8 +66,14 @@ pub(super) async fn key_change(request: ByAccount) -> Response {
 }
 
 /// RFC 8555 §7.4.
-pub(super) async fn new_order(request: ByAccount) -> Response {
-    let outcome = one_order::new_order(&request).await;
+pub(super) async fn new_order(mut request: ByAccount) -> Response {
+    let mut outcome = one_order::new_order(&request).await;
+    if is_stale(&outcome) {
+        outcome = match request.refresh().await {
+            Ok(()) => one_order::new_order(&request).await,
+            Err(error) => Err(error),
+        };
+    }
     request.exchange.answer(outcome).await
 }
 
@@ -89,8 +96,14 @@ pub(super) async fn authorization(request: ByAccount) -> Response {
 }
 
 /// RFC 8555 §7.5.1.
-pub(super) async fn challenge(request: ByAccount) -> Response {
-    let outcome = challenges::challenge(&request).await;
+pub(super) async fn challenge(mut request: ByAccount) -> Response {
+    let mut outcome = challenges::challenge(&request).await;
+    if is_stale(&outcome) {
+        outcome = match request.refresh().await {
+            Ok(()) => challenges::challenge(&request).await,
+            Err(error) => Err(error),
+        };
+    }
     request.exchange.answer(outcome).await
 }
 
@@ -101,8 +114,8 @@ pub(super) async fn certificate(request: ByAccount) -> Response {
 }
 
 /// RFC 8555 §7.6.
-pub(super) async fn revoke_cert(request: ByEither) -> Response {
-    let outcome = revoke::revoke_cert(&request).await;
+pub(super) async fn revoke_cert(mut request: ByEither) -> Response {
+    let outcome = revoke::revoke_cert(&mut request).await;
     let exchange = match &request {
         ByEither::Account(signed) => &signed.exchange,
         ByEither::Key(signed) => &signed.exchange,
@@ -126,6 +139,11 @@ pub(super) async fn method_not_allowed(State(app): State<Arc<App>>, request: Req
         Ok(exchange) => exchange.answer_to_get(Err(AcmeError::MethodNotAllowed)),
         Err(error) => error.into_response(),
     }
+}
+
+/// Whether the account or its credential changed since they were read.
+fn is_stale(outcome: &Result<Response, AcmeError>) -> bool {
+    matches!(outcome, Err(AcmeError::Core(Error::Stale)))
 }
 
 /// A request that nobody signed.

@@ -4,7 +4,11 @@ use axum::response::Response;
 use http::StatusCode;
 use issuance::audit::Action;
 
-use super::{account, auth::ByAccount, error::AcmeError};
+use super::{
+    account,
+    auth::{ByAccount, OTHER_KEY},
+    error::AcmeError,
+};
 
 /// RFC 8555 §7.3.5.
 pub(super) async fn key_change(request: &ByAccount) -> Result<Response, AcmeError> {
@@ -16,7 +20,7 @@ pub(super) async fn key_change(request: &ByAccount) -> Result<Response, AcmeErro
     let changed = account::change(request, |row| {
         // The old key signed this: where it is not the account's any more, somebody has changed it meanwhile.
         if row.thumbprint != *request.key.thumbprint() {
-            return Err(AcmeError::Unauthorized("the account has another key by now"));
+            return Err(OTHER_KEY);
         }
         row.change_key(new.canonical().to_owned())?;
         Ok(Some(Action::AccountKeyChanged))

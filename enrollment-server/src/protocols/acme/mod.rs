@@ -27,7 +27,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `service.rs` | one method, ready to serve: what is the same for every request |
-//! | `shared.rs` | what all methods share for as long as the process lives: nonces, parsed keys, limits |
+//! | `shared.rs`, `known.rs`, `limits.rs` | what all methods share for as long as the process lives: nonces, accounts that were read a moment ago, limits |
 //! | `exchange.rs`, `auth.rs` | a request on its way in, who signed it, and the answer on its way out |
 //! | `handlers.rs` | the endpoints, a few lines each |
 //! | `account.rs`, `binding.rs`, `key_change.rs` | accounts, and the external accounts that they are bound to |
@@ -48,6 +48,7 @@ mod exchange;
 mod finalize;
 mod handlers;
 mod key_change;
+mod known;
 mod limits;
 pub mod nonce;
 mod order;

@@ -21,7 +21,7 @@ use issuance::{
 use pki::{general_name::GeneralName, serial::SerialNumber, time::Time};
 
 use super::{
-    account::{ATTEMPTS, requester},
+    account::requester,
     auth::ByAccount,
     error::{AcmeError, refusal_type},
     exchange::{Exchange, header_value, json},
@@ -79,30 +79,18 @@ pub(super) async fn new_order(request: &ByAccount) -> Result<Response, AcmeError
     shown(exchange, &order, StatusCode::CREATED)
 }
 
-/// Of an account that is still valid.
+/// # Errors
+/// [`Error::Stale`] where account or credential are not any more what the order was judged by.
 async fn record(request: &ByAccount, order: &OrderRow) -> Result<(), AcmeError> {
-    let store = request.exchange.app.engine.store();
-    let (id, mut version) = (&request.account.id, request.account.version);
-    for _ in 0..ATTEMPTS {
-        let commit = Commit {
-            expect: vec![
-                Expect::AcmeAccountVersion { id: id.clone(), version },
-                Expect::AcmeOrderVersion { id: order.id.clone(), version: 0 },
-            ],
-            writes: vec![Write::PutAcmeOrder(Box::new(order.clone()))],
-            audit: Vec::new(),
-        };
-        match store.commit(commit).await? {
-            Ok(_) => return Ok(()),
-            Err(Conflict::Expectation(_)) => {
-                let account = store.acme_account(id).await?.ok_or(AcmeError::AccountDoesNotExist)?;
-                account.check_valid()?;
-                version = account.version;
-            }
-            Err(other) => return Err(Error::Conflict(other.to_string()).into()),
-        }
+    let mut expect = request.expect();
+    expect.push(Expect::AcmeOrderVersion { id: order.id.clone(), version: 0 });
+    let writes = vec![Write::PutAcmeOrder(Box::new(order.clone()))];
+    let commit = Commit { expect, writes, audit: Vec::new() };
+    match request.exchange.app.engine.store().commit(commit).await? {
+        Ok(_) => Ok(()),
+        Err(Conflict::Expectation(_)) => Err(Error::Stale.into()),
+        Err(other) => Err(Error::Conflict(other.to_string()).into()),
     }
-    Err(Error::Conflict("the account changes all the time".into()).into())
 }
 
 /// RFC 8555 §7.4: an error where the request could not be fulfilled as it is. What the profile says of lengths, it says when

@@ -25,7 +25,12 @@ const MAX_ORDERS: usize = 1000;
 const PAGE: usize = 100;
 
 /// RFC 8555 §7.6.
-pub(super) async fn revoke_cert(request: &ByEither) -> Result<Response, AcmeError> {
+pub(super) async fn revoke_cert(request: &mut ByEither) -> Result<Response, AcmeError> {
+    if let ByEither::Account(signed) = request {
+        // What is committed here says nothing of the account: it must be what it is now.
+        signed.refresh_cached().await?;
+    }
+    let request = &*request;
     let (exchange, payload) = match request {
         ByEither::Account(signed) => (&signed.exchange, &signed.payload),
         ByEither::Key(signed) => (&signed.exchange, &signed.payload),

@@ -9,13 +9,16 @@ use std::{
 use issuance::{
     Error,
     acme::AccountRow,
+    identity::{AcmeAccountId, CredentialId},
     ports::random,
     secret::Secret,
     store::{Commit, Conflict, Expect, SealedRow, Write},
 };
 use tokio::sync::OnceCell;
 
-use super::{limits::RateLimits, nonce::Nonces, validation::Validations, wire::jwk::AccountKey};
+use super::{
+    known::KnownAccounts, limits::RateLimits, nonce::Nonces, validation::Validations, wire::jwk::AccountKey,
+};
 use crate::serving::App;
 
 /// Parsed keys that are kept.
@@ -29,12 +32,26 @@ const NONCE_KEY: &str = "acme/nonce";
 pub struct AcmeShared {
     nonces: OnceCell<Nonces>,
     pub(super) keys: AccountKeys,
+    pub(super) accounts: KnownAccounts,
     pub(super) limits: RateLimits,
     /// Of challenges that are being validated now.
     pub(crate) validations: Validations,
 }
 
 impl AcmeShared {
+    /// News of an account that changed, or of all.
+    pub fn forget_account(&self, id: Option<&AcmeAccountId>) {
+        match id {
+            Some(id) => self.accounts.forget(id),
+            None => self.accounts.forget_all(),
+        }
+    }
+
+    /// News of a credential that changed.
+    pub fn forget_credential(&self, id: &CredentialId) {
+        self.accounts.forget_bound_to(id);
+    }
+
     /// What makes nonces and takes them back; made at first use.
     ///
     /// # Errors

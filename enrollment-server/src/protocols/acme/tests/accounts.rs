@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::json;
 
 use super::{
-    super::wire::{algorithm::Algorithm, testing::ClientKey},
+    super::wire::{algorithm::Algorithm, base64url, testing::ClientKey},
     scene::{BASE, Client, Scene, csr},
 };
 
@@ -122,4 +122,48 @@ async fn the_orders_of_an_account_come_in_pages_without_what_came_to_nothing() {
     assert_eq!((listed, pages), (expected, 2));
     let wrong = format!("{}/orders?cursor=x", client.account);
     scene.read(&client, &wrong).await.refused(404, "malformed", "page");
+}
+
+#[tokio::test]
+async fn what_another_server_changed_is_seen_though_the_account_was_read_a_moment_ago() {
+    let scene = Scene::new().await;
+    let mut client = scene.client().await;
+    let other = scene.replica();
+    let names = ["shop.acme.example"];
+    for server in [&scene, &other] {
+        server.new_order(&client, &names).await.ok(StatusCode::CREATED);
+    }
+    // Another key: the new one is taken at once, and the old one makes nothing any more.
+    let url = format!("{BASE}/key-change");
+    let new = ClientKey::new();
+    let inner = new.key_change(&url, &client.account, &client.key);
+    scene.ask(&client, &url, &inner).await.ok(StatusCode::OK);
+    let answer = other.new_order(&client, &names).await;
+    answer.refused(403, "unauthorized", "another key");
+    client.key = new;
+    other.new_order(&client, &names).await.ok(StatusCode::CREATED);
+    // No account any more.
+    let order = other.new_order(&client, &names).await.ok(StatusCode::CREATED).json();
+    let certificate = other.certificate(&client, &names).await;
+    scene.ask(&client, &client.account, &json!({ "status": "deactivated" })).await.ok(StatusCode::OK);
+    let (_, csr) = csr(&names);
+    other.finalize(&client, &order, &csr).await.refused(401, "unauthorized", "deactivated");
+    let payload = json!({ "certificate": base64url::encode(certificate.der()) });
+    let revoked = other.ask(&client, &format!("{BASE}/revoke-cert"), &payload).await;
+    revoked.refused(401, "unauthorized", "deactivated");
+    assert_eq!(other.issued().await, 1);
+}
+
+#[tokio::test]
+async fn a_new_key_is_taken_by_a_server_that_knows_the_old_one() {
+    let scene = Scene::new().await;
+    let mut client = scene.client().await;
+    let other = scene.replica();
+    other.read(&client, &client.account).await.ok(StatusCode::OK);
+    let url = format!("{BASE}/key-change");
+    let new = ClientKey::of(Algorithm::EdDsa);
+    let inner = new.key_change(&url, &client.account, &client.key);
+    scene.ask(&client, &url, &inner).await.ok(StatusCode::OK);
+    client.key = new;
+    other.read(&client, &client.account).await.ok(StatusCode::OK);
 }
