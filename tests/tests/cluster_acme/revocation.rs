@@ -20,6 +20,9 @@ use crate::web::{SECRET, Web};
 /// A moment that is over: cert-manager asks at once.
 const DUE: &str = "2020-01-01T00:00:00Z";
 
+/// What the Ingress asks for, which is less than the profile gives.
+const DURATION: &str = "720h";
+
 #[test]
 #[ignore = "needs a cluster: cargo xtask cluster test"]
 fn what_was_revoked_is_replaced_when_somebody_says_so_and_when_cert_manager_asks() -> Result<()> {
@@ -35,9 +38,12 @@ fn what_was_revoked_is_replaced_when_somebody_says_so_and_when_cert_manager_asks
         let shared = cluster.kubectl().in_namespace(cluster.cert_manager_namespace());
         let desk = office.desk(shared.clone(), name, &cluster.networks)?;
         let outcome = (|| {
-            shared.apply(&desk.issuer("ClusterIssuer", name, &json!({}))?.to_string())?;
+            let durations = json!({"enableDurationFeature": true});
+            shared.apply(&desk.issuer("ClusterIssuer", name, &durations)?.to_string())?;
             shared.wait_condition(&format!("clusterissuer/{name}"), "Ready", LIMIT)?;
-            let web = Web::open(team, &json!({"cert-manager.io/cluster-issuer": name}), &office.root()?)?;
+            let annotations =
+                json!({"cert-manager.io/cluster-issuer": name, "cert-manager.io/duration": DURATION});
+            let web = Web::open(team, &annotations, &office.root()?)?;
             replaced_when_told(office, &web, &shared)?;
             cluster.with_feature_of_cert_manager("ACMEUseARI", || {
                 shared.wait_condition(&format!("clusterissuer/{name}"), "Ready", LIMIT)?;
@@ -57,6 +63,8 @@ fn replaced_when_told(office: &Office<'_>, web: &Web, shared: &Kubectl) -> Resul
     web.kubectl.wait_condition(&web.certificate(), "Ready", LIMIT)?;
     let first = web.held(None)?;
     web.is_served()?;
+    let left = first.not_after().unix() - now()?;
+    ensure!((719 * 3600..=720 * 3600).contains(&left), "it is good for another {left} s");
     let (namespace, name) = (office.namespace.cluster().cert_manager_namespace(), web.namespace());
     let rows = issued(office, &format!("{namespace}/{name}"))?;
     ensure!(rows.len() == 1, "two replicas issued {} certificates for one order: {rows:?}", rows.len());
