@@ -1,5 +1,7 @@
 //! Challenges (RFC 8555 §7.5.1): the client says that it is ready, and the server looks.
 
+use std::time::Duration;
+
 use axum::response::Response;
 use http::{
     StatusCode,
@@ -12,6 +14,8 @@ use issuance::{
     store::{Commit, Conflict, Expect, Write},
 };
 
+use tokio::time::timeout;
+
 use super::{
     account::ATTEMPTS,
     auth::ByAccount,
@@ -21,6 +25,9 @@ use super::{
     order,
     wire::objects::ChallengeObject,
 };
+
+/// How long the answer waits for the validation.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// RFC 8555 §7.5.1. A challenge that was answered before is shown as it is: clients say it twice.
 pub(super) async fn challenge(request: &ByAccount) -> Result<Response, AcmeError> {
@@ -70,8 +77,13 @@ async fn start(
         };
         match exchange.app.engine.store().commit(commit).await? {
             Ok(_) => {
-                planned.start(&exchange.app, order.clone(), request.account.clone());
-                return Ok(order);
+                let validation = planned.start(&exchange.app, order.clone(), request.account.clone());
+                // Where it ends that soon, the client is told at once and need not come back to ask.
+                let Some(validation) = validation else { return Ok(order) };
+                return match timeout(PATIENCE, validation).await {
+                    Ok(_ended) => order::reload(request, &id).await,
+                    Err(_elapsed) => Ok(order),
+                };
             }
             Err(Conflict::Expectation(expect)) if matches!(*expect, Expect::AcmeOrderVersion { .. }) => {
                 order = order::reload(request, &id).await?;
