@@ -29,23 +29,23 @@ pub use failure::ValidationFailure;
 pub(crate) use run::{Ended, Permit, run};
 pub use run::{Planned, Validations};
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use issuance::acme::{ChallengeType, Identifier};
 use resolve::CompiledValidation;
-use rustls::ClientConfig;
 
 use self::{
-    caa::Asked, failure::Deadline, guard::AddressGuard, http_01::Http01, network::Network, resolver::Resolver,
+    caa::Asked, failure::Deadline, guard::AddressGuard, http_01::Http01, network::Network,
+    resolver::Resolver, tls::Tls, tls_alpn_01::TlsAlpn01,
 };
 
 /// Validates challenges as one method wants it. Holds no state: any number may run at once.
 #[derive(Debug)]
 pub struct Validator {
     network: Network,
-    redirect_tls: Arc<ClientConfig>,
+    tls: Tls,
     http_port: u16,
     tls_alpn_port: u16,
     timeout: Duration,
@@ -65,7 +65,7 @@ impl Validator {
                 resolver: Resolver::new(&settings.resolvers),
                 guard: AddressGuard::new(settings.allowed_networks.clone()),
             },
-            redirect_tls: tls::unjudged()?,
+            tls: Tls::new()?,
             http_port: settings.http_port,
             tls_alpn_port: settings.tls_alpn_port,
             timeout: settings.timeout,
@@ -97,7 +97,7 @@ impl Validator {
         let key_authorization = format!("{token}.{thumbprint}");
         match kind {
             ChallengeType::Http01 => {
-                let (network, tls, port) = (&self.network, &self.redirect_tls, self.http_port);
+                let (network, tls, port) = (&self.network, &self.tls.unjudged, self.http_port);
                 let http = Http01 { network, tls, port, deadline };
                 http.validate(identifier, token, &key_authorization).await
             }
@@ -106,8 +106,9 @@ impl Validator {
                 dns_01::validate(&self.network.resolver, identifier, &digest, deadline).await
             }
             ChallengeType::TlsAlpn01 => {
-                let (digest, port) = (sha256(&key_authorization), self.tls_alpn_port);
-                tls_alpn_01::validate(&self.network, identifier, digest, port, deadline).await
+                let (network, tls, port) = (&self.network, &self.tls, self.tls_alpn_port);
+                let tls_alpn = TlsAlpn01 { network, tls, port, deadline };
+                tls_alpn.validate(identifier, sha256(&key_authorization)).await
             }
         }
     }

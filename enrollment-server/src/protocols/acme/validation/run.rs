@@ -22,7 +22,10 @@ use issuance::{
     store::{Commit, Conflict, Expect, Job, Write},
 };
 use pki::time::Time;
-use tokio::sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
+use tokio::{
+    sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore},
+    task::JoinHandle,
+};
 
 use super::{ValidationFailure, Validator};
 use crate::{
@@ -129,16 +132,17 @@ impl Planned {
         Write::PutJob(Box::new(self.job.clone()))
     }
 
-    /// Validates in the background, where there is a place for it; otherwise the job is due already.
-    pub fn start(self, app: &Arc<App>) {
-        let Self { job, permit: Some(permit) } = self else { return };
-        let app = app.clone();
-        tokio::spawn(async move {
-            if let Err(error) = run(&app, &job).await {
+    /// Validates in the background, where there is a place for it; otherwise the job is due already. The rows are as they
+    /// were committed. Whoever is given a handle may wait for the end, and need not.
+    pub fn start(self, app: &Arc<App>, order: OrderRow, account: Arc<AccountRow>) -> Option<JoinHandle<()>> {
+        let Self { job, permit } = self;
+        let (permit, app) = (permit?, app.clone());
+        Some(tokio::spawn(async move {
+            if let Err(error) = run_known(&app, &job, order, &account).await {
                 tracing::warn!(key = job.key, %error, "a validation could not be recorded; its job will be");
             }
             drop(permit);
-        });
+        }))
     }
 }
 
@@ -147,23 +151,26 @@ impl Planned {
 /// # Errors
 /// Where the store does not answer, or the job is none of ours.
 pub(crate) async fn run(app: &App, job: &Job) -> Result<Ended, Error> {
-    let (id, place) = validation_of(&job.key)
-        .ok_or_else(|| Error::Internal(format!("the key of job {} cannot be read", job.id)))?;
+    let (id, _) = about(job)?;
     let store = app.engine.store();
     let Some(order) = store.acme_order(&id).await? else { return Ok(Ended::Obsolete) };
+    let Some(account) = store.acme_account(&order.account).await? else { return Ok(Ended::Obsolete) };
+    run_known(app, job, order, &account).await
+}
+
+async fn run_known(app: &App, job: &Job, order: OrderRow, account: &AccountRow) -> Result<Ended, Error> {
+    let (_, place) = about(job)?;
     let Some(challenge) = processing(&order, place).cloned() else { return Ok(Ended::Obsolete) };
     if order.status(app.engine.clock().now()) != OrderStatus::Pending {
         return Ok(Ended::Obsolete);
     }
-    let Some(account) = store.acme_account(&order.account).await? else { return Ok(Ended::Obsolete) };
     let service = service(app, &order.method)?;
     let account_url = String::from_utf8_lossy(&job.payload);
     let begun = Instant::now();
-    let verdict = verdict(&service, &account, &order, place, &challenge, &account_url).await;
+    let verdict = verdict(&service, account, &order, place, &challenge, &account_url).await;
     let outcome = outcome(&verdict, &challenge, service.settings.validation.attempts);
     app.metrics.validated(label_of(challenge.kind), outcome, begun.elapsed());
-    let result =
-        Validated { job, account: &account, place, challenge: &challenge, verdict: &verdict, outcome };
+    let result = Validated { job, account, place, challenge: &challenge, verdict: &verdict, outcome };
     result.settle(app, order).await
 }
 
@@ -172,6 +179,11 @@ fn service(app: &App, method: &ResourceName) -> Result<Arc<AcmeService>, Error> 
     let label = format!("{}.{}", method.namespace(), method.name());
     let service = app.serving().acme.get(Some(&label)).cloned();
     service.ok_or_else(|| Error::Unavailable(format!("the method {method} does not speak ACME now")))
+}
+
+fn about(job: &Job) -> Result<(AcmeOrderId, usize), Error> {
+    validation_of(&job.key)
+        .ok_or_else(|| Error::Internal(format!("the key of job {} cannot be read", job.id)))
 }
 
 fn processing(order: &OrderRow, place: usize) -> Option<&Challenge> {

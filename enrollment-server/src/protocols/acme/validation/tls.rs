@@ -8,7 +8,10 @@ use std::{
 use pki::certificate::Certificate;
 use rustls::{
     ClientConfig, DigitallySignedStruct, Error, SignatureScheme,
-    client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    client::{
+        Resumption,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key},
 };
 use rustls_pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
@@ -17,13 +20,12 @@ use webpki::RawPublicKeyEntity;
 /// Says no to a certificate, in words.
 type Judge = Box<dyn Fn(&Certificate) -> Result<(), String> + Send + Sync>;
 
-/// TLS for redirects to https: whatever certificate the name has now, if it has one at all.
-///
-/// # Errors
-/// Where the cryptography has no TLS 1.2 or 1.3.
-pub(super) fn unjudged() -> Result<Arc<ClientConfig>, Error> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    configuration(&provider, Arc::new(Verifier::new(&provider, None)))
+/// TLS as validations speak it.
+#[derive(Debug)]
+pub(super) struct Tls {
+    provider: Arc<CryptoProvider>,
+    /// For redirects to https: whatever certificate the name has now, if it has one at all.
+    pub(super) unjudged: Arc<ClientConfig>,
 }
 
 /// TLS for one handshake whose certificate is judged as soon as it comes.
@@ -33,20 +35,31 @@ pub(super) struct Judged {
     verifier: Arc<Verifier>,
 }
 
-impl Judged {
+impl Tls {
     /// # Errors
-    /// As [`unjudged`].
-    pub(super) fn new(
-        judge: impl Fn(&Certificate) -> Result<(), String> + Send + Sync + 'static,
-        protocol: &[u8],
-    ) -> Result<Self, Error> {
+    /// Where the cryptography has no TLS 1.2 or 1.3.
+    pub(super) fn new() -> Result<Self, Error> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = Arc::new(Verifier::new(&provider, Some(Box::new(judge))));
-        let mut config = configuration(&provider, verifier.clone())?;
-        Arc::make_mut(&mut config).alpn_protocols = vec![protocol.to_vec()];
-        Ok(Self { config, verifier })
+        let unjudged = configuration(&provider, Arc::new(Verifier::new(&provider, None)), Vec::new())?;
+        Ok(Self { provider, unjudged })
     }
 
+    /// `protocol`: the one that is offered (ALPN).
+    ///
+    /// # Errors
+    /// As [`Tls::new`].
+    pub(super) fn judged(
+        &self,
+        judge: impl Fn(&Certificate) -> Result<(), String> + Send + Sync + 'static,
+        protocol: &[u8],
+    ) -> Result<Judged, Error> {
+        let verifier = Arc::new(Verifier::new(&self.provider, Some(Box::new(judge))));
+        let config = configuration(&self.provider, verifier.clone(), vec![protocol.to_vec()])?;
+        Ok(Judged { config, verifier })
+    }
+}
+
+impl Judged {
     /// Why the certificate was refused, where it was.
     pub(super) fn refusal(&self) -> Option<String> {
         self.verifier.refusal.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -56,12 +69,16 @@ impl Judged {
 fn configuration(
     provider: &Arc<CryptoProvider>,
     verifier: Arc<Verifier>,
+    protocols: Vec<Vec<u8>>,
 ) -> Result<Arc<ClientConfig>, Error> {
-    let config = ClientConfig::builder_with_provider(provider.clone())
+    let mut config = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
+    config.alpn_protocols = protocols;
+    // Whoever answers is asked once.
+    config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }
 

@@ -10,7 +10,7 @@ use tokio_rustls::TlsConnector;
 use super::{
     failure::{Deadline, ValidationFailure, tls_reason},
     network::{At, Host, Network},
-    tls::Judged,
+    tls::Tls,
 };
 
 /// RFC 8737 §4.
@@ -19,38 +19,47 @@ const PROTOCOL: &[u8] = b"acme-tls/1";
 /// `acmeIdentifier` (RFC 8737 §3, §6.1).
 const ACME_IDENTIFIER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.1.31");
 
-/// Connects to the identifier and judges the certificate that it shows.
-///
-/// `digest`: SHA-256 of the key authorization.
-pub(super) async fn validate(
-    network: &Network,
-    identifier: &Identifier,
-    digest: [u8; 32],
-    port: u16,
-    deadline: Deadline,
-) -> Result<(), ValidationFailure> {
-    let host = Host::from(identifier);
-    let name = server_name(identifier)?;
-    let expected = identifier.clone();
-    let judged = Judged::new(move |certificate| judge(certificate, &expected, &digest), PROTOCOL)
-        .map_err(|error| ValidationFailure::tls(error.to_string()))?;
-    let connection = network.connect(&host, port, deadline).await?;
-    let at = At(&host, connection.peer);
-    let connecting = TlsConnector::from(judged.config.clone()).connect(name, connection.stream);
-    let late = || ValidationFailure::connection(format!("{at} did not finish its TLS handshake in time"));
-    let mut stream =
-        deadline.run(connecting).await.ok_or_else(late)?.map_err(|error| match judged.refusal() {
+/// One method's way to shake hands.
+#[derive(Debug)]
+pub(super) struct TlsAlpn01<'a> {
+    pub(super) network: &'a Network,
+    pub(super) tls: &'a Tls,
+    pub(super) port: u16,
+    pub(super) deadline: Deadline,
+}
+
+impl TlsAlpn01<'_> {
+    /// Connects to the identifier and judges the certificate that it shows.
+    ///
+    /// `digest`: SHA-256 of the key authorization.
+    pub(super) async fn validate(
+        &self,
+        identifier: &Identifier,
+        digest: [u8; 32],
+    ) -> Result<(), ValidationFailure> {
+        let host = Host::from(identifier);
+        let name = server_name(identifier)?;
+        let expected = identifier.clone();
+        let judged = self.tls.judged(move |certificate| judge(certificate, &expected, &digest), PROTOCOL);
+        let judged = judged.map_err(|error| ValidationFailure::tls(error.to_string()))?;
+        let connection = self.network.connect(&host, self.port, self.deadline).await?;
+        let at = At(&host, connection.peer);
+        let connecting = TlsConnector::from(judged.config.clone()).connect(name, connection.stream);
+        let late = || ValidationFailure::connection(format!("{at} did not finish its TLS handshake in time"));
+        let shaken = self.deadline.run(connecting).await.ok_or_else(late)?;
+        let mut stream = shaken.map_err(|error| match judged.refusal() {
             Some(refusal) => {
                 ValidationFailure::incorrect(format!("{at} shows a certificate that is refused: {refusal}"))
             }
             None => ValidationFailure::tls(format!("TLS with {at} failed: {}", tls_reason(&error))),
         })?;
-    if stream.get_ref().1.alpn_protocol() != Some(PROTOCOL) {
-        return Err(ValidationFailure::tls(format!("{at} did not choose acme-tls/1 (ALPN)")));
+        if stream.get_ref().1.alpn_protocol() != Some(PROTOCOL) {
+            return Err(ValidationFailure::tls(format!("{at} did not choose acme-tls/1 (ALPN)")));
+        }
+        // RFC 8737 §3: the connection is of no further use. Whether the other side hears of that decides nothing.
+        drop(self.deadline.run(stream.shutdown()).await);
+        Ok(())
     }
-    // RFC 8737 §3: the connection is of no further use. Whether the other side hears of that decides nothing.
-    drop(deadline.run(stream.shutdown()).await);
-    Ok(())
 }
 
 /// The three things that RFC 8737 §3 asks of the certificate, and that it vouches for itself.

@@ -4,6 +4,9 @@ use issuance::acme::ChallengeType;
 
 use super::{Asked, CaaRecord, Permission, judge};
 
+/// Critical, tag, value.
+type Property = (bool, &'static str, &'static str);
+
 const ACCOUNT: &str = "https://ca.example/acme/acct/1";
 
 fn issuers() -> Vec<String> {
@@ -94,7 +97,7 @@ fn a_critical_property_that_is_not_known_forbids() {
 
 #[test]
 fn for_wildcards_issuewild_comes_before_issue() {
-    let tables: [(&[(bool, &str, &str)], bool, bool); 7] = [
+    let tables: [(&[Property], bool, bool); 7] = [
         (&[(false, "issue", "ca.example")], true, true),
         (&[(false, "issue", "other.example")], false, false),
         (&[(false, "issue", "ca.example"), (false, "issuewild", ";")], true, false),
