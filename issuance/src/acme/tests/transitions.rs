@@ -5,9 +5,9 @@ use pki::time::Time;
 use super::{order, problem, ready};
 use crate::{
     acme::{
-        AccountNotValid, AccountStatus, Authorization, AuthorizationStatus, ChallengeStatus, ChallengeType,
-        Identifier, OrderRow, OrderState, OrderStatus, TransitionError, jwk_thumbprint, validation_job,
-        validation_of,
+        AccountNotValid, AccountRow, AccountStatus, Authorization, AuthorizationStatus, ChallengeStatus,
+        ChallengeType, Identifier, OrderRow, OrderState, OrderStatus, TransitionError, jwk_thumbprint,
+        validation_job, validation_of,
     },
     store::suite::samples::{EARLIER, LATER, NOW, account, issuer, order_id, request_id, serial},
 };
@@ -228,13 +228,12 @@ fn what_is_stored_is_text_that_a_later_release_can_read() {
 
 #[test]
 fn an_account_that_is_not_valid_changes_no_more() {
-    let ends: [(AccountStatus, fn(&mut crate::acme::AccountRow) -> Result<(), AccountNotValid>); 2] = [
-        (AccountStatus::Deactivated, crate::acme::AccountRow::deactivate),
-        (AccountStatus::Revoked, crate::acme::AccountRow::revoke),
-    ];
-    for (status, end) in ends {
+    for status in [AccountStatus::Deactivated, AccountStatus::Revoked] {
         let mut row = account(1);
-        end(&mut row).unwrap();
+        match status {
+            AccountStatus::Revoked => row.revoke().unwrap(),
+            AccountStatus::Valid | AccountStatus::Deactivated => row.deactivate().unwrap(),
+        }
         assert_eq!((row.status, row.version), (status, 2));
         let before = row.clone();
         let refused = Err(AccountNotValid(status));
@@ -247,7 +246,7 @@ fn an_account_that_is_not_valid_changes_no_more() {
 
 #[test]
 fn an_account_changes_its_contacts_and_its_key() {
-    let mut row = crate::acme::AccountRow { terms_agreed: false, ..account(1) };
+    let mut row = AccountRow { terms_agreed: false, ..account(1) };
     row.update(None, false).unwrap();
     assert_eq!((row.contacts.len(), row.terms_agreed, row.version), (1, false, 2));
     row.update(Some(Vec::new()), true).unwrap();

@@ -13,6 +13,8 @@ use crate::{
 
 const HOUR: i64 = 3600;
 
+type Change = fn(&mut AcmeScene);
+
 /// Who is refused, and what a credential is restricted to.
 trait Tried {
     fn refuses(&self, request: &Request, expected: &AcmeRefusal);
@@ -208,7 +210,7 @@ fn the_accounts_key_is_no_key_of_a_certificate() {
 
 #[test]
 fn a_dead_credential_stops_the_account_unless_the_method_keeps_it() {
-    let deaths: [(&str, fn(&mut AcmeScene)); 5] = [
+    let deaths: [(&str, Change); 5] = [
         ("revoked", |scene| scene.credential.as_mut().unwrap().state = CredentialState::Revoked),
         ("regenerated", |scene| scene.account.binding.as_mut().unwrap().fingerprint = [7; 32]),
         ("gone", |scene| scene.credential = None),
