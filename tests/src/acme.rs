@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::bind::Bind;
 use crate::endpoints::Binding;
-use crate::front::Front;
+use crate::front::{Front, recorded_in};
 use crate::resources::NAMESPACE;
 use crate::{Endpoint, Resources, Scene, Workspace, openssl, zlint};
 
@@ -82,7 +82,17 @@ impl AcmeScene {
         );
         let scene = Scene::with(|resources| write_methods(resources, &validation))?;
         let front = Front::wanted(&scene)?;
-        Ok(Self { scene, bind, http, tls, front })
+        let acme = Self { scene, bind, http, tls, front };
+        if let Some(folder) = recorded_in() {
+            // What it takes to verify the bindings that are recorded.
+            let Binding { kid, hmac } = acme.binding("web")?;
+            std::fs::create_dir_all(&folder)?;
+            std::fs::write(
+                folder.join("binding.json"),
+                format!("{{\"kid\":\"{kid}\",\"hmac\":\"{hmac}\"}}\n"),
+            )?;
+        }
+        Ok(acme)
     }
 
     /// The endpoint of one of [`METHODS`].

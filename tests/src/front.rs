@@ -24,6 +24,11 @@ use crate::{Endpoint, Scene};
 /// Names a folder for what clients send: a file for each request, named by what it was sent to.
 const RECORD: &str = "CHANCERY_RECORD";
 
+/// Where what clients send is to be written down, if it is.
+pub fn recorded_in() -> Option<PathBuf> {
+    std::env::var_os(RECORD).map(PathBuf::from)
+}
+
 type FromClient = StreamOwned<ServerConnection, TcpStream>;
 type ToServer = StreamOwned<ClientConnection, TcpStream>;
 
@@ -54,7 +59,7 @@ struct Record {
 impl Front {
     /// One in front of the servers of a scene, if there are two, or if it is to be recorded what clients send.
     pub fn wanted(scene: &Scene) -> Result<Option<Self>> {
-        let folder = std::env::var_os(RECORD).map(PathBuf::from);
+        let folder = recorded_in();
         let mut backends = vec![scene.server.status()?.listeners.device];
         if let Some(replicas) = &scene.replicas {
             backends.push(replicas.second()?);

@@ -7,11 +7,13 @@
 //! | `requests.rs` | signed requests |
 //! | `bindings.rs`, `key_changes.rs` | a JWS inside a JWS |
 //! | `payloads.rs`, `answers.rs` | the JSON of RFC 8555 |
+//! | `recorded.rs` | what programs sent that we did not write |
 
 mod answers;
 mod bindings;
 mod key_changes;
 mod keys;
 mod payloads;
+mod recorded;
 mod requests;
 mod vectors;
