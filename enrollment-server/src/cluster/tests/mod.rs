@@ -13,9 +13,11 @@
 //! | `strangers.rs` | who is let in at the internal listener |
 //! | `issuing.rs` | certificates for requests of the cluster |
 //! | `revoking.rs` | revocations and counts |
+//! | `acme.rs` | a method for ACME, from its resources to a certificate |
 //! | `process.rs` | a whole process, from its sockets to its end |
 //! | `replicas.rs` | two servers on one PostgreSQL |
 
+mod acme;
 mod api;
 mod failed;
 mod forged;
