@@ -13,6 +13,7 @@ use issuance::{
 };
 use serde_json::{Value, json};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     super::validation::{
@@ -288,6 +289,25 @@ async fn a_job_whose_process_died_is_done_by_another() {
     ordered.scene.clock.forward(60);
     ordered.work().await;
     assert_eq!(ordered.status().await, OrderStatus::Ready);
+}
+
+#[tokio::test]
+async fn a_server_that_stops_finishes_what_it_began() {
+    let ordered = Ordered::one().await;
+    ordered.ready_and_dead().await;
+    ordered.scene.clock.forward(30);
+    let (asked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    ordered.says(Say::Wait { asked: asked.clone(), go_on: go_on.clone() });
+    let shutdown = CancellationToken::new();
+    let runner = Runner::new(ordered.scene.app.clone(), Arc::new(NothingToRenew)).unwrap();
+    let running = tokio::spawn(runner.run(shutdown.clone()));
+    asked.notified().await;
+    shutdown.cancel();
+    go_on.notify_one();
+    running.await.unwrap();
+    let (status, attempts, problem) = ordered.challenge().await;
+    assert_eq!((status, attempts), (ChallengeStatus::Processing, 1), "{problem}");
+    assert!(problem.starts_with("connection: "), "{problem}");
 }
 
 #[tokio::test]
