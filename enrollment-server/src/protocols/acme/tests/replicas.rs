@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chancery_postgres::Postgres;
 use http::StatusCode;
-use issuance::store::Store;
+use issuance::{policy::Permission, store::Store};
 use serde_json::{Value, json};
 
 use super::{
@@ -34,7 +34,11 @@ impl Database {
 
     /// Two servers that share nothing but this database, the sealing key and the authority's key.
     async fn pair(&self) -> [Scene; 2] {
-        let one = Scene::of(Setup { store: self.open().await, ..Setup::default() }).await;
+        self.pair_of(Setup::default()).await
+    }
+
+    async fn pair_of(&self, setup: Setup) -> [Scene; 2] {
+        let one = Scene::of(Setup { store: self.open().await, ..setup }).await;
         let two = one.replica_on(self.open().await);
         [one, two]
     }
@@ -64,7 +68,9 @@ async fn a_nonce_of_one_replica_is_good_at_the_other_and_once_at_both_together()
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_order_that_is_finalized_at_both_replicas_at_once_has_one_certificate() {
     let database = Database::new();
-    let [one, two] = database.pair().await;
+    // The key of the one is that of the other: nobody is told of a key that was used before.
+    let setup = Setup::default().policy(|policy| policy.keys.reuse = Permission::Refused);
+    let [one, two] = database.pair_of(setup).await;
     let client = one.client().await;
     for round in 1..=10 {
         let order = one.new_order(&client, &NAMES).await.ok(StatusCode::CREATED).json();
