@@ -11,7 +11,7 @@ use http::{
 use issuance::{
     Error, Refusal, Rule,
     acme::{AccountNotValid, OrderStatus, TransitionError},
-    authn::AcmeRefusal,
+    authn::{AcmeRefusal, CsrFault},
     error::{AuthenticationFailure, Retry},
     store::StoreError,
 };
@@ -328,9 +328,13 @@ fn account_problem(refusal: &AcmeRefusal) -> Problem {
         AcmeRefusal::Credential | AcmeRefusal::ForeignOrder | AcmeRefusal::Authorization { .. } => {
             Problem::new(Type::Unauthorized, detail)
         }
-        AcmeRefusal::Order(_) => Problem::new(Type::OrderNotReady, detail),
+        AcmeRefusal::Order(_) | AcmeRefusal::Csr(CsrFault::OtherRequest) => {
+            Problem::new(Type::OrderNotReady, detail)
+        }
         AcmeRefusal::Restricted { .. } => Problem::new(Type::RejectedIdentifier, detail),
-        AcmeRefusal::Csr(_) => Problem::new(Type::BadCsr, detail),
+        AcmeRefusal::Csr(CsrFault::NameMissing(_) | CsrFault::NameNotOrdered(_) | CsrFault::AccountKey) => {
+            Problem::new(Type::BadCsr, detail)
+        }
     }
 }
 
@@ -344,14 +348,14 @@ fn transition_problem(error: &TransitionError) -> Problem {
             | OrderStatus::Processing
             | OrderStatus::Valid
             | OrderStatus::Invalid,
-        ) => Problem::new(Type::OrderNotReady, error.to_string()),
+        )
+        | TransitionError::OtherRequest => Problem::new(Type::OrderNotReady, error.to_string()),
         TransitionError::NoAuthorization | TransitionError::NoChallenge => {
             Problem::new(Type::Malformed, error.to_string()).with_status(404)
         }
         TransitionError::Authorization(_)
         | TransitionError::Challenge(_)
         | TransitionError::OtherChallenge(_) => Problem::new(Type::Malformed, error.to_string()),
-        TransitionError::OtherRequest => Problem::new(Type::BadCsr, error.to_string()),
     }
 }
 

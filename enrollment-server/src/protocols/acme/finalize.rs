@@ -38,21 +38,26 @@ const CAA_SECONDS: i64 = 8 * 3600;
 /// Names whose CAA records are asked for at once.
 const CAA_AT_ONCE: usize = 8;
 
-/// RFC 8555 §7.4. An order that was finalized before is shown as it is: clients that lost the answer ask again.
+/// RFC 8555 §7.4. An order that was finalized before with the same request is shown as it is: clients that lost the answer ask
+/// again.
 pub(super) async fn finalize(request: &ByAccount) -> Result<Response, AcmeError> {
     let exchange = &request.exchange;
     let order = order::load(request).await?;
     let asked = Finalize::parse(&request.payload.object()?)?;
     match order.status(exchange.now) {
         OrderStatus::Ready => {}
-        OrderStatus::Processing => return resume(request, order).await,
-        OrderStatus::Valid => return order::shown(exchange, &order, StatusCode::OK),
-        status @ (OrderStatus::Pending | OrderStatus::Invalid) => {
+        OrderStatus::Processing if is_processing_with(&order, &asked.csr) => {
+            return resume(request, order).await;
+        }
+        OrderStatus::Valid => {
+            check_issued_for(request, &order, &read_csr(&asked.csr)?).await?;
+            return order::shown(exchange, &order, StatusCode::OK);
+        }
+        status @ (OrderStatus::Pending | OrderStatus::Processing | OrderStatus::Invalid) => {
             return Err(AcmeError::Refused(AcmeRefusal::Order(status)));
         }
     }
-    let csr = UnverifiedCsr::from_der(&asked.csr).and_then(UnverifiedCsr::verify);
-    let csr = csr.map_err(|error| AcmeError::BadCsr(error.to_string()))?;
+    let csr = read_csr(&asked.csr)?;
     let (order, issued) = issue(request, order, &csr).await?;
     let mut response = order::shown(exchange, &order, StatusCode::OK)?;
     response.extensions_mut().insert(if issued {
@@ -61,6 +66,26 @@ pub(super) async fn finalize(request: &ByAccount) -> Result<Response, AcmeError>
         metrics::Outcome::Pending
     });
     Ok(response)
+}
+
+fn read_csr(der: &[u8]) -> Result<Csr, AcmeError> {
+    let csr = UnverifiedCsr::from_der(der).and_then(UnverifiedCsr::verify);
+    csr.map_err(|error| AcmeError::BadCsr(error.to_string()))
+}
+
+fn is_processing_with(order: &OrderRow, der: &[u8]) -> bool {
+    matches!(&order.state, OrderState::Processing { csr, .. } if csr == der)
+}
+
+/// Whether the order's certificate is what this request would have got: it certifies the same key.
+async fn check_issued_for(request: &ByAccount, order: &OrderRow, csr: &Csr) -> Result<(), AcmeError> {
+    let Some((issuer, serial)) = order.certificate() else { return Ok(()) };
+    let row = request.exchange.app.engine.store().certificate(issuer, &serial).await?;
+    let key = hex::encode(csr.public_key().spki_sha256());
+    if row.is_some_and(|row| row.public_key_sha256 == key) {
+        return Ok(());
+    }
+    Err(AcmeError::Refused(AcmeRefusal::Order(OrderStatus::Valid)))
 }
 
 /// An order that waits for a person, asked for again: issued where the person has said yes, and invalid where not.
@@ -84,7 +109,7 @@ pub(super) async fn resume(request: &ByAccount, order: OrderRow) -> Result<Respo
 }
 
 /// The order as it is afterwards, and whether there is a certificate. Whoever loses a race to a twin of this request gets
-/// what the twin got.
+/// what the twin got; whoever loses it to another request is told that the order is not ready any more.
 async fn issue(request: &ByAccount, order: OrderRow, csr: &Csr) -> Result<(OrderRow, bool), AcmeError> {
     let exchange = &request.exchange;
     let (id, mut order) = (order.id.clone(), order);
@@ -118,7 +143,10 @@ async fn issue(request: &ByAccount, order: OrderRow, csr: &Csr) -> Result<(Order
         }
         order = order::reload(request, &id).await?;
         match order.status(exchange.now) {
-            OrderStatus::Valid => return Ok((order, true)),
+            OrderStatus::Valid => {
+                check_issued_for(request, &order, csr).await?;
+                return Ok((order, true));
+            }
             OrderStatus::Pending | OrderStatus::Invalid => return Ok((order, false)),
             OrderStatus::Ready | OrderStatus::Processing => {}
         }

@@ -94,12 +94,13 @@ async fn a_restart_while_an_order_waits_loses_nothing() {
 }
 
 #[tokio::test]
-async fn another_request_for_an_order_that_waits_changes_nothing() {
+async fn another_request_for_an_order_that_waits_is_refused_and_changes_nothing() {
     let waiting = Waiting::new().await;
     let (_, other) = csr(&NAMES);
     let Waiting { scene, client, order, .. } = &waiting;
-    let answer = scene.finalize(client, order, &other).await.ok(StatusCode::OK);
-    assert_eq!(answer.json()["status"], "processing");
+    for request in [&other[..], b"no request"] {
+        scene.finalize(client, order, request).await.refused(403, "orderNotReady", "processing");
+    }
     waiting.decide(Verdict::Approve, None).await;
     let order = waiting.status(scene).await;
     let chain = scene.read(client, order["certificate"].as_str().unwrap()).await.ok(StatusCode::OK).chain();
