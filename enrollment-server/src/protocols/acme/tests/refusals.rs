@@ -247,6 +247,23 @@ async fn a_request_for_other_names_than_the_orders_is_a_bad_one_and_the_order_st
 }
 
 #[tokio::test]
+async fn an_order_that_is_issued_is_shown_again_only_for_the_key_that_it_was_issued_for() {
+    let scene = Scene::new().await;
+    let client = scene.client().await;
+    let names = ["shop.acme.example"];
+    let order = scene.new_order(&client, &names).await.ok(StatusCode::CREATED).json();
+    let (key, request) = csr(&names);
+    let issued = scene.finalize(&client, &order, &request).await.ok(StatusCode::OK).json();
+    // Clients that lost the answer ask again, some with a request that they signed anew.
+    for again in [request, csr_with(&key, &names, Some(names[0]))] {
+        assert_eq!(scene.finalize(&client, &order, &again).await.ok(StatusCode::OK).json(), issued);
+    }
+    scene.finalize(&client, &order, &csr(&names).1).await.refused(403, "orderNotReady", "valid");
+    scene.finalize(&client, &order, b"no request").await.refused(400, "badCSR", "");
+    assert_eq!(scene.issued().await, 1);
+}
+
+#[tokio::test]
 async fn the_key_of_the_account_gets_no_certificate() {
     let scene = Scene::new().await;
     let client = scene.client_with(ClientKey::of(Algorithm::EdDsa)).await;
@@ -301,23 +318,6 @@ async fn a_name_that_no_offered_challenge_can_prove_is_rejected_at_once() {
     let client = scene.client().await;
     let answer = scene.new_order(&client, &["*.acme.example"]).await;
     answer.refused(400, "rejectedIdentifier", "no challenge");
-#[tokio::test]
-async fn an_order_that_is_issued_is_shown_again_only_for_the_key_that_it_was_issued_for() {
-    let scene = Scene::new().await;
-    let client = scene.client().await;
-    let names = ["shop.acme.example"];
-    let order = scene.new_order(&client, &names).await.ok(StatusCode::CREATED).json();
-    let (key, request) = csr(&names);
-    let issued = scene.finalize(&client, &order, &request).await.ok(StatusCode::OK).json();
-    // Clients that lost the answer ask again, some with a request that they signed anew.
-    for again in [request, csr_with(&key, &names, Some(names[0]))] {
-        assert_eq!(scene.finalize(&client, &order, &again).await.ok(StatusCode::OK).json(), issued);
-    }
-    scene.finalize(&client, &order, &csr(&names).1).await.refused(403, "orderNotReady", "valid");
-    scene.finalize(&client, &order, b"no request").await.refused(400, "badCSR", "");
-    assert_eq!(scene.issued().await, 1);
-}
-
     scene.new_order(&client, &["192.0.2.9"]).await.ok(StatusCode::CREATED);
 }
 
