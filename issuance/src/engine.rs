@@ -82,8 +82,13 @@ pub enum Repeat {
 }
 
 /// What else becomes true with a certificate, or with a request that waits: its writes are part of the same commit. What
-/// they replace must be expected by the evidence.
+/// they replace must be expected, by the evidence or by the companion.
 pub trait Companion: Send + Sync {
+    /// What must still be true beside what the evidence expects.
+    fn expect(&self) -> Vec<Expect> {
+        Vec::new()
+    }
+
     /// # Errors
     /// Where the certificate must not be recorded: it is discarded.
     fn issued(&self, issuer: KeyId, serial: &SerialNumber) -> Result<Vec<Write>>;
@@ -280,6 +285,7 @@ impl Engine {
         let request = row.id.clone();
         let mut commit =
             Commit { expect: authenticated.expect().to_vec(), writes: Vec::new(), audit: vec![event] };
+        commit.expect.extend(companion.expect());
         replace(&mut commit, replaces);
         commit.writes.push(Write::InsertRequest(Box::new(row)));
         commit.writes.extend(companion.pending(&request)?);
@@ -384,6 +390,7 @@ impl Engine {
             writes: Vec::new(),
             audit: vec![event],
         };
+        commit.expect.extend(companion.expect());
         if authorized.profile().policy.keys.reuse == Permission::Refused {
             commit.expect.push(Expect::KeyUnused { public_key_sha256: row.public_key_sha256.clone() });
         }
@@ -518,7 +525,8 @@ fn conflict(conflict: Conflict) -> Error {
             | Expect::CredentialVersion { .. }
             | Expect::CertificateStatus { .. }
             | Expect::AcmeAccountVersion { .. }
-            | Expect::AcmeOrderVersion { .. } => Error::Stale,
+            | Expect::AcmeOrderVersion { .. }
+            | Expect::RestOrderVersion { .. } => Error::Stale,
             Expect::KeyUnused { .. } => Refusal::new(
                 Rule::KeyReuse,
                 "keys.reuse: this key already has a certificate, and the profile asks for a new key each time",
@@ -533,7 +541,8 @@ fn conflict(conflict: Conflict) -> Error {
         | Conflict::Missing(_)
         | Conflict::CrlNumber
         | Conflict::AcmeAccountExists
-        | Conflict::AccessKeyExists) => Error::Conflict(other.to_string()),
+        | Conflict::AccessKeyExists
+        | Conflict::RestOrderExists) => Error::Conflict(other.to_string()),
     }
 }
 

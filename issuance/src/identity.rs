@@ -137,6 +137,11 @@ random_id!(
     AcmeOrderId
 );
 
+random_id!(
+    /// Names one row of `rest_orders`; part of its URL.
+    RestOrderId
+);
+
 /// The subject key identifier of an authority: names its key, its CRL and its certificates. 20 octets,
 /// lower-case hexadecimal as text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

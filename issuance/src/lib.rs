@@ -21,6 +21,7 @@ pub mod credential;
 pub mod engine;
 pub mod error;
 pub mod identity;
+mod octets;
 pub mod pattern;
 pub mod policy;
 pub mod ports;

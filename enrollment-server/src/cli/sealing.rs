@@ -7,8 +7,9 @@ use clap::{Args, Subcommand};
 use issuance::{
     audit::{Action, Actor, AuditEvent, AuditOutcome},
     credential::CredentialRow,
+    rest::OrderRow,
     sealing::SealingKeys,
-    store::{Commit, CredentialFilter, Expect, Page, SealedRow, Write},
+    store::{Commit, CredentialFilter, Expect, Page, RestOrderFilter, SealedRow, Write},
 };
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 };
 use crate::standalone::data::{read_if_there, read_secret, write_private};
 
-/// Credentials that are read at a time.
+/// Rows that are read at a time.
 const PAGE: usize = 500;
 
 #[derive(Debug, Subcommand)]
@@ -57,6 +58,7 @@ async fn rotate(offline: &Offline, args: &DataArgs) -> anyhow::Result<()> {
     let keys = SealingKeys::parse(&read_secret(&path)?)?;
     let resealed = reseal_rows(offline, &keys).await?
         + reseal_credentials(offline, &keys).await?
+        + reseal_order_keys(offline, &keys).await?
         + reseal_files(offline, &keys)?;
     write_private(&path, new.as_bytes())?;
     let now = offline.engine.clock().now();
@@ -110,6 +112,26 @@ async fn reseal_credentials(offline: &Offline, keys: &SealingKeys) -> anyhow::Re
                 }))],
                 audit: Vec::new(),
             };
+            offline.engine.store().commit(commit).await??;
+            count += 1;
+        }
+    }
+}
+
+/// Private keys that were made here for orders of REST, and that nobody has fetched yet.
+async fn reseal_order_keys(offline: &Offline, keys: &SealingKeys) -> anyhow::Result<u64> {
+    let filter = RestOrderFilter { key_held: Some(true), ..RestOrderFilter::default() };
+    let (mut count, mut page) = (0, Page::first(PAGE));
+    loop {
+        let batch = offline.engine.store().rest_orders(&filter, &page).await?;
+        let Some((last, _)) = batch.last() else { return Ok(count) };
+        page.after = Some(*last);
+        for (_, row) in batch {
+            let Some(key) = row.key.resealed(keys, &row.id)? else { continue };
+            let expect = vec![Expect::RestOrderVersion { id: row.id.clone(), version: row.version }];
+            let resealed = OrderRow { key, version: row.version + 1, ..row };
+            let writes = vec![Write::PutRestOrder(Box::new(resealed))];
+            let commit = Commit { expect, writes, audit: Vec::new() };
             offline.engine.store().commit(commit).await??;
             count += 1;
         }

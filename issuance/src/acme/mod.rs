@@ -37,17 +37,3 @@ pub use order::{OrderRow, OrderState, OrderStatus, TransitionError};
 pub use validation::{validation_job, validation_of};
 
 pub use crate::identity::{AcmeAccountId, AcmeOrderId};
-
-/// Octets in JSON: base64 takes a third of what an array of numbers does.
-mod base64 {
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
-    use serde::{Deserialize, Deserializer, Serializer, de::Error as _};
-
-    pub(super) fn serialize<S: Serializer>(octets: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&STANDARD.encode(octets))
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        STANDARD.decode(String::deserialize(deserializer)?).map_err(D::Error::custom)
-    }
-}

@@ -54,7 +54,7 @@ pub enum OrderState {
     Processing {
         request: RequestId,
         /// DER.
-        #[serde(with = "super::base64")]
+        #[serde(with = "crate::octets")]
         csr: Vec<u8>,
     },
     Valid {

@@ -1,11 +1,13 @@
 //! One thing that happened. Never holds a secret; texts from peers are bounded.
 
+use std::str::FromStr;
+
 use pki::{serial::SerialNumber, time::Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     authn::Requester,
-    identity::{CredentialId, KeyId, Protocol, RequestId, ResourceName},
+    identity::{CredentialId, KeyId, ParseError, Protocol, RequestId, ResourceName},
 };
 
 /// What is recorded. Absent parts are left out of the record.
@@ -76,6 +78,80 @@ pub enum Action {
     SealingKeyRotated,
 }
 
+impl Action {
+    pub const ALL: [Action; 27] = [
+        Self::ServerStarted,
+        Self::ServerStopped,
+        Self::ConfigurationLoaded,
+        Self::AuthorityCreated,
+        Self::CertificateRequested,
+        Self::CertificateIssued,
+        Self::CertificateRevoked,
+        Self::CertificateHeld,
+        Self::CertificateReleased,
+        Self::RequestApproved,
+        Self::RequestDenied,
+        Self::RequestsExpired,
+        Self::CredentialCreated,
+        Self::CredentialRegenerated,
+        Self::CredentialChanged,
+        Self::CredentialRevoked,
+        Self::AuthenticationFailed,
+        Self::AccountCreated,
+        Self::AccountChanged,
+        Self::AccountKeyChanged,
+        Self::AccountDeactivated,
+        Self::AuthorizationValid,
+        Self::AuthorizationInvalid,
+        Self::AuthorizationDeactivated,
+        Self::CrlPublished,
+        Self::NoticeUndelivered,
+        Self::SealingKeyRotated,
+    ];
+
+    /// The spelling of the records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ServerStarted => "serverStarted",
+            Self::ServerStopped => "serverStopped",
+            Self::ConfigurationLoaded => "configurationLoaded",
+            Self::AuthorityCreated => "authorityCreated",
+            Self::CertificateRequested => "certificateRequested",
+            Self::CertificateIssued => "certificateIssued",
+            Self::CertificateRevoked => "certificateRevoked",
+            Self::CertificateHeld => "certificateHeld",
+            Self::CertificateReleased => "certificateReleased",
+            Self::RequestApproved => "requestApproved",
+            Self::RequestDenied => "requestDenied",
+            Self::RequestsExpired => "requestsExpired",
+            Self::CredentialCreated => "credentialCreated",
+            Self::CredentialRegenerated => "credentialRegenerated",
+            Self::CredentialChanged => "credentialChanged",
+            Self::CredentialRevoked => "credentialRevoked",
+            Self::AuthenticationFailed => "authenticationFailed",
+            Self::AccountCreated => "accountCreated",
+            Self::AccountChanged => "accountChanged",
+            Self::AccountKeyChanged => "accountKeyChanged",
+            Self::AccountDeactivated => "accountDeactivated",
+            Self::AuthorizationValid => "authorizationValid",
+            Self::AuthorizationInvalid => "authorizationInvalid",
+            Self::AuthorizationDeactivated => "authorizationDeactivated",
+            Self::CrlPublished => "crlPublished",
+            Self::NoticeUndelivered => "noticeUndelivered",
+            Self::SealingKeyRotated => "sealingKeyRotated",
+        }
+    }
+}
+
+impl FromStr for Action {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let found = Self::ALL.into_iter().find(|action| action.as_str() == text);
+        found.ok_or_else(|| ParseError { text: text.into(), expected: "an action of the audit trail" })
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum AuditOutcome {
@@ -83,6 +159,29 @@ pub enum AuditOutcome {
     Pending,
     Refused,
     Failed,
+}
+
+impl AuditOutcome {
+    pub const ALL: [AuditOutcome; 4] = [Self::Done, Self::Pending, Self::Refused, Self::Failed];
+
+    /// The spelling of the records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Pending => "pending",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl FromStr for AuditOutcome {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let found = Self::ALL.into_iter().find(|outcome| outcome.as_str() == text);
+        found.ok_or_else(|| ParseError { text: text.into(), expected: "done, pending, refused or failed" })
+    }
 }
 
 /// Who did it.
@@ -148,5 +247,23 @@ impl AuditEvent {
         const MAX_REASON: usize = 500;
         self.reason = Some(reason.chars().take(MAX_REASON).collect());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn actions_and_outcomes_are_spelt_as_in_records() {
+        for action in Action::ALL {
+            assert_eq!(serde_json::to_value(action).unwrap(), action.as_str());
+            assert_eq!(action.as_str().parse::<Action>().unwrap(), action);
+        }
+        for outcome in AuditOutcome::ALL {
+            assert_eq!(serde_json::to_value(outcome).unwrap(), outcome.as_str());
+            assert_eq!(outcome.as_str().parse::<AuditOutcome>().unwrap(), outcome);
+        }
+        assert!("CertificateIssued".parse::<Action>().is_err() && "".parse::<AuditOutcome>().is_err());
     }
 }

@@ -1,12 +1,31 @@
-//! What REST remembers: who may do what with which access key.
+//! What REST remembers, and how it changes: orders, and what credentials are good for. Pure: whoever changes an order
+//! commits it with [`Expect::RestOrderVersion`], and reads again where somebody else came first.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `access_key.rs` | the form of access keys |
 //! | `actions.rs` | what a credential may do |
+//! | `order.rs` | what is asked for, and every transition |
+//! | `key.rs` | private keys that the server makes, until they are fetched |
+//! | `idempotency.rs` | what makes two orders the same |
+//! | `completion.rs` | what becomes of an order in the commit that issues its certificate |
+//!
+//! [`Expect::RestOrderVersion`]: crate::store::Expect::RestOrderVersion
 
 mod access_key;
 mod actions;
+mod completion;
+mod idempotency;
+mod key;
+mod order;
+#[cfg(test)]
+mod tests;
 
 pub use access_key::AccessKey;
 pub use actions::{RestAction, RestActions};
+pub use completion::OrderCompletion;
+pub use idempotency::Idempotency;
+pub use key::OrderKey;
+pub use order::{AskedOrder, OrderRow, OrderState, OrderStatus, TransitionError};
+
+pub use crate::identity::RestOrderId;

@@ -7,7 +7,8 @@ use crate::{
     acme::{AccountRow, OrderRow},
     audit::{AuditEvent, Checkpoint},
     credential::CredentialRow,
-    identity::{AcmeAccountId, AcmeOrderId, CredentialId, JobId, KeyId, RequestId},
+    identity::{AcmeAccountId, AcmeOrderId, CredentialId, JobId, KeyId, RequestId, RestOrderId},
+    rest::OrderRow as RestOrderRow,
 };
 
 /// Everything that becomes true together.
@@ -65,6 +66,11 @@ pub enum Expect {
     /// The order is of this version (0: no such order).
     AcmeOrderVersion {
         id: AcmeOrderId,
+        version: u64,
+    },
+    /// The order is of this version (0: no such order).
+    RestOrderVersion {
+        id: RestOrderId,
         version: u64,
     },
 }
@@ -136,6 +142,14 @@ pub enum Write {
         now: Time,
         limit: u32,
     },
+    /// Inserts or replaces by id. Pair with [`Expect::RestOrderVersion`]. Conflict where another order of the method has
+    /// the idempotency key. Method, requester and idempotency key never change.
+    PutRestOrder(Box<RestOrderRow>),
+    /// Removes orders that need not be kept at `now` any more, the oldest first, at most so many.
+    SweepRestOrders {
+        now: Time,
+        limit: u32,
+    },
 }
 
 /// The change is durable.
@@ -166,4 +180,7 @@ pub enum Conflict {
     /// Another credential of REST has the access key's name.
     #[error("an access key of this name exists")]
     AccessKeyExists,
+    /// Another order of the method has the idempotency key.
+    #[error("an order with this idempotency key exists")]
+    RestOrderExists,
 }

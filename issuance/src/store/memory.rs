@@ -5,6 +5,7 @@
 //! a hundred thousand rows.
 
 mod acme;
+mod rest;
 
 use std::{
     collections::BTreeMap,
@@ -17,14 +18,18 @@ use pki::{crl::RevokedEntry, extension::ReasonCode, serial::SerialNumber, time::
 use super::{
     AcmeAccountFilter, Announcer, CertificateFilter, CertificateRow, CertificateStatus, Claims, Commit,
     Committed, Conflict, CredentialFilter, CrlRow, Cursor, Expect, Job, JobKind, JobLease, News, Page,
-    RequestFilter, RequestKey, RequestRow, RequestState, SealedRow, Store, StoreError, StoreResult,
-    Subscription, Write,
+    RequestFilter, RequestKey, RequestRow, RequestState, RestOrderFilter, SealedRow, Store, StoreError,
+    StoreResult, Subscription, Write,
 };
 use crate::{
     acme::{AccountRow, OrderRow},
     audit::{self, AuditEvent, AuditRecord, Checkpoint},
     credential::CredentialRow,
-    identity::{AcmeAccountId, AcmeOrderId, CredentialId, JobId, KeyId, Protocol, RequestId, ResourceName},
+    identity::{
+        AcmeAccountId, AcmeOrderId, CredentialId, JobId, KeyId, Protocol, RequestId, ResourceName,
+        RestOrderId,
+    },
+    rest::OrderRow as RestOrderRow,
 };
 
 /// Most rows of one page.
@@ -52,6 +57,7 @@ struct Tables {
     checkpoints: Vec<Checkpoint>,
     accounts: Numbered<AccountRow>,
     orders: Numbered<OrderRow>,
+    rest_orders: Numbered<RestOrderRow>,
     last_number: i64,
 }
 
@@ -274,7 +280,7 @@ impl Store for MemoryStore {
         method: &ResourceName,
         thumbprint: &[u8; 32],
     ) -> StoreResult<Option<AccountRow>> {
-        Ok(self.tables().account_by_key(method, thumbprint).map(AccountRow::clone))
+        Ok(self.tables().account_by_key(method, thumbprint).cloned())
     }
 
     async fn acme_accounts(
@@ -303,11 +309,35 @@ impl Store for MemoryStore {
         issuer: KeyId,
         serial: &SerialNumber,
     ) -> StoreResult<Option<OrderRow>> {
-        Ok(self.tables().order_replacing(method, (issuer, *serial)).map(OrderRow::clone))
+        Ok(self.tables().order_replacing(method, (issuer, *serial)).cloned())
     }
 
     async fn acme_orders_to_sweep(&self, now: Time) -> StoreResult<bool> {
         Ok(self.tables().orders.values().any(|row| row.keep_until <= now))
+    }
+
+    async fn rest_order(&self, id: &RestOrderId) -> StoreResult<Option<RestOrderRow>> {
+        Ok(self.tables().rest_order(id).map(|(_, row)| RestOrderRow::clone(row)))
+    }
+
+    async fn rest_order_by_key(
+        &self,
+        method: &ResourceName,
+        key: &RequestKey,
+    ) -> StoreResult<Option<RestOrderRow>> {
+        Ok(self.tables().rest_order_by_key(method, key).map(RestOrderRow::clone))
+    }
+
+    async fn rest_orders(
+        &self,
+        filter: &RestOrderFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, RestOrderRow)>> {
+        Ok(list(&self.tables().rest_orders, page, |row| rest::order_matches(filter, row)))
+    }
+
+    async fn rest_orders_to_sweep(&self, now: Time) -> StoreResult<bool> {
+        Ok(self.tables().rest_orders.values().any(|row| row.keep_until <= now))
     }
 
     async fn claim_once(&self, scope: &str, token: &[u8], until: Time) -> StoreResult<bool> {
@@ -372,6 +402,9 @@ impl Tables {
             }
             Expect::AcmeOrderVersion { id, version } => {
                 self.order(id).map_or(0, |(_, row)| row.version) == *version
+            }
+            Expect::RestOrderVersion { id, version } => {
+                self.rest_order(id).map_or(0, |(_, row)| row.version) == *version
             }
         }
     }
@@ -447,7 +480,12 @@ impl Tables {
                 Ok(())
             }
             Write::SweepAcmeOrders { now, limit } => {
-                self.sweep_orders(now, limit);
+                sweep(&mut self.orders, |row| row.keep_until, now, limit);
+                Ok(())
+            }
+            Write::PutRestOrder(row) => self.put_rest_order(*row),
+            Write::SweepRestOrders { now, limit } => {
+                sweep(&mut self.rest_orders, |row| row.keep_until, now, limit);
                 Ok(())
             }
         }
@@ -582,6 +620,16 @@ fn list<T: Clone>(rows: &Numbered<T>, page: &Page, matches: impl Fn(&T) -> bool)
         .take(page.limit.min(MAX_PAGE))
         .map(|(number, row)| (Cursor(*number), T::clone(row)))
         .collect()
+}
+
+/// Removes what need not be kept any more, the oldest first.
+fn sweep<T>(rows: &mut Numbered<T>, keep_until: impl Fn(&T) -> Time, now: Time, limit: u32) {
+    let ended = rows.iter().map(|(number, row)| (keep_until(row), *number));
+    let mut ended: Vec<_> = ended.filter(|(time, _)| *time <= now).collect();
+    ended.sort_unstable();
+    for (_, number) in ended.into_iter().take(limit as usize) {
+        rows.remove(&number);
+    }
 }
 
 fn certificate_matches(filter: &CertificateFilter, row: &CertificateRow) -> bool {

@@ -31,16 +31,19 @@ pub use claims::{ClaimKey, Claims, claim_key};
 pub use commit::{Commit, Committed, Conflict, Expect, Write};
 pub use jobs::{Job, JobKind, JobLease};
 pub use news::{Announcer, News, Subscription};
-pub use page::{AcmeAccountFilter, CertificateFilter, CredentialFilter, Cursor, Page, RequestFilter};
+pub use page::{
+    AcmeAccountFilter, CertificateFilter, CredentialFilter, Cursor, Page, RequestFilter, RestOrderFilter,
+};
 pub use rows::{
     CertificateRow, CertificateStatus, CrlRow, Decision, RequestKey, RequestRow, RequestState, SealedRow,
 };
 
 use crate::{
     acme::{AccountRow, OrderRow},
-    audit::{AuditRecord, Checkpoint},
+    audit::{self, AuditPage, AuditQuery, AuditRecord, Checkpoint},
     credential::CredentialRow,
-    identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName},
+    identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName, RestOrderId},
+    rest::OrderRow as RestOrderRow,
 };
 
 /// Why the store did not answer. Whether the change was made is never in doubt: it was not.
@@ -146,6 +149,11 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// The last record of a stream.
     async fn audit_head(&self, stream: &str) -> StoreResult<Option<AuditRecord>>;
 
+    /// Records of all streams that match, with what to ask next: see [`audit::query`].
+    async fn audit_query(&self, query: &AuditQuery) -> StoreResult<AuditPage> {
+        audit::query(self, query).await
+    }
+
     /// Checkpoints in the order they were made.
     async fn checkpoints(&self) -> StoreResult<Vec<Checkpoint>>;
 
@@ -186,6 +194,25 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// Whether [`Write::SweepAcmeOrders`] would find anything.
     async fn acme_orders_to_sweep(&self, now: Time) -> StoreResult<bool>;
+
+    async fn rest_order(&self, id: &RestOrderId) -> StoreResult<Option<RestOrderRow>>;
+
+    /// The order of a method with this idempotency key, in whatever state.
+    async fn rest_order_by_key(
+        &self,
+        method: &ResourceName,
+        key: &RequestKey,
+    ) -> StoreResult<Option<RestOrderRow>>;
+
+    /// In the order of creation.
+    async fn rest_orders(
+        &self,
+        filter: &RestOrderFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, RestOrderRow)>>;
+
+    /// Whether [`Write::SweepRestOrders`] would find anything.
+    async fn rest_orders_to_sweep(&self, now: Time) -> StoreResult<bool>;
 
     /// Whether the token is used for the first time in this scope: true once, for whoever comes first. It is remembered
     /// until [`Store::sweep_claims`] is called with a time at or after `until`, or, what is less than other changes are

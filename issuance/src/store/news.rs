@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::{Commit, JobKind, Write};
-use crate::identity::{AcmeAccountId, CredentialId, KeyId, ResourceName};
+use crate::identity::{AcmeAccountId, CredentialId, KeyId, RequestId, ResourceName, RestOrderId};
 
 /// What a commit changed, here or on another replica.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +26,10 @@ pub enum News {
     Job { kind: JobKind },
     /// Changed: deactivated, or with another key.
     AcmeAccount { id: AcmeAccountId },
+    /// A person decided on it.
+    Request { id: RequestId },
+    /// Changed: issued, denied, cancelled, or its key was handed out.
+    RestOrder { id: RestOrderId },
     /// Some news was missed: whatever is remembered may be old.
     Everything,
 }
@@ -58,6 +62,8 @@ impl News {
             Write::PutJob(job) => Some(Self::Job { kind: job.kind }),
             // Of a new one nobody has a copy.
             Write::PutAcmeAccount(row) if row.version > 1 => Some(Self::AcmeAccount { id: row.id.clone() }),
+            Write::UpdateRequest { id, decision: Some(_), .. } => Some(Self::Request { id: id.clone() }),
+            Write::PutRestOrder(row) if row.version > 1 => Some(Self::RestOrder { id: row.id.clone() }),
             Write::InsertCertificate(_)
             | Write::InsertRequest(_)
             | Write::UpdateRequest { .. }
@@ -70,7 +76,9 @@ impl News {
             | Write::PruneCrls { .. }
             | Write::PutAcmeAccount(_)
             | Write::PutAcmeOrder(_)
-            | Write::SweepAcmeOrders { .. } => None,
+            | Write::SweepAcmeOrders { .. }
+            | Write::PutRestOrder(_)
+            | Write::SweepRestOrders { .. } => None,
         }
     }
 }

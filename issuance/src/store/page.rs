@@ -7,6 +7,7 @@ use super::RequestState;
 use crate::{
     acme::AccountStatus,
     identity::{CredentialId, KeyId, ResourceName},
+    rest::OrderStatus,
 };
 
 /// The place of a row in its table's order; opaque to callers.
@@ -63,4 +64,18 @@ pub struct AcmeAccountFilter {
     pub status: Option<AccountStatus>,
     /// Those bound to it.
     pub credential: Option<CredentialId>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct RestOrderFilter {
+    pub method: Option<ResourceName>,
+    pub credential: Option<CredentialId>,
+    /// What they are at this time.
+    pub status: Option<(OrderStatus, Time)>,
+    /// At or after.
+    pub created_from: Option<Time>,
+    /// Before.
+    pub created_before: Option<Time>,
+    /// Those whose private key is here.
+    pub key_held: Option<bool>,
 }

@@ -61,7 +61,7 @@ pub enum CertificateStatus {
 /// What makes two requests the same: chosen by the protocol (transaction identifier, idempotency key, or a digest of
 /// requester and content), always hashed to 32 octets. Unique with the method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct RequestKey(pub [u8; 32]);
+pub struct RequestKey(#[serde(with = "hex::serde")] pub [u8; 32]);
 
 /// A request that outlives its answer: pending approval, or idempotent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -27,6 +27,7 @@ mod jobs;
 mod lists;
 mod news;
 mod orders;
+mod rest;
 pub mod samples;
 mod sealed;
 
@@ -40,6 +41,7 @@ pub use jobs::*;
 pub use lists::*;
 pub use news::*;
 pub use orders::*;
+pub use rest::*;
 pub use sealed::*;
 
 /// Makes one `#[tokio::test]` of each property. `$make` is an async function without arguments that returns
@@ -102,6 +104,8 @@ macro_rules! store_suite {
             a_commit_says_where_its_audit_ended
             checkpoints_come_in_the_order_they_were_made
             check_passes
+            each_audit_filter_selects_its_own
+            a_query_gives_every_record_once_whatever_the_pages
             // accounts.rs
             an_account_changes_only_from_the_version_that_was_read
             an_account_key_is_taken_per_method
@@ -118,6 +122,15 @@ macro_rules! store_suite {
             orders_of_an_account_come_in_pages
             the_order_that_replaces_a_certificate_is_the_one_that_came_furthest
             orders_are_swept_oldest_first_a_few_at_a_time
+            // rest.rs
+            rest_orders_are_read_back_as_they_were_written
+            an_idempotency_key_is_taken_per_method
+            of_many_orders_with_one_idempotency_key_exactly_one_issues
+            an_order_is_either_cancelled_or_issued
+            of_many_who_fetch_a_key_exactly_one_has_it
+            rest_order_filters_select_their_own
+            rest_orders_come_in_pages
+            rest_orders_are_swept_oldest_first_a_few_at_a_time
             // claims.rs
             a_token_is_claimed_once_among_a_hundred
             claims_of_different_scopes_are_apart_and_end

@@ -13,11 +13,12 @@ use crate::{
     acme::{AccountRow, OrderRow},
     audit::{AuditRecord, Checkpoint},
     credential::CredentialRow,
-    identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName},
+    identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName, RestOrderId},
+    rest::OrderRow as RestOrderRow,
     store::{
         AcmeAccountFilter, CertificateFilter, CertificateRow, Commit, Committed, Conflict, CredentialFilter,
-        CrlRow, Cursor, Job, JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow, SealedRow,
-        Store, StoreError, StoreResult, Write,
+        CrlRow, Cursor, Job, JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow, RestOrderFilter,
+        SealedRow, Store, StoreError, StoreResult, Write,
     },
 };
 
@@ -185,6 +186,30 @@ impl Store for HookedStore {
         self.inner.credentials_for(method, username).await
     }
 
+    async fn rest_order(&self, id: &RestOrderId) -> StoreResult<Option<RestOrderRow>> {
+        self.inner.rest_order(id).await
+    }
+
+    async fn rest_order_by_key(
+        &self,
+        method: &ResourceName,
+        key: &RequestKey,
+    ) -> StoreResult<Option<RestOrderRow>> {
+        self.inner.rest_order_by_key(method, key).await
+    }
+
+    async fn rest_orders(
+        &self,
+        filter: &RestOrderFilter,
+        page: &Page,
+    ) -> StoreResult<Vec<(Cursor, RestOrderRow)>> {
+        self.inner.rest_orders(filter, page).await
+    }
+
+    async fn rest_orders_to_sweep(&self, now: Time) -> StoreResult<bool> {
+        self.inner.rest_orders_to_sweep(now).await
+    }
+
     async fn credential_by_access_key(&self, name: &str) -> StoreResult<Option<CredentialRow>> {
         self.inner.credential_by_access_key(name).await
     }
@@ -240,6 +265,9 @@ impl Store for HookedStore {
     }
 
     async fn audit_head(&self, stream: &str) -> StoreResult<Option<AuditRecord>> {
+        if let Some(records) = &*lock(&self.trail) {
+            return Ok(records.iter().rfind(|record| record.stream == stream).cloned());
+        }
         self.inner.audit_head(stream).await
     }
 

@@ -114,3 +114,36 @@ pub(super) fn sweep_orders(connection: &Connection, now: Time, limit: u32) -> Re
     connection.prepare_cached(SWEEP)?.execute(params![now.unix(), limit])?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sqlite::{credentials, migrate};
+
+    #[test]
+    fn hot_statements_go_straight_to_their_rows() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate::migrate(&mut connection).unwrap();
+        let plan = |sql: &str| {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let mut rows = statement.raw_query();
+            let mut plan = Vec::new();
+            while let Some(row) = rows.next().unwrap() {
+                plan.push(row.get::<_, String>(3).unwrap());
+            }
+            plan.join("\n")
+        };
+        let expected: [(&str, &str); 5] = [
+            (ORDER_BY_KEY, "INDEX rest_orders_idempotency (idempotency=? AND method=?)"),
+            (&orders_sql(true), "INDEX rest_orders_method (method=? AND rowid>?)"),
+            (TO_SWEEP, "INDEX rest_orders_keep_until (keep_until<?)"),
+            (SWEEP, "INDEX rest_orders_keep_until (keep_until<?)"),
+            (&credentials::find_by_access_key_sql(), "INDEX credentials_access_key (username=?)"),
+        ];
+        for (sql, index) in expected {
+            let plan = plan(sql);
+            assert!(plan.contains(index), "{sql}\n{plan}");
+            assert!(!plan.contains("SCAN rest_orders") && !plan.contains("SCAN c"), "{plan}");
+        }
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use pki::{serial::SerialNumber, time::Time};
+use pki::serial::SerialNumber;
 
 use super::Tables;
 use crate::{
@@ -50,15 +50,6 @@ impl Tables {
         let existing = self.order(&row.id).map(|(number, _)| number);
         let number = existing.unwrap_or_else(|| self.next_number());
         self.orders.insert(number, Arc::new(row));
-    }
-
-    pub(super) fn sweep_orders(&mut self, now: Time, limit: u32) {
-        let ended = self.orders.iter().filter(|(_, row)| row.keep_until <= now);
-        let mut ended: Vec<_> = ended.map(|(number, row)| (row.keep_until, *number)).collect();
-        ended.sort_unstable();
-        for (_, number) in ended.into_iter().take(limit as usize) {
-            self.orders.remove(&number);
-        }
     }
 }
 

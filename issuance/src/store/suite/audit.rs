@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use super::samples::*;
 use crate::{
-    audit::{self, Checkpoint, GENESIS, StreamHead},
+    audit::{
+        self, Action, Actor, AuditCursor, AuditEvent, AuditFilter, AuditOrder, AuditOutcome, AuditQuery,
+        Checkpoint, GENESIS, StreamHead,
+    },
+    identity::{Protocol, ResourceName},
     store::{Commit, Committed, Conflict, Store, Write},
 };
 
@@ -99,4 +103,117 @@ pub async fn check_passes(store: Arc<dyn Store>) {
     store.check().await.unwrap();
     write(&*store, vec![insert(certificate(1))]).await;
     store.check().await.unwrap();
+}
+
+async fn record(store: &dyn Store, event: AuditEvent) {
+    store.commit(Commit { audit: vec![event], ..Commit::default() }).await.unwrap().unwrap();
+}
+
+/// The reasons of all that matches, read in pages of so many.
+async fn found(store: &dyn Store, filter: &AuditFilter, order: AuditOrder, limit: usize) -> Vec<String> {
+    let mut query = AuditQuery { filter: filter.clone(), order, after: None, limit };
+    let mut reasons = Vec::new();
+    loop {
+        let page = store.audit_query(&query).await.unwrap();
+        assert!(page.records.len() <= limit);
+        for (record, event) in page.records {
+            assert_eq!(record.event().unwrap(), event);
+            reasons.push(event.reason.unwrap());
+        }
+        let Some(next) = page.next else { return reasons };
+        query.after = Some(next.to_string().parse::<AuditCursor>().unwrap());
+    }
+}
+
+pub async fn each_audit_filter_selects_its_own(store: Arc<dyn Store>) {
+    let requester = |name: &str| Actor::Requester {
+        protocol: Protocol::Rest,
+        name: name.into(),
+        address: Some("192.0.2.1".into()),
+    };
+    let profile = ResourceName::new("pki", "device");
+    let events = [
+        AuditEvent { actor: requester("ann"), ..event("0") },
+        AuditEvent {
+            actor: Actor::Operator { name: "ann".into() },
+            action: Action::CredentialRevoked,
+            ..event("1")
+        },
+        AuditEvent { at: EARLIER, actor: requester("bob \"\0\u{e9}"), ..event("2") },
+        AuditEvent { at: LATER, credential: Some(credential_id(1)), ..event("3") },
+        AuditEvent { profile: Some(profile.clone()), outcome: AuditOutcome::Refused, ..event("4") },
+        AuditEvent { serial: Some(serial(1)), method: Some(method("est")), ..event("5") },
+        AuditEvent { serial: Some(serial(2)), method: Some(method("est-2")), ..event("6") },
+        AuditEvent { actor: requester("server"), ..event("7") },
+        // What only speaks of it is not it.
+        AuditEvent { subject: Some("CN=factory/est".into()), authority: Some(method("est")), ..event("8") },
+    ];
+    for event in events {
+        record(&*store, event).await;
+    }
+    let any = AuditFilter::default;
+    let cases: [(AuditFilter, &[u8]); 15] = [
+        (any(), &[2, 0, 1, 4, 5, 6, 7, 8, 3]),
+        (AuditFilter { actor: Some("ann".into()), ..any() }, &[0, 1]),
+        (AuditFilter { actor: Some("bob \"\0\u{e9}".into()), ..any() }, &[2]),
+        (AuditFilter { actor: Some("server".into()), ..any() }, &[4, 5, 6, 7, 8, 3]),
+        (AuditFilter { actor: Some("an".into()), ..any() }, &[]),
+        (AuditFilter { action: Some(Action::CredentialRevoked), ..any() }, &[1]),
+        (AuditFilter { from: Some(NOW), ..any() }, &[0, 1, 4, 5, 6, 7, 8, 3]),
+        (AuditFilter { until: Some(NOW), ..any() }, &[2]),
+        (AuditFilter { from: Some(NOW), until: Some(LATER), ..any() }, &[0, 1, 4, 5, 6, 7, 8]),
+        (AuditFilter { credential: Some(credential_id(1)), ..any() }, &[3]),
+        (AuditFilter { profile: Some(profile), ..any() }, &[4]),
+        (AuditFilter { outcome: Some(AuditOutcome::Refused), ..any() }, &[4]),
+        (AuditFilter { serial: Some(serial(1)), ..any() }, &[5]),
+        (AuditFilter { method: Some(method("est")), ..any() }, &[5]),
+        (AuditFilter { serial: Some(serial(2)), method: Some(method("est")), ..any() }, &[]),
+    ];
+    for (filter, expected) in cases {
+        // In which order records of one time come is the stream's affair.
+        let mut expected: Vec<_> = expected.iter().map(ToString::to_string).collect();
+        expected.sort();
+        for order in [AuditOrder::OldestFirst, AuditOrder::NewestFirst] {
+            let mut found = found(&*store, &filter, order, 2).await;
+            found.sort();
+            assert_eq!(found, expected, "{filter:?}");
+        }
+    }
+}
+
+/// Written by many at once, and so in several streams where the store has several.
+pub async fn a_query_gives_every_record_once_whatever_the_pages(store: Arc<dyn Store>) {
+    let tasks: Vec<_> = (0..60)
+        .map(|number| {
+            let store = Arc::clone(&store);
+            let event = AuditEvent { at: NOW.plus_seconds(number), ..event(&format!("{number:02}")) };
+            tokio::spawn(async move { record(&*store, event).await })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let mut everything: Vec<_> = (0..60).map(|number| format!("{number:02}")).collect();
+    for limit in [1, 7, 60, 1000] {
+        for order in [AuditOrder::OldestFirst, AuditOrder::NewestFirst] {
+            let mut found = found(&*store, &AuditFilter::default(), order, limit).await;
+            found.sort();
+            assert_eq!(found, everything, "{limit}");
+        }
+    }
+    // Nothing is asked for, and more remains.
+    let nothing =
+        AuditQuery { filter: AuditFilter::default(), order: AuditOrder::OldestFirst, after: None, limit: 0 };
+    let page = store.audit_query(&nothing).await.unwrap();
+    assert!(page.records.is_empty() && page.next.is_some());
+    // What comes later is found by whoever reads on, oldest first.
+    let all = AuditQuery { limit: 59, ..nothing };
+    let page = store.audit_query(&all).await.unwrap();
+    record(&*store, AuditEvent { at: NOW.plus_seconds(60), ..event("60") }).await;
+    let rest = store.audit_query(&AuditQuery { after: page.next, limit: 1000, ..all }).await.unwrap();
+    let read = page.records.into_iter().chain(rest.records).map(|(_, event)| event.reason.unwrap());
+    let mut read: Vec<_> = read.collect();
+    read.sort();
+    everything.push("60".into());
+    assert_eq!(read, everything);
 }

@@ -9,6 +9,7 @@ use crate::{
     acme::{AccountRow, OrderRow},
     audit::Checkpoint,
     identity::{Owner, ResourceName},
+    rest::OrderRow as RestOrderRow,
     store::{
         CertificateFilter, CertificateRow, CertificateStatus, Commit, Committed, Conflict, Decision, Expect,
         JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow, RequestState, Store, Write,
@@ -45,6 +46,8 @@ fn one_of_each() -> Vec<Write> {
         put_account(account(77)),
         put_order(order(77)),
         Write::SweepAcmeOrders { now: NOW, limit: 10 },
+        put_rest_order(rest_order(77)),
+        Write::SweepRestOrders { now: NOW, limit: 10 },
     ]
 }
 
@@ -67,6 +70,8 @@ async fn fill(store: &dyn Store) {
         put_account(account(1)),
         put_order(order(1)),
         put_order(OrderRow { keep_until: EARLIER, ..order(2) }),
+        put_rest_order(rest_order(1)),
+        put_rest_order(RestOrderRow { keep_until: EARLIER, ..rest_order(2) }),
     ];
     write(store, writes).await;
 }
@@ -94,6 +99,8 @@ pub async fn each_expectation_that_does_not_hold_is_named_and_nothing_is_written
         account_version(99, 1),
         order_version(1, 2),
         order_version(99, 1),
+        rest_order_version(1, 2),
+        rest_order_version(99, 1),
     ];
     let before = Snapshot::of(&*store).await;
     for expect in broken {

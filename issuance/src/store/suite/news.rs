@@ -5,7 +5,8 @@ use std::{sync::Arc, time::Duration};
 use super::samples::*;
 use crate::{
     acme::{AccountRow, validation_job},
-    store::{CertificateStatus, JobKind, News, Store, Subscription, Write},
+    rest::OrderRow as RestOrderRow,
+    store::{CertificateStatus, Decision, JobKind, News, RequestState, Store, Subscription, Write},
 };
 
 /// Longer than any store takes to pass on news.
@@ -37,6 +38,15 @@ pub async fn subscribers_hear_what_others_may_have_copies_of(store: Arc<dyn Stor
         put_order(order(1)),
         Write::PutJob(Box::new(validation_job(&order_id(1), 0, NOW))),
         put_account(AccountRow { version: 2, ..account(1) }),
+        Write::InsertRequest(Box::new(request(1))),
+        put_rest_order(rest_order(1)),
+        put_rest_order(RestOrderRow { version: 2, ..rest_order(1) }),
+        Write::UpdateRequest {
+            id: request_id(1),
+            state: RequestState::Approved,
+            decision: Some(Decision { by: "ann".into(), at: NOW, reason: None }),
+            certificate: None,
+        },
     ];
     for change in changes {
         write(&*store, vec![change]).await;
@@ -48,6 +58,8 @@ pub async fn subscribers_hear_what_others_may_have_copies_of(store: Arc<dyn Stor
         News::Sealed { name: "role".into() },
         News::Job { kind: JobKind::Crl },
         News::AcmeAccount { id: account_id(1) },
+        News::RestOrder { id: rest_order_id(1) },
+        News::Request { id: request_id(1) },
     ];
     for news in &expected {
         assert_eq!(next(&mut first).await, *news);

@@ -12,12 +12,14 @@ use crate::{
     credential::{CredentialRow, CredentialState, Verifier},
     identity::{
         AcmeAccountId, AcmeOrderId, CredentialId, JobId, KeyId, Owner, Protocol, RequestId, ResourceName,
+        RestOrderId,
     },
     policy::Strength,
+    rest::{AskedOrder, Idempotency, OrderKey, OrderRow as RestOrderRow, OrderState as RestOrderState},
     store::{
         AcmeAccountFilter, CertificateFilter, CertificateRow, CertificateStatus, Commit, Committed, Conflict,
         CredentialFilter, CrlRow, Cursor, Expect, Job, JobKind, Page, RequestFilter, RequestKey, RequestRow,
-        RequestState, SealedRow, Store, Write,
+        RequestState, RestOrderFilter, SealedRow, Store, Write,
     },
 };
 
@@ -211,12 +213,51 @@ pub fn order(number: u8) -> OrderRow {
     }
 }
 
+pub fn rest_order_id(number: u8) -> RestOrderId {
+    RestOrderId::from_octets([number; 16])
+}
+
+/// Version 1, of the credential 1, waiting for a CSR until [`LATER`], with an idempotency key of its own.
+pub fn rest_order(number: u8) -> RestOrderRow {
+    let requester = Requester { protocol: Protocol::Rest, method: method("api"), ..request(1).requester };
+    RestOrderRow {
+        id: rest_order_id(number),
+        version: 1,
+        method: method("api"),
+        idempotency: Some(Idempotency::new(&requester, &number.to_string(), &[number])),
+        requester,
+        product: "device".into(),
+        created_at: NOW,
+        expires_at: LATER,
+        keep_until: LATER,
+        asked: AskedOrder {
+            domains: vec![format!("order-{number}.acme.example"), "192.0.2.1".into()],
+            subject: Some("CN=device,O=Acme".into()),
+            not_after: Some(LATER),
+            validity_days: Some(30),
+        },
+        csr: None,
+        state: RestOrderState::AwaitingCsr,
+        key: OrderKey::Requester,
+        replaces: None,
+        replaced_by: None,
+    }
+}
+
 pub fn put_account(row: AccountRow) -> Write {
     Write::PutAcmeAccount(Box::new(row))
 }
 
 pub fn put_order(row: OrderRow) -> Write {
     Write::PutAcmeOrder(Box::new(row))
+}
+
+pub fn put_rest_order(row: RestOrderRow) -> Write {
+    Write::PutRestOrder(Box::new(row))
+}
+
+pub fn rest_order_version(number: u8, version: u64) -> Expect {
+    Expect::RestOrderVersion { id: rest_order_id(number), version }
 }
 
 pub fn account_version(number: u8, version: u64) -> Expect {
@@ -267,6 +308,7 @@ pub struct Snapshot {
     accounts: Vec<(Cursor, AccountRow)>,
     /// Of the account 1.
     orders: Vec<(Cursor, OrderRow)>,
+    rest_orders: Vec<(Cursor, RestOrderRow)>,
 }
 
 impl Snapshot {
@@ -295,6 +337,7 @@ impl Snapshot {
             checkpoints: store.checkpoints().await.unwrap().len(),
             accounts: store.acme_accounts(&AcmeAccountFilter::default(), &page).await.unwrap(),
             orders: store.acme_orders_of(&account_id(1), &page).await.unwrap(),
+            rest_orders: store.rest_orders(&RestOrderFilter::default(), &page).await.unwrap(),
         }
     }
 }

@@ -1,0 +1,11 @@
+//! | file | what |
+//! | --- | --- |
+//! | `transitions.rs` | which transitions are made, and which are refused |
+//! | `keys.rs` | keys that the server made |
+//! | `idempotency.rs` | which orders are the same |
+//! | `completion.rs` | orders and the engine |
+
+mod completion;
+mod idempotency;
+mod keys;
+mod transitions;
