@@ -1,5 +1,8 @@
 //! `chancery-server audit`: the trail, and the proof that it is whole.
 
+mod list;
+mod syslog;
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -11,7 +14,7 @@ use issuance::audit::{Checkpoint, verify};
 
 use super::{
     DataArgs, Format,
-    offline::{Offline, PAGE, with_store},
+    offline::{Offline, with_store},
     output,
 };
 use crate::jobs::write_checkpoint;
@@ -22,8 +25,10 @@ pub(super) enum AuditCommand {
     Verify(VerifyArgs),
     /// Signs the present end of the trail. Keep the file elsewhere: later it proves what came before it.
     Checkpoint(CheckpointArgs),
-    /// Prints all records as JSON lines.
-    Export(ExportArgs),
+    /// Lists records, oldest first.
+    List(list::ListArgs),
+    /// Prints records for other programs, oldest first: all of them, or those that are asked for.
+    Export(list::ExportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -46,12 +51,6 @@ pub(super) struct CheckpointArgs {
     data: DataArgs,
 }
 
-#[derive(Debug, Args)]
-pub(super) struct ExportArgs {
-    #[command(flatten)]
-    data: DataArgs,
-}
-
 impl AuditCommand {
     pub(super) fn run(self) -> anyhow::Result<()> {
         match self {
@@ -61,7 +60,8 @@ impl AuditCommand {
             Self::Checkpoint(args) => with_store(&args.data.clone(), async |offline| {
                 checkpoint(&offline, args.out.as_deref()).await
             }),
-            Self::Export(args) => with_store(&args.data, async |offline| export(&offline).await),
+            Self::List(args) => args.run(),
+            Self::Export(args) => args.run(),
         }
     }
 }
@@ -111,20 +111,4 @@ async fn checkpoint(offline: &Offline, out: Option<&Path>) -> anyhow::Result<()>
         }
         None => output::json(&checkpoint),
     }
-}
-
-async fn export(offline: &Offline) -> anyhow::Result<()> {
-    let store = offline.engine.store();
-    for stream in store.audit_streams().await? {
-        let mut after = 0;
-        loop {
-            let records = store.audit_records(&stream, after, PAGE).await?;
-            let Some(last) = records.last() else { break };
-            after = last.sequence;
-            for record in &records {
-                output::line(serde_json::to_string(record)?)?;
-            }
-        }
-    }
-    Ok(())
 }

@@ -6,18 +6,17 @@ use issuance::{
     approval::Verdict,
     audit::Actor,
     identity::{CredentialId, Owner, ResourceName},
-    ports::{Clock as _, SystemClock},
     revocation::Revocation,
     store::{CertificateFilter, CertificateRow, CertificateStatus, Page},
 };
 use pki::{extension::ReasonCode, pem, serial::SerialNumber, time::Time};
-use time::{Date, OffsetDateTime, format_description::well_known::Rfc3339, macros::format_description};
 
 use super::{
     DataArgs, Format,
     offline::{Offline, PAGE, operator, with_store},
     output,
     requests::{DecideArgs, decide},
+    times,
 };
 
 #[derive(Debug, Subcommand)]
@@ -64,7 +63,7 @@ struct WhichArgs {
     namespace: Option<String>,
     /// Only those that end before this time: 2027-01-31, 2027-01-31T12:00:00Z, or 30d, which is within 30 days from now.
     /// Those that have ended are among them.
-    #[arg(long, value_name = "TIME", value_parser = time_or_duration)]
+    #[arg(long, value_name = "TIME", value_parser = times::ahead)]
     expires_before: Option<Time>,
     /// Only those that are revoked or held.
     #[arg(long)]
@@ -84,19 +83,6 @@ impl From<&WhichArgs> for CertificateFilter {
             ..Self::default()
         }
     }
-}
-
-/// A moment, or how far from now it is.
-fn time_or_duration(text: &str) -> Result<Time, String> {
-    if let Ok(duration) = text.parse::<crds::Duration>() {
-        let seconds = i64::try_from(duration.seconds()).unwrap_or(i64::MAX);
-        return Ok(SystemClock.now().plus_seconds(seconds));
-    }
-    let day = format_description!("[year]-[month]-[day]");
-    let date = Date::parse(text, day).map(|date| date.midnight().assume_utc());
-    date.or_else(|_| OffsetDateTime::parse(text, &Rfc3339))
-        .map(|time| Time::from_unix(time.unix_timestamp()))
-        .map_err(|_| "give a day (2027-01-31), a time (2027-01-31T12:00:00Z) or a duration (30d)".into())
 }
 
 #[derive(Debug, Args)]

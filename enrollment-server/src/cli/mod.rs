@@ -9,6 +9,7 @@ mod sealing;
 mod serve;
 mod standalone;
 mod status;
+mod times;
 
 use std::{convert::Infallible, fmt, path::PathBuf, str::FromStr};
 
@@ -38,7 +39,7 @@ enum Command {
     /// Issued certificates: lists them, shows one, revokes one.
     #[command(subcommand)]
     Certificates(certificates::CertificatesCommand),
-    /// The audit trail: verifies it, signs a checkpoint, exports it.
+    /// The audit trail: lists it, exports it, verifies it, signs a checkpoint.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
     /// The key that seals secrets at rest.
