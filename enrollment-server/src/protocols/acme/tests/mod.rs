@@ -8,12 +8,16 @@
 //! | `accounts.rs` | accounts, their keys and their lists |
 //! | `after.rs` | chains, profiles, revocation, renewal |
 //! | `approval.rs` | where a person decides |
+//! | `bodies.rs` | any payload and any octets at all |
+//! | `caa.rs` | what the owner of a domain permits |
 //! | `replicas.rs` | killed servers, and two on one database |
 //! | `validating.rs` | what becomes of challenges |
 
 mod accounts;
 mod after;
 mod approval;
+mod bodies;
+mod caa;
 mod happy;
 mod refusals;
 mod replicas;
