@@ -19,6 +19,7 @@ use issuance::{
 use super::{
     nonce::NonceError,
     wire::{
+        json::{one_line, quoted},
         jws::JwsError,
         objects::PayloadError,
         problem::{PROBLEM_JSON, Problem, ProblemType, Subproblem},
@@ -194,7 +195,7 @@ impl AcmeError {
             Self::Unauthorized(sentence) => of(Type::Unauthorized, sentence),
             Self::Malformed(sentence) => of(Type::Malformed, sentence),
             Self::UnknownProfile(name) => {
-                Problem::new(Type::InvalidProfile, format!("there is no profile \"{name}\" here"))
+                Problem::new(Type::InvalidProfile, format!("there is no profile \"{}\" here", quoted(name)))
             }
             Self::KeyInUse { .. } => of(Type::Malformed, "another account has this key").with_status(409),
             Self::BadCsr(sentence) => of(Type::BadCsr, sentence),
@@ -275,11 +276,11 @@ impl AcmeError {
         if let Self::Core(error @ (Error::Internal(_) | Error::Unavailable(_))) = self {
             tracing::error!(%error, problem = kind, "failed");
         } else if let Self::Core(error) = self {
-            tracing::info!(reason = %error, problem = kind, "refused");
+            tracing::info!(reason = one_line(&error.to_string()), problem = kind, "refused");
         } else if let Self::ExternalAccount(failure) = self {
             tracing::info!(reason = %failure, problem = kind, "external account binding refused");
         } else {
-            tracing::info!(reason = %problem.detail, problem = kind, "refused");
+            tracing::info!(reason = problem.detail, problem = kind, "refused");
         }
     }
 }
@@ -361,7 +362,9 @@ fn transition_problem(error: &TransitionError) -> Problem {
 
 impl IntoResponse for AcmeError {
     fn into_response(self) -> Response {
-        let problem = self.problem();
+        let mut problem = self.problem();
+        let details = problem.subproblems.iter_mut().map(|subproblem| &mut subproblem.detail);
+        details.chain([&mut problem.detail]).for_each(|detail| *detail = one_line(detail));
         self.log(&problem);
         let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let content = [(CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))];

@@ -28,8 +28,11 @@ pub enum JsonError {
     Unexpected(String),
 }
 
-/// How much of what a peer wrote is repeated to it.
+/// How much of one value that a peer wrote is repeated.
 const QUOTED: usize = 64;
+
+/// The longest sentence that may hold such values.
+const SENTENCE: usize = 1000;
 
 impl Object {
     /// # Errors
@@ -105,9 +108,21 @@ impl Object {
     }
 }
 
-/// At most [`QUOTED`] characters of what a peer wrote.
+/// The beginning of what a peer wrote, with nothing in it that ends a quotation, a line or a log record.
 pub fn quoted(text: &str) -> String {
-    text.chars().take(QUOTED).collect()
+    text.chars().take(QUOTED).flat_map(char::escape_debug).collect()
+}
+
+/// A sentence that may hold what a peer wrote, as one line of bounded length.
+pub fn one_line(sentence: &str) -> String {
+    let mut line = String::with_capacity(sentence.len().min(SENTENCE));
+    for character in sentence.chars().take(SENTENCE) {
+        match character {
+            '"' | '\'' | '\\' => line.push(character),
+            other => line.extend(other.escape_debug()),
+        }
+    }
+    line
 }
 
 /// Any JSON whose objects hold each member once.
@@ -198,6 +213,17 @@ mod tests {
     fn a_name_without_end_is_not_repeated_in_full() {
         let name = "n".repeat(5000);
         assert!(refusal(&format!(r#"{{"{name}":1,"{name}":2}}"#)).len() < 200);
+    }
+
+    #[test]
+    fn what_a_peer_wrote_is_repeated_in_part_and_on_one_line() {
+        assert_eq!(quoted("a\"b\n\u{1b}[31m\u{202e}ä"), "a\\\"b\\n\\u{1b}[31m\\u{202e}ä");
+        assert_eq!(quoted(&"ä".repeat(5000)), "ä".repeat(QUOTED));
+        let sentence = "the profile's \"x\"\r\nlevel=error";
+        assert_eq!(one_line(sentence), "the profile's \"x\"\\r\\nlevel=error");
+        assert_eq!(one_line(&"\n".repeat(5000)), "\\n".repeat(SENTENCE));
+        let twice = refusal("{\"\\n\":1,\"\\n\":2}");
+        assert!(twice.contains("the member \"\\n\" is there twice"), "{twice}");
     }
 
     #[test]
