@@ -21,7 +21,7 @@ use super::{FailedKind, Failure};
 use crate::{
     listeners::{FailedAuthentications, Limits},
     protocols::{
-        acme::{AcmeProfiles, AcmeService, Chains},
+        acme::{AcmeProfiles, AcmeService, Chains, Hosts},
         est::EstService,
     },
     publish::{self, Published},
@@ -52,6 +52,10 @@ pub(crate) fn serving(
             ..Serving::default()
         },
         chains: None,
+        hosts: Arc::new(Hosts::new(
+            compiled.server.tls.as_ref(),
+            compiled.server.enrollment_base_url.as_deref(),
+        )),
         failures: Vec::new(),
     };
     for authority in &compiled.authorities {
@@ -74,6 +78,7 @@ struct Builder<'a> {
     serving: Serving,
     /// Of all authorities, once a method needs them.
     chains: Option<Arc<HashMap<KeyId, Chains>>>,
+    hosts: Arc<Hosts>,
     failures: Vec<Failure>,
 }
 
@@ -139,7 +144,8 @@ impl Builder<'_> {
                 let profiles = self.acme_profiles(&method, settings)?;
                 let chains =
                     self.chains.get_or_insert_with(|| Arc::new(Chains::of_office(&self.serving.office)));
-                let service = AcmeService::new(method.clone(), settings, profiles, chains.clone())?;
+                let hosts = self.hosts.clone();
+                let service = AcmeService::new(method.clone(), settings, profiles, chains.clone(), hosts)?;
                 label(&mut self.serving.acme, self.compiled, compiled, Arc::new(service));
             }
             MethodSettings::Issuer(settings) => {

@@ -240,7 +240,8 @@ async fn by_account(
     body: &[u8],
 ) -> Result<Signed, AcmeError> {
     let shared = &exchange.app.acme;
-    let id = exchange.urls().account_of(&kid).ok_or(AcmeError::AccountDoesNotExist)?;
+    let id =
+        exchange.urls().account_of(&kid, &exchange.service.hosts).ok_or(AcmeError::AccountDoesNotExist)?;
     let mut known = shared.accounts.load(exchange, &id, Freshness::Cached).await?;
     let mut key = shared.keys.of(&known.account)?;
     let mut verified = request.verify(&key);

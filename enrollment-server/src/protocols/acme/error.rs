@@ -42,6 +42,8 @@ pub(super) enum AcmeError {
     UnknownLabel,
     /// The request names no authority, or one that cannot be.
     Host,
+    /// RFC 9110 §15.5.20: the authority is none of the server's.
+    ForeignHost,
     NotFound(&'static str),
     MethodNotAllowed,
     ContentType,
@@ -158,6 +160,11 @@ impl AcmeError {
                 of(Type::Malformed, "there is no ACME enrollment method of this label here").with_status(404)
             }
             Self::Host => of(Type::Malformed, "the request does not say which host it is for"),
+            Self::ForeignHost => of(
+                Type::Malformed,
+                "the server is not asked by this name here, but by one that its TLS certificate or enrollmentBaseUrl has",
+            )
+            .with_status(421),
             Self::NotFound(what) => {
                 Problem::new(Type::Malformed, format!("{what} not found")).with_status(404)
             }
@@ -233,6 +240,7 @@ impl AcmeError {
             | Self::Transition(_)
             | Self::UnknownLabel
             | Self::Host
+            | Self::ForeignHost
             | Self::NotFound(_)
             | Self::MethodNotAllowed
             | Self::ContentType
@@ -271,6 +279,7 @@ impl AcmeError {
         Some((name, HeaderValue::from_str(&value).ok()?))
     }
 
+    /// What a peer wrote is in it, so that it is one line in every format of logs.
     fn log(&self, problem: &Problem) {
         let kind = problem.kind.as_str();
         if let Self::Core(error @ (Error::Internal(_) | Error::Unavailable(_))) = self {

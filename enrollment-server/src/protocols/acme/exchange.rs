@@ -38,7 +38,7 @@ pub(super) struct Exchange {
 
 impl Exchange {
     /// # Errors
-    /// [`AcmeError::Host`], [`AcmeError::UnknownLabel`].
+    /// [`AcmeError::Host`], [`AcmeError::UnknownLabel`], [`AcmeError::ForeignHost`].
     pub(super) fn begin(
         app: &Arc<App>,
         uri: &Uri,
@@ -48,6 +48,9 @@ impl Exchange {
         let target = Target::of(uri, headers).ok_or(AcmeError::Host)?;
         let serving = app.serving();
         let service = serving.acme.get(Some(&target.label)).cloned().ok_or(AcmeError::UnknownLabel)?;
+        if !service.hosts.include(&target.authority) {
+            return Err(AcmeError::ForeignHost);
+        }
         let profile = &service.method.profile.policy.name;
         tracing::Span::current().record("profile", tracing::field::display(profile));
         let now = app.engine.clock().now();

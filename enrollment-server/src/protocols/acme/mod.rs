@@ -28,6 +28,7 @@
 //! | --- | --- |
 //! | `service.rs` | one method, ready to serve: what is the same for every request |
 //! | `shared.rs`, `known.rs`, `limits.rs` | what all methods share for as long as the process lives: nonces, accounts that were read a moment ago, limits |
+//! | `hosts.rs`, `urls.rs` | by which names the server may be asked, and the URLs below them |
 //! | `exchange.rs`, `auth.rs` | a request on its way in, who signed it, and the answer on its way out |
 //! | `handlers.rs` | the endpoints, a few lines each |
 //! | `account.rs`, `binding.rs`, `key_change.rs` | accounts, and the external accounts that they are bound to |
@@ -47,6 +48,7 @@ mod error;
 mod exchange;
 mod finalize;
 mod handlers;
+mod hosts;
 mod key_change;
 mod known;
 mod limits;
@@ -62,6 +64,7 @@ mod urls;
 pub mod validation;
 pub mod wire;
 
+pub use hosts::Hosts;
 pub use service::{AcmeProfiles, AcmeService, Chains};
 pub use shared::AcmeShared;
 

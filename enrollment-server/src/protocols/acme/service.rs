@@ -12,7 +12,7 @@ use pki::pem;
 use resolve::CompiledAcme;
 use serde_json::{Map, Value, json};
 
-use super::validation::Validator;
+use super::{hosts::Hosts, validation::Validator};
 
 /// A method that speaks ACME.
 #[derive(Debug)]
@@ -21,6 +21,7 @@ pub struct AcmeService {
     pub method: Arc<Method>,
     pub settings: CompiledAcme,
     pub validator: Arc<Validator>,
+    pub(super) hosts: Arc<Hosts>,
     profiles: AcmeProfiles,
     chains: Arc<HashMap<KeyId, Chains>>,
     /// The directory, cut where the base of the URLs belongs.
@@ -38,7 +39,8 @@ pub struct Chains(Vec<Bytes>);
 const BASE: &str = "\u{0}";
 
 impl AcmeService {
-    /// `chains`: of every authority that a certificate of the method may be of, by the identifier of its key.
+    /// `chains`: of every authority that a certificate of the method may be of, by the identifier of its key. `hosts`: the
+    /// names by which the server may be asked.
     ///
     /// # Errors
     /// [`Error::Internal`] where a compiled part cannot be used: resolving checks them all.
@@ -47,6 +49,7 @@ impl AcmeService {
         settings: &CompiledAcme,
         profiles: AcmeProfiles,
         chains: Arc<HashMap<KeyId, Chains>>,
+        hosts: Arc<Hosts>,
     ) -> Result<Self, Error> {
         if let Some(unknown) = settings.profiles.iter().find(|listed| !profiles.contains_key(&listed.name)) {
             return Err(Error::Internal(format!("the profile {} is not in force", unknown.profile)));
@@ -55,7 +58,7 @@ impl AcmeService {
             .map_err(|error| Error::Internal(format!("validation: {error}")))?;
         let directory = directory(settings)?;
         let settings = settings.clone();
-        Ok(Self { method, settings, validator: Arc::new(validator), profiles, chains, directory })
+        Ok(Self { method, settings, validator: Arc::new(validator), hosts, profiles, chains, directory })
     }
 
     /// The method with the profile that an order chose; none where there is no such profile.

@@ -1,9 +1,11 @@
-//! The URLs of one method, as its client spells them: `https://` and the authority that the request was sent to. A client
-//! that reaches the server by another name finds all URLs below that name.
+//! The URLs of one method, as its client spells them: `https://` and the authority that the request was sent to, which must be
+//! one of the server's own. A client that reaches the server by another of its names finds all URLs below that name.
 
 use http::{HeaderMap, Uri, header::HOST, uri::Authority};
 use issuance::identity::{AcmeAccountId, AcmeOrderId, KeyId};
 use pki::serial::SerialNumber;
+
+use super::hosts::Hosts;
 
 /// Below what an account's number follows.
 const ACCOUNT: &str = "/acct/";
@@ -20,6 +22,7 @@ pub(super) struct Urls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
     pub(super) urls: Urls,
+    pub(super) authority: Authority,
     pub(super) label: String,
     /// The URL as a client must repeat it in what it signs (RFC 8555 §6.4).
     pub(super) url: String,
@@ -30,15 +33,11 @@ pub(super) struct Target {
 impl Target {
     /// None where the request says no authority that could be one, or has a path that no route of ours matches.
     pub(super) fn of(uri: &Uri, headers: &HeaderMap) -> Option<Self> {
-        let parsed: Authority;
-        let authority = match uri.authority() {
-            Some(authority) => authority,
-            None => {
-                parsed = headers.get(HOST)?.to_str().ok()?.parse().ok()?;
-                &parsed
-            }
+        let authority: Authority = match uri.authority() {
+            Some(authority) => authority.clone(),
+            None => headers.get(HOST)?.to_str().ok()?.parse().ok()?,
         };
-        // RFC 9110 §4.2.4: no user information in what is received.
+        // RFC 9110 §4.2.4.
         if authority.as_str().contains('@') {
             return None;
         }
@@ -49,7 +48,8 @@ impl Target {
         let url = format!("https://{authority}{path_and_query}");
         let rest_at = base.len() + 1;
         let label = label.to_owned();
-        Some(Self { urls: Urls { base, path_at: scheme_and_authority }, label, url, rest_at })
+        let urls = Urls { base, path_at: scheme_and_authority };
+        Some(Self { urls, authority, label, url, rest_at })
     }
 
     /// The part of the path at `index`, counted from what follows the label.
@@ -102,11 +102,14 @@ impl Urls {
         format!("{}/cert/{issuer}.{serial}", self.base)
     }
 
-    /// The account that a `kid` names. The authority may be another than that of the request: a server that got another name
-    /// keeps its accounts, whose numbers are random and belong to one method.
-    pub(super) fn account_of(&self, kid: &str) -> Option<AcmeAccountId> {
+    /// The account that a `kid` names. The authority may be another of the server's names than that of the request: a server
+    /// that got one more keeps its accounts, whose numbers are random and belong to one method.
+    pub(super) fn account_of(&self, kid: &str, hosts: &Hosts) -> Option<AcmeAccountId> {
         let after_scheme = kid.strip_prefix("https://")?;
-        let path = after_scheme.get(after_scheme.find('/')?..)?;
+        let (authority, path) = after_scheme.split_at_checked(after_scheme.find('/')?)?;
+        if !authority.parse().is_ok_and(|authority| hosts.include(&authority)) {
+            return None;
+        }
         let of_method = self.base.get(self.path_at..)?;
         path.strip_prefix(of_method)?.strip_prefix(ACCOUNT)?.parse().ok()
     }
@@ -114,6 +117,11 @@ impl Urls {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use issuance::identity::ResourceName;
+    use resolve::CompiledTls;
+
     use super::*;
 
     fn target(uri: &str, host: Option<&'static str>) -> Option<Target> {
@@ -147,17 +155,27 @@ mod tests {
     }
 
     #[test]
-    fn a_kid_is_read_wherever_the_server_was_and_of_this_method_only() {
+    fn a_kid_is_read_by_every_name_of_the_server_and_of_this_method_only() {
         let urls = target("/acme/lab.web/new-order", Some("ca.example")).unwrap().urls;
         let id = AcmeAccountId::from_octets([7; 16]);
-        assert_eq!(urls.account_of(&urls.account(&id)), Some(id.clone()));
-        let elsewhere = format!("https://old.example:8443/acme/lab.web/acct/{id}");
-        assert_eq!(urls.account_of(&elsewhere), Some(id.clone()));
+        let old = "https://old.example:8443";
+        let tls = CompiledTls::Authority {
+            authority: ResourceName::new("lab", "root"),
+            dns_names: vec!["ca.example".into()],
+            ip_addresses: Vec::new(),
+            validity: Duration::from_secs(3600),
+        };
+        let hosts = Hosts::new(Some(&tls), Some(old));
+        assert_eq!(urls.account_of(&urls.account(&id), &hosts), Some(id.clone()));
+        let elsewhere = format!("{old}/acme/lab.web/acct/{id}");
+        assert_eq!(urls.account_of(&elsewhere, &hosts), Some(id.clone()));
         for kid in [
             format!("https://ca.example/acme/lab.other/acct/{id}"),
             format!("https://ca.example/acme/lab.web/order/{id}"),
             format!("https://ca.example/acme/lab.web/acct/{id}/orders"),
             format!("http://ca.example/acme/lab.web/acct/{id}"),
+            format!("https://other.example/acme/lab.web/acct/{id}"),
+            format!("https://user@ca.example/acme/lab.web/acct/{id}"),
             format!("https://ca.example/x/acme/lab.web/acct/{id}"),
             format!("/acme/lab.web/acct/{id}"),
             "https://ca.example/acme/lab.web/acct/7".into(),
@@ -165,7 +183,7 @@ mod tests {
             id.to_string(),
             String::new(),
         ] {
-            assert_eq!(urls.account_of(&kid), None, "{kid}");
+            assert_eq!(urls.account_of(&kid, &hosts), None, "{kid}");
         }
     }
 }

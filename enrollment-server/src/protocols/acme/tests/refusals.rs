@@ -1,7 +1,10 @@
 //! Requests that are not as RFC 8555 §6 wants them, and accounts that may not have what they ask for.
 
 use axum::body::Body;
-use http::{Method, StatusCode, header::CONTENT_TYPE};
+use http::{
+    Method, Request, StatusCode,
+    header::{CONTENT_TYPE, HOST},
+};
 use issuance::{
     acme::{AccountStatus, AuthorizationStatus},
     credential::{CredentialRow, CredentialState, Verifier, generate_hmac_key},
@@ -78,6 +81,52 @@ async fn what_was_signed_for_another_url_is_refused_and_leaves_the_nonce() {
         let jws = client.key.jws(&header, one_name().to_string().as_bytes());
         scene.post(&new_order(), &jws).await.ok(StatusCode::CREATED);
     }
+}
+
+#[tokio::test]
+async fn a_name_that_is_none_of_the_servers_finds_nothing_there_and_comes_back_in_no_url() {
+    let scene = Scene::new().await;
+    let client = scene.client().await;
+    let ask = async |method: Method, path: &str, host: &'static str, body: String| {
+        let request = Request::builder().method(method).uri(format!("/acme/lab.web/{path}"));
+        let request = request.header(HOST, host).header(CONTENT_TYPE, "application/jose+json");
+        scene.send(request.body(Body::from(body)).unwrap()).await
+    };
+    for host in ["evil.example", "evil.example:443", "ca.example.evil.example", "192.0.2.1"] {
+        let url = format!("https://{host}/acme/lab.web/new-order");
+        let header = client.key.header_of(&client.account, &url, &scene.nonce().await);
+        let jws = client.key.jws(&header, one_name().to_string().as_bytes());
+        for (method, path, body) in [
+            (Method::GET, "directory", String::new()),
+            (Method::HEAD, "new-nonce", String::new()),
+            (Method::GET, "new-order", String::new()),
+            (Method::POST, "new-order", jws.to_string()),
+        ] {
+            let is_head = method == Method::HEAD;
+            let answer = ask(method, path, host, body).await.ok(StatusCode::MISDIRECTED_REQUEST);
+            assert!(is_head || answer.json()["detail"].as_str().unwrap().contains("enrollmentBaseUrl"));
+            assert!(!format!("{:?}{:?}", answer.headers, answer.body).contains(host), "{answer:?}");
+            assert!(!answer.text().contains(host));
+        }
+    }
+    ask(Method::GET, "directory", "CA.example:8443", String::new()).await.ok(StatusCode::OK);
+    // Nor is an account named by it.
+    let id = client.account.rsplit('/').next().unwrap();
+    let account = format!("https://evil.example/acme/lab.web/acct/{id}");
+    let header = client.key.header_of(&account, &new_order(), &scene.nonce().await);
+    let answer = scene.post(&new_order(), &client.key.jws(&header, b"{}")).await;
+    answer.refused(400, "accountDoesNotExist", "no such account");
+}
+
+#[tokio::test]
+async fn a_problem_repeats_little_of_what_was_asked_for_and_on_one_line() {
+    let scene = Scene::new().await;
+    let client = scene.client().await;
+    let mut order = one_name();
+    order["profile"] = "x\"\r\n\u{1b}".repeat(1000).into();
+    let answer = scene.ask(&client, &new_order(), &order).await;
+    answer.refused(400, "invalidProfile", "x\\\"\\r\\n\\u{1b}x");
+    assert!(answer.json()["detail"].as_str().unwrap().len() < 300, "{}", answer.text());
 }
 
 #[tokio::test]
@@ -169,7 +218,7 @@ async fn bytes_that_are_no_jws_get_a_problem_and_a_nonce() {
         answer.refused(status, kind, "");
         assert!(answer.headers.contains_key("replay-nonce"));
     }
-    let answer = scene.get(&format!("https://ca.example/acme/lab.nobody/directory")).await;
+    let answer = scene.get("https://ca.example/acme/lab.nobody/directory").await;
     assert_eq!(
         (answer.status, answer.json()["type"].as_str()),
         (StatusCode::NOT_FOUND, Some("urn:ietf:params:acme:error:malformed"))

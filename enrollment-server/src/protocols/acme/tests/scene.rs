@@ -48,7 +48,7 @@ use signers::SoftwareSigner;
 use tower::ServiceExt as _;
 
 use super::super::{
-    AcmeProfiles, AcmeService, Chains, router,
+    AcmeProfiles, AcmeService, Chains, Hosts, router,
     wire::{algorithm::MacAlgorithm, base64url, testing::ClientKey},
 };
 use crate::{
@@ -243,7 +243,8 @@ impl Scene {
         office.authorities.insert(self.authority.name.clone(), self.authority.clone());
         office.methods.insert(self.method.name.clone(), self.method.clone());
         let chains = Arc::new(Chains::of_office(&office));
-        let service = AcmeService::new(self.method.clone(), &self.settings, profiles, chains).unwrap();
+        let hosts = Arc::new(Hosts::new(None, Some(&format!("https://{HOST_NAME}"))));
+        let service = AcmeService::new(self.method.clone(), &self.settings, profiles, chains, hosts).unwrap();
         let service = Arc::new(service);
         let by_label = ["lab.web", "web"].map(|label| (label.to_owned(), service.clone())).into();
         self.app.serve(Serving {
