@@ -10,12 +10,14 @@ use issuance::{
         Authorization, ChallengeStatus, OrderCompletion, OrderRow, OrderState, OrderStatus, StoredProblem,
     },
     authn::{AcmeRefusal, Authenticated, Freshness},
+    authority::Method,
     engine::{Repeat, request_key},
     policy::Approval,
     request::Asked,
-    store::{Commit, Expect, Write},
+    store::{Commit, Expect, RequestState, Write},
 };
 use pki::csr::{Csr, UnverifiedCsr};
+use tokio::time::timeout;
 
 use super::{
     account::ATTEMPTS,
@@ -88,7 +90,8 @@ async fn check_issued_for(request: &ByAccount, order: &OrderRow, csr: &Csr) -> R
     Err(AcmeError::Refused(AcmeRefusal::Order(OrderStatus::Valid)))
 }
 
-/// An order that waits for a person, asked for again: issued where the person has said yes, and invalid where not.
+/// An order that waits for a person, asked for again: issued where the person has said yes, and invalid where not. What may be
+/// otherwise in a moment is no answer to a client that polls: the order goes on being processed.
 pub(super) async fn resume(request: &ByAccount, order: OrderRow) -> Result<Response, AcmeError> {
     let exchange = &request.exchange;
     let OrderState::Processing { csr, .. } = &order.state else {
@@ -100,10 +103,17 @@ pub(super) async fn resume(request: &ByAccount, order: OrderRow) -> Result<Respo
     let id = order.id.clone();
     let order = match issue(request, order, &csr).await {
         Ok((order, _)) => order,
-        Err(error) => match for_good(&error) {
-            Some(problem) => end(request, order::reload(request, &id).await?, problem).await?,
-            None => return Err(error),
-        },
+        Err(error) => {
+            let order = order::reload(request, &id).await?;
+            match for_good(&error) {
+                Some(problem) => end(request, order, problem).await?,
+                None if is_passing(&error) => {
+                    tracing::info!(order = %id, ?error, "cannot be issued at the moment");
+                    order
+                }
+                None => return Err(error),
+            }
+        }
     };
     order::shown(exchange, &order, StatusCode::OK)
 }
@@ -121,7 +131,14 @@ async fn issue(request: &ByAccount, order: OrderRow, csr: &Csr) -> Result<(Order
         let mut asked = Asked::from_csr(csr).map_err(bad_csr)?;
         let acting = acting(exchange, &account, credential.as_deref());
         let evidence = acting.verify(method, &order, &mut asked, exchange.now)?;
-        check_caa(request, &order).await?;
+        match decision(request, &order, method).await? {
+            Some(RequestState::Pending) => return Ok((order, false)),
+            // The engine says why.
+            Some(RequestState::Denied) => {}
+            Some(RequestState::Approved | RequestState::Issued | RequestState::Expired) | None => {
+                check_caa(request, &order).await?;
+            }
+        }
         let authenticated = Authenticated::new(method.clone(), evidence, Some(exchange.address))?;
         let outcome = ask(request, &order, authenticated, asked).await;
         exchange.app.issuance_ended(method, &outcome);
@@ -154,6 +171,29 @@ async fn issue(request: &ByAccount, order: OrderRow, csr: &Csr) -> Result<(Order
         Known { account, credential, .. } = known;
     }
     Err(Error::Stale.into())
+}
+
+/// What became of the request of an order that waits, before anything else is looked at for it: clients ask often, and people
+/// take their time. None: there is no such request, or nobody need decide about it any more.
+async fn decision(
+    request: &ByAccount,
+    order: &OrderRow,
+    method: &Method,
+) -> Result<Option<RequestState>, AcmeError> {
+    let OrderState::Processing { request: id, .. } = &order.state else { return Ok(None) };
+    match method.profile.policy.approval {
+        Approval::Manual => {}
+        Approval::Automatic => return Ok(None),
+    }
+    let row = request.exchange.app.engine.store().request(id).await?;
+    Ok(row.map(|row| match row.state {
+        RequestState::Pending if row.expires_at <= request.exchange.now => RequestState::Expired,
+        state @ (RequestState::Pending
+        | RequestState::Approved
+        | RequestState::Denied
+        | RequestState::Issued
+        | RequestState::Expired) => state,
+    }))
 }
 
 async fn ask(
@@ -192,7 +232,7 @@ fn bad_csr(error: Error) -> AcmeError {
 }
 
 /// RFC 8659 §4.1, RFC 8657: at validation they were looked at too, so that only what is old by now, or needed no validation, is
-/// looked at again.
+/// looked at again. For all names together that takes no longer than for one.
 async fn check_caa(request: &ByAccount, order: &OrderRow) -> Result<(), AcmeError> {
     let exchange = &request.exchange;
     let service = &exchange.service;
@@ -205,8 +245,21 @@ async fn check_caa(request: &ByAccount, order: &OrderRow) -> Result<(), AcmeErro
             checks.push(check_caa_of(&service.validator, authorization, &account_uri, issuers).boxed());
         }
     }
-    let checked = stream::iter(checks).buffer_unordered(CAA_AT_ONCE).try_collect::<Vec<()>>().await;
-    checked.map(drop)
+    if checks.is_empty() {
+        return Ok(());
+    }
+    let checked = async {
+        let _place = exchange.app.acme.caa_checks.acquire().await;
+        stream::iter(checks).buffer_unordered(CAA_AT_ONCE).try_collect::<Vec<()>>().await
+    };
+    match timeout(service.validator.timeout(), checked).await {
+        Ok(outcome) => outcome.map(drop),
+        Err(_) => Err(AcmeError::Caa(Subproblem {
+            kind: ProblemType::Dns,
+            detail: "the CAA records could not be read in time".into(),
+            identifier: None,
+        })),
+    }
 }
 
 async fn check_caa_of(
@@ -238,12 +291,24 @@ fn for_good(error: &AcmeError) -> Option<StoredProblem> {
         AcmeError::Refused(refusal @ AcmeRefusal::Restricted { .. }) => {
             (ProblemType::RejectedIdentifier, refusal.to_string())
         }
+        AcmeError::Refused(refusal @ AcmeRefusal::Csr(_)) => (ProblemType::BadCsr, refusal.to_string()),
+        AcmeError::BadCsr(sentence) => (ProblemType::BadCsr, sentence.clone()),
+        // RFC 8659 §4: they say no. That they could not be read is another matter.
+        AcmeError::Caa(refused) if refused.kind == ProblemType::Caa => (refused.kind, refused.detail.clone()),
         AcmeError::UnknownProfile(_) => {
             (ProblemType::InvalidProfile, "the profile is not offered any more".into())
         }
         _other => return None,
     };
     Some(StoredProblem::new(kind.as_str(), detail))
+}
+
+/// Whether the same may do in a moment.
+fn is_passing(error: &AcmeError) -> bool {
+    matches!(
+        error,
+        AcmeError::Caa(_) | AcmeError::Core(Error::Conflict(_) | Error::Stale | Error::Unavailable(_))
+    )
 }
 
 async fn end(request: &ByAccount, order: OrderRow, problem: StoredProblem) -> Result<OrderRow, AcmeError> {

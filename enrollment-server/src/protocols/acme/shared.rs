@@ -14,7 +14,7 @@ use issuance::{
     secret::Secret,
     store::{Commit, Conflict, Expect, SealedRow, Write},
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::{
     known::KnownAccounts, limits::RateLimits, nonce::Nonces, validation::Validations, wire::jwk::AccountKey,
@@ -24,18 +24,36 @@ use crate::serving::App;
 /// Parsed keys that are kept.
 const MAX_KEYS: usize = 10_000;
 
+/// Orders of one process whose CAA records are read at the same time.
+const CAA_CHECKS: usize = 32;
+
 /// Where the key of nonces is kept that replicas share.
 const NONCE_KEY: &str = "acme/nonce";
 
 /// One per process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct AcmeShared {
     nonces: OnceCell<Nonces>,
     pub(super) keys: AccountKeys,
     pub(super) accounts: KnownAccounts,
     pub(super) limits: RateLimits,
+    /// Places for orders whose CAA records are read when they are finalized.
+    pub(super) caa_checks: Semaphore,
     /// Of challenges that are being validated now.
     pub(crate) validations: Validations,
+}
+
+impl Default for AcmeShared {
+    fn default() -> Self {
+        Self {
+            nonces: OnceCell::default(),
+            keys: AccountKeys::default(),
+            accounts: KnownAccounts::default(),
+            limits: RateLimits::default(),
+            caa_checks: Semaphore::new(CAA_CHECKS),
+            validations: Validations::default(),
+        }
+    }
 }
 
 impl AcmeShared {

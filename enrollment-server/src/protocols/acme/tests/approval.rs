@@ -1,5 +1,8 @@
 //! Where a person decides: the order is processing until then, and recovers whatever happens meanwhile.
 
+use std::time::{Duration, Instant};
+
+use hickory_resolver::proto::{op::ResponseCode, rr::RecordType};
 use http::StatusCode;
 use issuance::{
     approval::Verdict,
@@ -9,7 +12,10 @@ use issuance::{
 };
 use serde_json::Value;
 
-use super::scene::{Client, Scene, Setup, csr};
+use super::{
+    super::validation::tests::dns::Dns,
+    scene::{Client, Scene, Setup, csr},
+};
 
 const NAMES: [&str; 1] = ["shop.acme.example"];
 
@@ -22,10 +28,29 @@ struct Waiting {
     csr: Vec<u8>,
 }
 
+fn reading_caa(setup: Setup, dns: &Dns) -> Setup {
+    let address = dns.address;
+    setup.settings(move |settings| {
+        settings.pre_authorized_names = crds::PreAuthorizedNames::Enabled;
+        settings.caa = Some(vec!["ca.example".into()]);
+        settings.validation.resolvers = vec![address];
+        settings.validation.timeout = Duration::from_secs(2);
+    })
+}
+
 impl Waiting {
     async fn new() -> Self {
-        let setup = Setup::default().policy(|policy| policy.approval = Approval::Manual);
-        let scene = Scene::of(setup).await;
+        Self::of(Setup::default()).await
+    }
+
+    /// Where CAA records are asked for too.
+    async fn with_caa() -> (Self, Dns) {
+        let dns = Dns::new().await;
+        (Self::of(reading_caa(Setup::default(), &dns)).await, dns)
+    }
+
+    async fn of(setup: Setup) -> Self {
+        let scene = Scene::of(setup.policy(|policy| policy.approval = Approval::Manual)).await;
         let client = scene.client().await;
         let answer = scene.new_order(&client, &NAMES).await.ok(StatusCode::CREATED);
         let (url, order) = (answer.location(), answer.json());
@@ -128,4 +153,64 @@ async fn what_is_approved_after_its_authorization_ended_is_not_issued() {
     let order = waiting.status(&waiting.scene).await;
     assert_eq!((&order["status"], waiting.scene.issued().await), (&"invalid".into(), 0));
     assert!(order["error"]["detail"].as_str().unwrap().contains("expired"), "{order}");
+}
+
+#[tokio::test]
+async fn dns_is_not_asked_before_somebody_has_decided_nor_where_they_said_no() {
+    let (waiting, dns) = Waiting::with_caa().await;
+    let asked = dns.asked_for(RecordType::CAA).len();
+    assert!(asked > 0, "it is asked when the order is finalized");
+    dns.fails(NAMES[0], ResponseCode::ServFail);
+    assert_eq!(waiting.status(&waiting.scene).await["status"], "processing");
+    waiting.decide(Verdict::Deny, Some("not in the inventory")).await;
+    let order = waiting.status(&waiting.scene).await;
+    assert!(order["error"]["detail"].as_str().unwrap().contains("not in the inventory"), "{order}");
+    assert_eq!(dns.asked_for(RecordType::CAA).len(), asked);
+}
+
+#[tokio::test]
+async fn an_approved_order_waits_for_dns_that_does_not_answer_and_ends_where_it_says_no() {
+    let (waiting, dns) = Waiting::with_caa().await;
+    waiting.decide(Verdict::Approve, None).await;
+    dns.fails(NAMES[0], ResponseCode::ServFail);
+    for _ in 0..2 {
+        let answer = waiting.scene.read(&waiting.client, &waiting.url).await.ok(StatusCode::OK);
+        assert_eq!(
+            (&answer.json()["status"], &answer.headers["retry-after"]),
+            (&"processing".into(), &"7".parse().unwrap())
+        );
+    }
+    let again = waiting.scene.finalize(&waiting.client, &waiting.order, &waiting.csr).await;
+    assert_eq!(again.ok(StatusCode::OK).json()["status"], "processing");
+    dns.fails(NAMES[0], ResponseCode::NoError);
+    dns.caa("acme.example", false, "issue", "other.example");
+    let order = waiting.status(&waiting.scene).await;
+    assert_eq!((&order["status"], waiting.scene.issued().await), (&"invalid".into(), 0));
+    assert_eq!(order["error"]["type"], "urn:ietf:params:acme:error:caa");
+}
+
+#[tokio::test]
+async fn an_approved_order_is_issued_once_dns_answers_again() {
+    let (waiting, dns) = Waiting::with_caa().await;
+    waiting.decide(Verdict::Approve, None).await;
+    dns.fails(NAMES[0], ResponseCode::ServFail);
+    assert_eq!(waiting.status(&waiting.scene).await["status"], "processing");
+    dns.fails(NAMES[0], ResponseCode::NoError);
+    assert_eq!(waiting.status(&waiting.scene).await["status"], "valid");
+}
+
+#[tokio::test]
+async fn many_names_that_dns_is_silent_about_take_no_longer_than_one() {
+    let dns = Dns::new().await;
+    let scene = Scene::of(reading_caa(Setup::default(), &dns)).await;
+    let client = scene.client().await;
+    let names: Vec<String> = (0..40).map(|number| format!("n{number}.shop.acme.example")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    names.iter().for_each(|name| dns.is_silent_about(name));
+    let order = scene.new_order(&client, &names).await.ok(StatusCode::CREATED);
+    let (url, order) = (order.location(), order.json());
+    let begun = Instant::now();
+    scene.finalize(&client, &order, &csr(&names).1).await.refused(400, "dns", "in time");
+    assert!(begun.elapsed() < Duration::from_secs(6), "{:?}", begun.elapsed());
+    assert_eq!(scene.read(&client, &url).await.json()["status"], "ready");
 }
