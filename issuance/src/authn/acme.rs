@@ -119,6 +119,11 @@ impl<'a> ActingAccount<'a> {
         restriction.is_some_and(|restriction| restriction.permits(identifier, wildcard))
     }
 
+    /// Whether the authorization shows, now, that the account controls its name: it is valid, and so is what it was given for.
+    pub fn controls(&self, authorization: &Authorization, now: Time) -> bool {
+        self.check_authorization(authorization, now).is_ok()
+    }
+
     /// Evidence that the account may have a certificate for the names of this order with this request. What is asked for
     /// becomes what was ordered: its names, as the order spells them, and its validity.
     ///

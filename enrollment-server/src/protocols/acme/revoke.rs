@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use issuance::{
     Error,
-    acme::{AccountRow, AuthorizationStatus},
     audit::Actor,
     authority::Office,
     identity::KeyId,
@@ -17,7 +16,11 @@ use issuance::{
 use pki::{certificate::Certificate, extension::ReasonCode, general_name::GeneralName};
 
 use super::{
-    account::requester, auth::ByEither, error::AcmeError, exchange::Exchange, wire::objects::RevokeCert,
+    account::requester,
+    auth::{ByAccount, ByEither},
+    error::AcmeError,
+    exchange::Exchange,
+    wire::objects::RevokeCert,
 };
 
 /// Orders of an account that are looked through for authorizations, the newest first.
@@ -42,7 +45,7 @@ pub(super) async fn revoke_cert(request: &mut ByEither) -> Result<Response, Acme
     let row = find(exchange, &certificate).await?;
     let actor = match request {
         ByEither::Account(signed) => {
-            check_may_revoke(exchange, &signed.account, &row, &certificate).await?;
+            check_may_revoke(signed, &row, &certificate).await?;
             requester(&signed.account.id)
         }
         ByEither::Key(signed) => {
@@ -126,16 +129,15 @@ fn issuers(certificate: &Certificate, office: &Office) -> Vec<KeyId> {
 }
 
 async fn check_may_revoke(
-    exchange: &Exchange,
-    account: &AccountRow,
+    request: &ByAccount,
     row: &CertificateRow,
     certificate: &Certificate,
 ) -> Result<(), AcmeError> {
-    if row.requester == requester(&account.id) {
+    if row.requester == requester(&request.account.id) {
         return Ok(());
     }
     let names = certificate.subject_alt_names().unwrap_or_default();
-    if !names.is_empty() && controls(exchange, account, names).await? {
+    if !names.is_empty() && controls(request, names).await? {
         return Ok(());
     }
     Err(AcmeError::Unauthorized(
@@ -144,11 +146,7 @@ async fn check_may_revoke(
 }
 
 /// Whether the account has shown that it controls all these names, and that still counts.
-async fn controls(
-    exchange: &Exchange,
-    account: &AccountRow,
-    names: Vec<GeneralName>,
-) -> Result<bool, AcmeError> {
+async fn controls(request: &ByAccount, names: Vec<GeneralName>) -> Result<bool, AcmeError> {
     let mut missing: HashSet<String> = HashSet::with_capacity(names.len());
     for name in names {
         match name {
@@ -162,14 +160,15 @@ async fn controls(
             | GeneralName::RegisteredId(_) => return Ok(false),
         }
     }
+    let (exchange, acting) = (&request.exchange, request.acting());
     let (store, mut page, mut seen) = (exchange.app.engine.store(), Page::first(PAGE), 0);
     while seen < MAX_ORDERS {
-        let orders = store.acme_orders_of(&account.id, &page).await?;
+        let orders = store.acme_orders_of(&request.account.id, &page).await?;
         let Some((last, _)) = orders.last() else { break };
         page.after = Some(*last);
         seen += orders.len();
         let authorizations = orders.iter().flat_map(|(_, order)| &order.authorizations);
-        for valid in authorizations.filter(|one| one.status_at(exchange.now) == AuthorizationStatus::Valid) {
+        for valid in authorizations.filter(|one| acting.controls(one, exchange.now)) {
             missing.remove(&valid.name());
         }
         if missing.is_empty() {

@@ -279,6 +279,30 @@ fn a_preauthorized_name_needs_a_restriction_that_holds_it() {
 }
 
 #[test]
+fn control_that_the_credential_no_longer_vouches_for_is_none() {
+    let controls = |scene: &AcmeScene| {
+        scene
+            .order
+            .authorizations
+            .iter()
+            .map(|one| scene.acting().controls(one, scene.now))
+            .collect::<Vec<_>>()
+    };
+    let scene = scene();
+    assert_eq!(controls(&scene), [true, true, true]);
+    let mut preauthorized = changed(|scene| {
+        scene.policy = OnCredentialRevoked::Keep;
+        scene.restrict(&["*.a.example"], &["192.0.2.0/24"]);
+        scene.order.authorizations[0].preauthorized = true;
+    });
+    assert_eq!(controls(&preauthorized), [true, false, true]);
+    preauthorized.credential.as_mut().unwrap().state = CredentialState::Revoked;
+    assert_eq!(controls(&preauthorized), [false, false, true]);
+    preauthorized.now = preauthorized.order.authorizations[2].expires_at;
+    assert_eq!(controls(&preauthorized), [false, false, false]);
+}
+
+#[test]
 fn a_request_takes_the_place_of_none_that_is_being_processed() {
     let mut scene = scene();
     let request = honest();

@@ -1,7 +1,7 @@
 //! What comes after a certificate: chains, revocation, renewal information, and orders that replace.
 
 use http::{StatusCode, header::ACCEPT};
-use issuance::store::CertificateStatus;
+use issuance::{credential::CredentialState, store::CertificateStatus};
 use pki::{algorithm::KeyAlgorithm, certificate::Certificate, extension::ReasonCode};
 use resolve::CompiledAcmeProfile;
 use serde_json::{Value, json};
@@ -97,6 +97,32 @@ async fn another_account_revokes_only_while_it_has_valid_authorizations_for_all_
     refused("they have ended").await;
     scene.new_order(&other, &names).await.ok(StatusCode::CREATED);
     scene.ask(&other, &revoke_cert(), &of(&certificate)).await.ok(StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_account_whose_credential_ended_or_holds_less_now_revokes_nobody_elses_certificate() {
+    let keep = |acme: &mut resolve::CompiledAcme| {
+        acme.on_credential_revoked = crds::OnCredentialRevoked::Keep;
+        acme.external_account_binding = crds::ExternalAccountBinding::Optional;
+    };
+    for is_narrowed in [false, true] {
+        let scene = Scene::of(Setup::default().settings(keep)).await;
+        let (client, other) = (scene.client().await, scene.client().await);
+        let names = ["a.shop.acme.example"];
+        let certificate = scene.certificate(&client, &names).await;
+        scene.new_order(&other, &names).await.ok(StatusCode::CREATED);
+        let mut row = scene.credential_row().await;
+        if is_narrowed {
+            row.identifiers.as_mut().unwrap().dns.remove(0);
+        } else {
+            row.state = CredentialState::Revoked;
+        }
+        scene.put_credential(row).await;
+        let answer = scene.ask(&other, &revoke_cert(), &of(&certificate)).await;
+        answer.refused(403, "unauthorized", "no valid authorization for all");
+        // Whoever got it keeps the right to end it.
+        scene.ask(&client, &revoke_cert(), &of(&certificate)).await.ok(StatusCode::OK);
+    }
 }
 
 #[tokio::test]
