@@ -4,8 +4,6 @@
 //! They share the places of the validations that begin with a request, so that a name which does not answer holds up none
 //! but its own.
 
-use std::time::Duration;
-
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use issuance::{
     Error,
@@ -18,9 +16,6 @@ use crate::{
     protocols::acme::validation::{self, Ended, Permit},
     serving::App,
 };
-
-/// How long a process may take for one before another may think it dead.
-const LEASE: Duration = Duration::from_secs(60);
 
 /// Runs one job.
 pub(super) async fn run(app: &App, job: &Job) -> Result<Done, Error> {
@@ -81,8 +76,11 @@ impl Runner {
             return (Vec::new(), true);
         }
         let now = self.app.engine.clock().now();
-        let until = now.plus_seconds(i64::try_from(LEASE.as_secs()).unwrap_or(i64::MAX));
-        let lease = JobLease { owner: self.owner.clone(), until };
+        // Whose they are is known once they are taken: the most patient method says for how long.
+        let serving = self.app.serving();
+        let timeouts = serving.acme.by_label.values().map(|service| service.validator.timeout());
+        let lease = validation::lease_seconds(timeouts.max().unwrap_or_default());
+        let lease = JobLease { owner: self.owner.clone(), until: now.plus_seconds(lease) };
         let store = self.app.engine.store();
         match store.lease_jobs(&[JobKind::AcmeValidation], &lease, now, permits.len()).await {
             Ok(jobs) => {

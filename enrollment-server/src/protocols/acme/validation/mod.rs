@@ -26,7 +26,7 @@ mod tls;
 mod tls_alpn_01;
 
 pub use failure::ValidationFailure;
-pub(crate) use run::{Ended, Permit, run};
+pub(crate) use run::{Ended, Permit, lease_seconds, run};
 pub use run::{Planned, Validations};
 
 use std::time::Duration;

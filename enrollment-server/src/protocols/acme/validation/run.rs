@@ -7,7 +7,7 @@
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -94,9 +94,7 @@ impl Validations {
         now: Time,
     ) -> Planned {
         let permit = self.permit();
-        // The challenge, and the CAA records.
-        let patience = 2 * validator.timeout().as_secs() + MARGIN_SECONDS;
-        let lease = if permit.is_some() { i64::try_from(patience).unwrap_or(i64::MAX) } else { 0 };
+        let lease = if permit.is_some() { lease_seconds(validator.timeout()) } else { 0 };
         let mut job = validation_job(order, place, now.plus_seconds(lease));
         job.payload = account_url.as_bytes().to_vec();
         Planned { job, permit }
@@ -144,6 +142,11 @@ impl Planned {
             drop(permit);
         }))
     }
+}
+
+/// How long a process may be at one validation before another may think it dead: the challenge, and the CAA records.
+pub(crate) fn lease_seconds(timeout: Duration) -> i64 {
+    i64::try_from(2 * timeout.as_secs() + MARGIN_SECONDS).unwrap_or(i64::MAX)
 }
 
 /// Validates what a job is about.
