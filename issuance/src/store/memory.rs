@@ -325,7 +325,7 @@ impl Store for MemoryStore {
         method: &ResourceName,
         key: &RequestKey,
     ) -> StoreResult<Option<RestOrderRow>> {
-        Ok(self.tables().rest_order_by_key(method, key).map(RestOrderRow::clone))
+        Ok(self.tables().rest_order_by_key(method, key).cloned())
     }
 
     async fn rest_orders(
