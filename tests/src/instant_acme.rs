@@ -263,6 +263,7 @@ struct Web {
 impl Web {
     fn serve(port: u16) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).context("no port for http-01")?;
+        let port = listener.local_addr()?.port();
         let answers = Arc::new(Mutex::new(HashMap::new()));
         let stopped = Arc::new(AtomicBool::new(false));
         let (known, stop) = (answers.clone(), stopped.clone());

@@ -53,6 +53,7 @@ impl Pebble {
             .env("PEBBLE_WFE_NONCEREJECT", "0")
             .env("PEBBLE_AUTHZREUSE", reuse)
             .stdin(Stdio::null())
+            .stderr(log.try_clone()?)
             .stdout(log)
             .spawn()
             .context("cannot run pebble")?;
