@@ -35,7 +35,7 @@ const DRAIN_EVERY: Duration = Duration::from_secs(10);
 
 const SWEEP_SECONDS: i64 = 60;
 
-/// Orders that one commit of a sweep removes: whoever commits meanwhile waits for no more.
+/// Orders of each protocol that one commit of a sweep removes: whoever commits meanwhile waits for no more.
 const SWEPT_AT_ONCE: u32 = 500;
 
 /// Commits of one sweep; what is left then waits until other jobs have run.
@@ -246,10 +246,16 @@ impl Runner {
         let store = self.app.engine.store();
         store.sweep_claims(now).await?;
         for _ in 0..SWEEPS {
-            if !store.acme_orders_to_sweep(now).await? {
+            let mut writes = Vec::new();
+            if store.acme_orders_to_sweep(now).await? {
+                writes.push(Write::SweepAcmeOrders { now, limit: SWEPT_AT_ONCE });
+            }
+            if store.rest_orders_to_sweep(now).await? {
+                writes.push(Write::SweepRestOrders { now, limit: SWEPT_AT_ONCE });
+            }
+            if writes.is_empty() {
                 return Ok(Done::Again { after: SWEEP_SECONDS });
             }
-            let writes = vec![Write::SweepAcmeOrders { now, limit: SWEPT_AT_ONCE }];
             let outcome = store.commit(Commit { writes, ..Commit::default() }).await?;
             outcome.map_err(|conflict| Error::Conflict(conflict.to_string()))?;
         }
