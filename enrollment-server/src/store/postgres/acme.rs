@@ -6,18 +6,14 @@ use issuance::{
     store::{AcmeAccountFilter, Conflict, Cursor, Page},
 };
 use pki::{serial::SerialNumber, time::Time};
-use serde::de::DeserializeOwned;
-use tokio_postgres::Row;
 
 use super::{
-    columns::{Columns, integer, limit, octets, to_json},
+    columns::{integer, octets, to_json},
     connect::Connection,
+    documents,
     failure::Failure,
     order::{Step, parameters},
 };
-
-/// The most rows of a page.
-const MAX_PAGE: usize = 1000;
 
 const ACCOUNT: &str = "SELECT document FROM acme_accounts WHERE id = $1";
 
@@ -41,9 +37,7 @@ pub(super) async fn account(
     connection: &mut Connection,
     id: &AcmeAccountId,
 ) -> Result<Option<AccountRow>, Failure> {
-    let statement = connection.statement(ACCOUNT).await?;
-    let row = connection.client.query_opt(&statement, &[&octets::<16>(id.as_str())?]).await?;
-    row.map(|row| Columns::new(&row).json()).transpose()
+    documents::find(connection, ACCOUNT, &[&octets::<16>(id.as_str())?]).await
 }
 
 pub(super) async fn account_by_key(
@@ -51,9 +45,7 @@ pub(super) async fn account_by_key(
     method: &ResourceName,
     thumbprint: &[u8; 32],
 ) -> Result<Option<AccountRow>, Failure> {
-    let statement = connection.statement(ACCOUNT_BY_KEY).await?;
-    let row = connection.client.query_opt(&statement, &[&thumbprint.as_slice(), &method.to_string()]).await?;
-    row.map(|row| Columns::new(&row).json()).transpose()
+    documents::find(connection, ACCOUNT_BY_KEY, &[&thumbprint.as_slice(), &method.to_string()]).await
 }
 
 pub(super) async fn accounts(
@@ -61,30 +53,25 @@ pub(super) async fn accounts(
     filter: &AcmeAccountFilter,
     page: &Page,
 ) -> Result<Vec<(Cursor, AccountRow)>, Failure> {
-    let statement = connection.statement(ACCOUNTS).await?;
-    let rows = connection
-        .client
-        .query(
-            &statement,
-            &[
-                &page.after.map_or(0, |cursor| cursor.0),
-                &filter.status.map(AccountStatus::as_str),
-                &filter.credential.as_ref().map(|id| octets::<16>(id.as_str())).transpose()?,
-                &filter.method.as_ref().map(ToString::to_string),
-                &limit(page.limit.min(MAX_PAGE)),
-            ],
-        )
-        .await?;
-    rows.iter().map(numbered).collect()
+    documents::list(
+        connection,
+        ACCOUNTS,
+        &[
+            &documents::after(page),
+            &filter.status.map(AccountStatus::as_str),
+            &filter.credential.as_ref().map(|id| octets::<16>(id.as_str())).transpose()?,
+            &filter.method.as_ref().map(ToString::to_string),
+            &documents::limit(page),
+        ],
+    )
+    .await
 }
 
 pub(super) async fn order(
     connection: &mut Connection,
     id: &AcmeOrderId,
 ) -> Result<Option<OrderRow>, Failure> {
-    let statement = connection.statement(ORDER).await?;
-    let row = connection.client.query_opt(&statement, &[&octets::<16>(id.as_str())?]).await?;
-    row.map(|row| Columns::new(&row).json()).transpose()
+    documents::find(connection, ORDER, &[&octets::<16>(id.as_str())?]).await
 }
 
 pub(super) async fn orders_of(
@@ -92,13 +79,9 @@ pub(super) async fn orders_of(
     account: &AcmeAccountId,
     page: &Page,
 ) -> Result<Vec<(Cursor, OrderRow)>, Failure> {
-    let statement = connection.statement(ORDERS_OF).await?;
-    let after = page.after.map_or(0, |cursor| cursor.0);
-    let rows = connection
-        .client
-        .query(&statement, &[&octets::<16>(account.as_str())?, &after, &limit(page.limit.min(MAX_PAGE))])
-        .await?;
-    rows.iter().map(numbered).collect()
+    let account = octets::<16>(account.as_str())?;
+    documents::list(connection, ORDERS_OF, &[&account, &documents::after(page), &documents::limit(page)])
+        .await
 }
 
 pub(super) async fn order_replacing(
@@ -107,30 +90,24 @@ pub(super) async fn order_replacing(
     issuer: KeyId,
     serial: &SerialNumber,
 ) -> Result<Option<OrderRow>, Failure> {
-    let statement = connection.statement(ORDER_REPLACING).await?;
-    let row = connection
-        .client
-        .query_opt(&statement, &[&serial.as_bytes(), &issuer.0.as_slice(), &method.to_string()])
-        .await?;
-    row.map(|row| Columns::new(&row).json()).transpose()
+    let method = method.to_string();
+    documents::find(connection, ORDER_REPLACING, &[&serial.as_bytes(), &issuer.0.as_slice(), &method]).await
 }
 
 pub(super) async fn any_to_sweep(connection: &mut Connection, now: Time) -> Result<bool, Failure> {
-    let statement = connection.statement(ANY_TO_SWEEP).await?;
-    let row = connection.client.query_one(&statement, &[&now.unix()]).await?;
-    Columns::new(&row).value()
+    documents::exists(connection, ANY_TO_SWEEP, &[&now.unix()]).await
 }
 
 /// Whoever expects a version holds the account's lock: with others, unless one of them changes it.
 pub(super) fn expect_account_version(id: &AcmeAccountId, version: u64) -> Result<Step, Failure> {
     let sql = "SELECT 1 WHERE coalesce((SELECT version FROM acme_accounts WHERE id = $1), 0) = $2";
-    Ok(Step::new(sql, parameters![octets::<16>(id.as_str())?, integer(version)?]))
+    documents::expect_version(sql, id.as_str(), version)
 }
 
 /// Whoever expects a version holds the order's lock alone.
 pub(super) fn expect_order_version(id: &AcmeOrderId, version: u64) -> Result<Step, Failure> {
     let sql = "SELECT 1 WHERE coalesce((SELECT version FROM acme_orders WHERE id = $1), 0) = $2";
-    Ok(Step::new(sql, parameters![octets::<16>(id.as_str())?, integer(version)?]))
+    documents::expect_version(sql, id.as_str(), version)
 }
 
 pub(super) fn put_account(row: &AccountRow) -> Result<Step, Failure> {
@@ -179,11 +156,6 @@ pub(super) fn sweep_orders(now: Time, limit: u32) -> Step {
     let sql = "DELETE FROM acme_orders WHERE number IN (SELECT number FROM acme_orders WHERE keep_until <= $1 \
         ORDER BY keep_until, number LIMIT $2 FOR UPDATE SKIP LOCKED)";
     Step::new(sql, parameters![now.unix(), i64::from(limit)])
-}
-
-fn numbered<T: DeserializeOwned>(row: &Row) -> Result<(Cursor, T), Failure> {
-    let mut columns = Columns::new(row);
-    Ok((Cursor(columns.value()?), columns.json()?))
 }
 
 /// The number in the column `progress`; the schema repeats it.

@@ -6,20 +6,22 @@ use issuance::{
     store::{AcmeAccountFilter, Conflict, Cursor, Page},
 };
 use pki::{serial::SerialNumber, time::Time};
-use rusqlite::{Connection, Row, params};
-use serde::de::DeserializeOwned;
+use rusqlite::{Connection, params};
 
 use super::{
-    columns::{Columns, integer, octets, to_json},
+    columns::{integer, octets, to_json},
+    documents,
     failure::Failure,
     names::Names,
 };
 
-/// The most rows of a page.
-const MAX_PAGE: usize = 1000;
-
 pub(super) const ACCOUNT_BY_KEY: &str = "SELECT document FROM acme_accounts WHERE thumbprint = ? \
     AND method = (SELECT number FROM resources WHERE namespace = ? AND name = ?)";
+
+const ACCOUNTS: &str = "SELECT number, document FROM acme_accounts WHERE number > ?1 \
+    AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR credential = ?3) \
+    AND (?4 IS NULL OR method = (SELECT number FROM resources WHERE namespace = ?4 AND name = ?5)) \
+    ORDER BY number LIMIT ?6";
 
 pub(super) const ORDERS_OF: &str =
     "SELECT number, document FROM acme_orders WHERE account = ? AND number > ? ORDER BY number LIMIT ?";
@@ -34,9 +36,8 @@ pub(super) const SWEEP: &str = "DELETE FROM acme_orders WHERE number IN \
     (SELECT number FROM acme_orders WHERE keep_until <= ? ORDER BY keep_until, number LIMIT ?)";
 
 pub(super) fn account(connection: &Connection, id: &AcmeAccountId) -> Result<Option<AccountRow>, Failure> {
-    let mut statement = connection.prepare_cached("SELECT document FROM acme_accounts WHERE id = ?")?;
-    let mut rows = statement.query([octets::<16>(id.as_str())?])?;
-    rows.next()?.map(|row| Columns::new(row).json()).transpose()
+    let id = octets::<16>(id.as_str())?;
+    documents::find(connection, "SELECT document FROM acme_accounts WHERE id = ?", [id])
 }
 
 pub(super) fn account_by_key(
@@ -44,9 +45,7 @@ pub(super) fn account_by_key(
     method: &ResourceName,
     thumbprint: &[u8; 32],
 ) -> Result<Option<AccountRow>, Failure> {
-    let mut statement = connection.prepare_cached(ACCOUNT_BY_KEY)?;
-    let mut rows = statement.query(params![thumbprint, method.namespace(), method.name()])?;
-    rows.next()?.map(|row| Columns::new(row).json()).transpose()
+    documents::find(connection, ACCOUNT_BY_KEY, params![thumbprint, method.namespace(), method.name()])
 }
 
 pub(super) fn accounts(
@@ -54,28 +53,20 @@ pub(super) fn accounts(
     filter: &AcmeAccountFilter,
     page: &Page,
 ) -> Result<Vec<(Cursor, AccountRow)>, Failure> {
-    let mut statement = connection.prepare_cached(
-        "SELECT number, document FROM acme_accounts WHERE number > ?1 AND (?2 IS NULL OR status = ?2) \
-         AND (?3 IS NULL OR credential = ?3) \
-         AND (?4 IS NULL OR method = (SELECT number FROM resources WHERE namespace = ?4 AND name = ?5)) \
-         ORDER BY number LIMIT ?6",
-    )?;
     let parameters = params![
-        page.after.map_or(0, |cursor| cursor.0),
+        documents::after(page),
         filter.status.map(AccountStatus::as_str),
         filter.credential.as_ref().map(|id| octets::<16>(id.as_str())).transpose()?,
         filter.method.as_ref().map(ResourceName::namespace),
         filter.method.as_ref().map(ResourceName::name),
-        page.limit.min(MAX_PAGE) as i64,
+        documents::limit(page),
     ];
-    statement.query_and_then(parameters, numbered)?.collect()
+    documents::list(connection, ACCOUNTS, parameters)
 }
 
-/// The version, where there is such an account.
-pub(super) fn account_version(connection: &Connection, id: &AcmeAccountId) -> Result<Option<u64>, Failure> {
-    let mut statement = connection.prepare_cached("SELECT version FROM acme_accounts WHERE id = ?")?;
-    let mut rows = statement.query([octets::<16>(id.as_str())?])?;
-    rows.next()?.map(|row| Columns::new(row).unsigned()).transpose()
+/// 0 where there is no such account.
+pub(super) fn account_version(connection: &Connection, id: &AcmeAccountId) -> Result<u64, Failure> {
+    documents::version(connection, "SELECT version FROM acme_accounts WHERE id = ?", id.as_str())
 }
 
 pub(super) fn put_account(
@@ -106,9 +97,8 @@ pub(super) fn put_account(
 }
 
 pub(super) fn order(connection: &Connection, id: &AcmeOrderId) -> Result<Option<OrderRow>, Failure> {
-    let mut statement = connection.prepare_cached("SELECT document FROM acme_orders WHERE id = ?")?;
-    let mut rows = statement.query([octets::<16>(id.as_str())?])?;
-    rows.next()?.map(|row| Columns::new(row).json()).transpose()
+    let id = octets::<16>(id.as_str())?;
+    documents::find(connection, "SELECT document FROM acme_orders WHERE id = ?", [id])
 }
 
 pub(super) fn orders_of(
@@ -116,10 +106,8 @@ pub(super) fn orders_of(
     account: &AcmeAccountId,
     page: &Page,
 ) -> Result<Vec<(Cursor, OrderRow)>, Failure> {
-    let mut statement = connection.prepare_cached(ORDERS_OF)?;
-    let after = page.after.map_or(0, |cursor| cursor.0);
-    let parameters = params![octets::<16>(account.as_str())?, after, page.limit.min(MAX_PAGE) as i64];
-    statement.query_and_then(parameters, numbered)?.collect()
+    let account = octets::<16>(account.as_str())?;
+    documents::list(connection, ORDERS_OF, params![account, documents::after(page), documents::limit(page)])
 }
 
 pub(super) fn order_replacing(
@@ -128,17 +116,13 @@ pub(super) fn order_replacing(
     issuer: KeyId,
     serial: &SerialNumber,
 ) -> Result<Option<OrderRow>, Failure> {
-    let mut statement = connection.prepare_cached(ORDER_REPLACING)?;
     let parameters = params![serial.as_bytes(), issuer.0, method.namespace(), method.name()];
-    let mut rows = statement.query(parameters)?;
-    rows.next()?.map(|row| Columns::new(row).json()).transpose()
+    documents::find(connection, ORDER_REPLACING, parameters)
 }
 
-/// The version, where there is such an order.
-pub(super) fn order_version(connection: &Connection, id: &AcmeOrderId) -> Result<Option<u64>, Failure> {
-    let mut statement = connection.prepare_cached("SELECT version FROM acme_orders WHERE id = ?")?;
-    let mut rows = statement.query([octets::<16>(id.as_str())?])?;
-    rows.next()?.map(|row| Columns::new(row).unsigned()).transpose()
+/// 0 where there is no such order.
+pub(super) fn order_version(connection: &Connection, id: &AcmeOrderId) -> Result<u64, Failure> {
+    documents::version(connection, "SELECT version FROM acme_orders WHERE id = ?", id.as_str())
 }
 
 pub(super) fn put_order(connection: &Connection, names: &mut Names, row: &OrderRow) -> Result<(), Failure> {
@@ -168,18 +152,12 @@ pub(super) fn put_order(connection: &Connection, names: &mut Names, row: &OrderR
 }
 
 pub(super) fn any_to_sweep(connection: &Connection, now: Time) -> Result<bool, Failure> {
-    let mut statement = connection.prepare_cached(TO_SWEEP)?;
-    Ok(statement.query_row([now.unix()], |row| row.get(0))?)
+    documents::exists(connection, TO_SWEEP, [now.unix()])
 }
 
 pub(super) fn sweep_orders(connection: &Connection, now: Time, limit: u32) -> Result<(), Failure> {
     connection.prepare_cached(SWEEP)?.execute(params![now.unix(), limit])?;
     Ok(())
-}
-
-fn numbered<T: DeserializeOwned>(row: &Row<'_>) -> Result<(Cursor, T), Failure> {
-    let mut columns = Columns::new(row);
-    Ok((Cursor(columns.value()?), columns.json()?))
 }
 
 /// The number in the column `progress`; the schema repeats it.

@@ -121,12 +121,8 @@ fn holds(connection: &Connection, expect: &Expect) -> Result<bool, Failure> {
             Ok(sealed::version(connection, name)?.unwrap_or(0) == *version)
         }
         Expect::JobLeased { id, owner, now } => jobs::is_leased(connection, id, owner, *now),
-        Expect::AcmeAccountVersion { id, version } => {
-            Ok(acme::account_version(connection, id)?.unwrap_or(0) == *version)
-        }
-        Expect::AcmeOrderVersion { id, version } => {
-            Ok(acme::order_version(connection, id)?.unwrap_or(0) == *version)
-        }
+        Expect::AcmeAccountVersion { id, version } => Ok(acme::account_version(connection, id)? == *version),
+        Expect::AcmeOrderVersion { id, version } => Ok(acme::order_version(connection, id)? == *version),
         Expect::RestOrderVersion { id, version } => Ok(rest::order_version(connection, id)? == *version),
     }
 }
