@@ -20,7 +20,8 @@ use crate::{Endpoint, Resources, Scene, Workspace, openssl, zlint};
 /// | `vouched` | required | below `vouched.acme.test`, without a challenge |
 /// | `open` | none | by any challenge |
 /// | `guarded` | none | CAA records have to allow `ca.test` |
-pub const METHODS: [&str; 5] = ["web", "brief", "vouched", "open", "guarded"];
+/// | `manual` | none | by any challenge, and when somebody approves |
+pub const METHODS: [&str; 6] = ["web", "brief", "vouched", "open", "guarded", "manual"];
 
 /// What servers on the web are issued, and wildcards.
 const PROFILE: &str = "\
@@ -193,7 +194,9 @@ fn write_methods(resources: &Resources, validation: &str) -> Result<()> {
     resources.acme_method("open", &ordinary, &open, None)?;
     let caa = "caa: {issuerDomainNames: [ca.test]}";
     let guarded = format!("{{{validation}, externalAccountBinding: Disabled, {caa}}}");
-    resources.acme_method("guarded", &ordinary, &guarded, None)
+    resources.acme_method("guarded", &ordinary, &guarded, None)?;
+    let manual = format!("{{{validation}, externalAccountBinding: Disabled, pendingRetryAfter: 1s}}");
+    resources.acme_method("manual", &format!("{PROFILE}, approval: Manual}}"), &manual, None)
 }
 
 /// Free a moment ago. Nothing else on this machine is given a port that was just closed, as long as there are others.

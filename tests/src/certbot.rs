@@ -61,6 +61,13 @@ impl Certbot {
         run(&mut self.command("unregister")?).map(drop)
     }
 
+    /// Revokes a certificate as whoever holds its key, and not as an account (RFC 8555 §7.6).
+    pub fn revoke_by_key(&self, issued: &Issued) -> Result<()> {
+        let mut certbot = self.command("revoke")?;
+        certbot.arg("--cert-path").arg(&issued.chain).arg("--key-path").arg(&issued.key);
+        run(certbot.args(["--reason", "keycompromise", "--no-delete-after-revoke"])).map(drop)
+    }
+
     /// Renews what is due: by the server's advice (RFC 9773) where this certbot asks for it, else by the time that is left.
     /// Answers what it said.
     pub fn renew_what_is_due(&self) -> Result<String> {

@@ -246,6 +246,43 @@ fn names_that_the_key_of_an_account_vouches_for_need_no_challenge() -> Result<()
 }
 
 #[test]
+fn whoever_holds_the_key_of_a_certificate_may_revoke_it() -> Result<()> {
+    if absent(&["certbot", "named"])? {
+        return Ok(());
+    }
+    let scene = AcmeScene::start()?;
+    let endpoint = scene.endpoint("open")?;
+    let client = InstantAcme::register(&endpoint, &scene.folder("instant")?, None)?;
+    let issued = client.issue(&["www.acme.test"], Challenge::Http01(scene.http))?;
+    // With no account, and so with nothing else to show.
+    let certbot = Certbot::new("certbot", &endpoint, &scene.folder("certbot")?, None)?;
+    certbot.revoke_by_key(&issued)?;
+    scene.scene.server.wait_until("the new list", LIST_LIMIT, |_| scene.is_revoked(&issued))
+}
+
+#[test]
+fn an_order_that_somebody_has_to_approve_is_waited_for() -> Result<()> {
+    if absent(&["named"])? {
+        return Ok(());
+    }
+    let scene = AcmeScene::start()?;
+    let folder = scene.folder("instant")?;
+    let client = InstantAcme::register(&scene.endpoint("manual")?, &folder, None)?;
+    let by_http = Challenge::Http01(scene.http);
+    let settings = scene.scene.server.settings();
+    let issued = std::thread::scope(|scope| {
+        let waiting = scope.spawn(move || client.issue(&["www.acme.test"], by_http));
+        scene.scene.server.wait_until("a request", LIST_LIMIT, |_| {
+            let listed = settings.run(&["requests", "list"])?;
+            let Some(id) = listed.split_whitespace().next() else { return Ok(false) };
+            settings.run(&["certificates", "approve", id]).map(|_| true)
+        })?;
+        waiting.join().map_err(|_| anyhow::anyhow!("the client panicked"))?
+    })?;
+    scene.judge(&issued, &["DNS:www.acme.test"])
+}
+
+#[test]
 fn caa_records_say_whether_a_name_is_ours_to_certify() -> Result<()> {
     if absent(&["lego", "named"])? {
         return Ok(());

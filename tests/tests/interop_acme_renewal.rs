@@ -8,7 +8,7 @@ use chancery_tests::caddy::{self, Caddy, Only};
 use chancery_tests::certbot::Certbot;
 use chancery_tests::instant_acme::InstantAcme;
 use chancery_tests::lego::Lego;
-use chancery_tests::program::declared_absent;
+use chancery_tests::program::{declared_absent, succeed};
 use chancery_tests::{AcmeScene, openssl};
 
 /// As the server's owner would, at the command line.
@@ -117,6 +117,25 @@ fn the_window_lies_in_the_last_third_and_at_once_after_a_revocation() -> Result<
     let twice = client.order(&["www.acme.test"], challenge, None, Some(&first)).err();
     let twice = twice.map(|error| format!("{error:#}")).unwrap_or_default();
     ensure!(twice.contains("alreadyReplaced"), "one certificate was replaced twice: {twice:?}");
+    Ok(())
+}
+
+#[test]
+fn a_certificate_lasts_as_long_as_the_order_asks_for() -> Result<()> {
+    if declared_absent("lego")? || declared_absent("named")? {
+        return Ok(());
+    }
+    let scene = AcmeScene::start()?;
+    let ten_days = succeed("date", &["--utc", "--date", "10 days", "+%FT%TZ"], None)?;
+    let until = String::from_utf8(ten_days)?;
+    let lego = Lego::new(&scene.endpoint("open")?, &scene.folder("lego")?, None)?;
+    let lego = lego.option(&format!("--not-after={}", until.trim()));
+    let issued = lego.issue(&["www.acme.test"], Challenge::Http01(scene.http))?;
+    scene.judge(&issued, &["DNS:www.acme.test"])?;
+    // `-checkend` fails where it will have expired by then: between nine days and ten.
+    let day = 86_400;
+    openssl::describe(&issued.chain, &["-checkend", &(9 * day).to_string()])?;
+    ensure!(openssl::describe(&issued.chain, &["-checkend", &(10 * day).to_string()]).is_err());
     Ok(())
 }
 
