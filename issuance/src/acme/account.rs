@@ -75,6 +75,11 @@ pub struct Binding {
 pub struct AccountNotValid(pub AccountStatus);
 
 impl AccountRow {
+    /// How the rows of certificates and the audit trail name the account.
+    pub fn requester(&self) -> String {
+        format!("acme:{}", self.id)
+    }
+
     /// # Errors
     /// [`AccountNotValid`].
     pub fn check_valid(&self) -> Result<(), AccountNotValid> {

@@ -35,7 +35,7 @@ pub fn identifier_text(identifier: &Identifier, wildcard: bool) -> String {
 }
 
 /// As the subjectAltName of a certificate.
-pub(crate) fn general_name(identifier: &Identifier, wildcard: bool) -> GeneralName {
+pub fn general_name(identifier: &Identifier, wildcard: bool) -> GeneralName {
     match identifier {
         Identifier::Dns(_) => GeneralName::Dns(identifier_text(identifier, wildcard)),
         Identifier::Ip(address) => GeneralName::Ip(*address),

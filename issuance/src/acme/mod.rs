@@ -30,8 +30,7 @@ pub use authorization::{
     Authorization, AuthorizationStatus, Challenge, ChallengeStatus, ChallengeType, StoredProblem,
 };
 pub use completion::OrderCompletion;
-pub(crate) use identifier::general_name;
-pub use identifier::{Identifier, Restriction, identifier_text};
+pub use identifier::{Identifier, Restriction, general_name, identifier_text};
 pub use key::{canonical_jwk, jwk_thumbprint};
 pub use order::{OrderRow, OrderState, OrderStatus, TransitionError};
 pub use validation::{validation_job, validation_of};

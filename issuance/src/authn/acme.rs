@@ -119,6 +119,11 @@ impl<'a> ActingAccount<'a> {
         restriction.is_some_and(|restriction| restriction.permits(identifier, wildcard))
     }
 
+    /// What the account has shown of who it is.
+    pub fn strength(&self) -> Strength {
+        if self.account.binding.is_some() { Strength::PersonalSecret } else { Strength::Anonymous }
+    }
+
     /// Whether the authorization shows, now, that the account controls its name: it is valid, and so is what it was given for.
     pub fn controls(&self, authorization: &Authorization, now: Time) -> bool {
         self.check_authorization(authorization, now).is_ok()
@@ -154,8 +159,8 @@ impl<'a> ActingAccount<'a> {
         let binding = account.binding.as_ref();
         Ok(Evidence {
             method: method.name.clone(),
-            name: format!("acme:{}", account.id),
-            strength: if binding.is_some() { Strength::PersonalSecret } else { Strength::Anonymous },
+            name: account.requester(),
+            strength: self.strength(),
             credential: binding.map(|binding| binding.credential.clone()),
             owner: account.owner.clone(),
             expect,

@@ -227,16 +227,11 @@ pub(super) fn shown(
     Ok(response)
 }
 
-/// How the rows of certificates and the audit trail name an account: as its evidence does.
-pub(super) fn requester(id: &AcmeAccountId) -> String {
-    format!("acme:{id}")
-}
-
 /// What an account did, for the audit trail.
 pub(super) fn event(exchange: &Exchange, action: Action, account: &AccountRow) -> AuditEvent {
     let actor = Actor::Requester {
         protocol: exchange.service.method.protocol,
-        name: requester(&account.id),
+        name: account.requester(),
         address: Some(exchange.address.to_string()),
     };
     let mut event = AuditEvent::new(exchange.now, action, AuditOutcome::Done, actor);

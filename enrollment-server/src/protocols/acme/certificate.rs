@@ -6,11 +6,10 @@ use http::{
     HeaderMap, HeaderValue,
     header::{ACCEPT, CONTENT_TYPE, LINK},
 };
-use issuance::{acme::AcmeAccountId, identity::KeyId, store::CertificateRow};
+use issuance::{acme::AccountRow, identity::KeyId, store::CertificateRow};
 use pki::{pem, serial::SerialNumber};
 
 use super::{
-    account::requester,
     auth::ByAccount,
     error::AcmeError,
     exchange::{Exchange, link},
@@ -23,7 +22,7 @@ const PEM_CHAIN: &str = "application/pem-certificate-chain";
 pub(super) async fn certificate(request: &ByAccount) -> Result<Response, AcmeError> {
     request.payload.post_as_get()?;
     let exchange = &request.exchange;
-    let row = row(exchange, exchange.target.part(1).unwrap_or_default(), &request.account.id).await?;
+    let row = row(exchange, exchange.target.part(1).unwrap_or_default(), &request.account).await?;
     check_accept(&request.headers)?;
     let chosen: usize = match exchange.target.part(2) {
         Some(_) => exchange.part(2, "chain")?,
@@ -49,12 +48,12 @@ pub(super) async fn certificate(request: &ByAccount) -> Result<Response, AcmeErr
 }
 
 /// A certificate of the method, which was issued to this account.
-async fn row(exchange: &Exchange, part: &str, account: &AcmeAccountId) -> Result<CertificateRow, AcmeError> {
+async fn row(exchange: &Exchange, part: &str, account: &AccountRow) -> Result<CertificateRow, AcmeError> {
     let (issuer, serial) = parse(part).ok_or(AcmeError::NotFound("certificate"))?;
     let row = exchange.app.engine.store().certificate(issuer, &serial).await?;
     let row = row.filter(|row| row.method == exchange.service.method.name);
     let row = row.ok_or(AcmeError::NotFound("certificate"))?;
-    if row.requester != requester(account) {
+    if row.requester != account.requester() {
         return Err(AcmeError::Unauthorized("the certificate was issued to another account"));
     }
     Ok(row)

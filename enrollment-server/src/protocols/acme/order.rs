@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode, header::LOCATION, header::RETRY_AFTER};
 use issuance::{
     Error,
     acme::{
-        Authorization, Challenge, ChallengeType, Identifier, OrderRow, OrderState, OrderStatus,
+        Authorization, Challenge, ChallengeType, OrderRow, OrderState, OrderStatus, general_name,
         identifier_text,
     },
     authority::Method,
@@ -18,10 +18,9 @@ use issuance::{
     profile::permits_name,
     store::{CertificateRow, Commit, Conflict, Expect, Write},
 };
-use pki::{general_name::GeneralName, serial::SerialNumber, time::Time};
+use pki::{serial::SerialNumber, time::Time};
 
 use super::{
-    account::requester,
     auth::ByAccount,
     error::{AcmeError, refusal_type},
     exchange::{Exchange, header_value, json},
@@ -180,7 +179,7 @@ async fn replaced(
 ) -> Result<(KeyId, SerialNumber), AcmeError> {
     let exchange = &request.exchange;
     let row = renewal::find(exchange, named).await?;
-    let row = row.filter(|row| row.requester == requester(&request.account.id));
+    let row = row.filter(|row| row.requester == request.account.requester());
     let row = row.ok_or_else(|| AcmeError::Malformed("replaces: no certificate of this account".into()))?;
     if !authorizations.iter().any(|authorization| holds(&row, authorization)) {
         return Err(AcmeError::Malformed(
@@ -282,14 +281,6 @@ fn error(order: &OrderRow, status: OrderStatus, now: Time) -> Option<Problem> {
         (None, OrderStatus::Pending | OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Valid) => {
             None
         }
-    }
-}
-
-/// As the subjectAltName of a certificate.
-fn general_name(identifier: &Identifier, wildcard: bool) -> GeneralName {
-    match identifier {
-        Identifier::Dns(_) => GeneralName::Dns(identifier_text(identifier, wildcard)),
-        Identifier::Ip(address) => GeneralName::Ip(*address),
     }
 }
 

@@ -16,7 +16,6 @@ use issuance::{
 use pki::{certificate::Certificate, extension::ReasonCode, general_name::GeneralName};
 
 use super::{
-    account::requester,
     auth::{ByAccount, ByEither},
     error::AcmeError,
     exchange::Exchange,
@@ -46,7 +45,7 @@ pub(super) async fn revoke_cert(request: &mut ByEither) -> Result<Response, Acme
     let actor = match request {
         ByEither::Account(signed) => {
             check_may_revoke(signed, &row, &certificate).await?;
-            requester(&signed.account.id)
+            signed.account.requester()
         }
         ByEither::Key(signed) => {
             if !signed.key.is(certificate.public_key()) {
@@ -133,7 +132,7 @@ async fn check_may_revoke(
     row: &CertificateRow,
     certificate: &Certificate,
 ) -> Result<(), AcmeError> {
-    if row.requester == requester(&request.account.id) {
+    if row.requester == request.account.requester() {
         return Ok(());
     }
     let names = certificate.subject_alt_names().unwrap_or_default();

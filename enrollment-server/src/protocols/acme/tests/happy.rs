@@ -81,7 +81,7 @@ async fn an_account_orders_names_of_its_credential_and_gets_a_certificate_withou
     let row = row.unwrap().unwrap();
     assert_eq!(row.credential.as_ref(), Some(&scene.credential.id));
     assert_eq!(row.owner, scene.credential.owner);
-    assert_eq!(row.requester, super::super::account::requester(&scene.account_row(&client).await.id));
+    assert_eq!(row.requester, scene.account_row(&client).await.requester());
 }
 
 #[tokio::test]

@@ -316,7 +316,7 @@ impl Validated<'_> {
             ValidationOutcome::Invalid => (Action::AuthorizationInvalid, AuditOutcome::Refused),
             ValidationOutcome::Retried => return None,
         };
-        let name = format!("acme:{}", self.account.id);
+        let name = self.account.requester();
         let actor = Actor::Requester { protocol: Protocol::Acme, name, address: None };
         let mut event = AuditEvent::new(now, action, outcome, actor);
         event.method = Some(order.method.clone());
