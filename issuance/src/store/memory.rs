@@ -300,7 +300,11 @@ impl Store for MemoryStore {
         account: &AcmeAccountId,
         page: &Page,
     ) -> StoreResult<Vec<(Cursor, OrderRow)>> {
-        Ok(list(&self.tables().orders, page, |row| row.account == *account))
+        let tables = self.tables();
+        let before = page.after.map_or(i64::MAX, |cursor| cursor.0);
+        let rows = tables.orders.range(..before).rev().filter(|(_, row)| row.account == *account);
+        let rows = rows.take(page.limit.min(MAX_PAGE));
+        Ok(rows.map(|(number, row)| (Cursor(*number), OrderRow::clone(row))).collect())
     }
 
     async fn acme_order_replacing(

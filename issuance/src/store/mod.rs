@@ -175,7 +175,7 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     async fn acme_order(&self, id: &AcmeOrderId) -> StoreResult<Option<OrderRow>>;
 
-    /// All orders of an account that are still kept, in the order of creation.
+    /// All orders of an account that are still kept, the newest first.
     async fn acme_orders_of(
         &self,
         account: &AcmeAccountId,

@@ -25,8 +25,7 @@ const ACCOUNTS: &str = "SELECT number, document FROM acme_accounts WHERE number 
 
 const ORDER: &str = "SELECT document FROM acme_orders WHERE id = $1";
 
-const ORDERS_OF: &str =
-    "SELECT number, document FROM acme_orders WHERE account = $1 AND number > $2 ORDER BY number LIMIT $3";
+const ORDERS_OF: &str = "SELECT number, document FROM acme_orders WHERE account = $1 AND number < $2 ORDER BY number DESC LIMIT $3";
 
 const ORDER_REPLACING: &str = "SELECT document FROM acme_orders WHERE replaces_serial = $1 \
     AND replaces_issuer = $2 AND method = $3 ORDER BY progress DESC, number DESC LIMIT 1";
@@ -80,7 +79,7 @@ pub(super) async fn orders_of(
     page: &Page,
 ) -> Result<Vec<(Cursor, OrderRow)>, Failure> {
     let account = octets::<16>(account.as_str())?;
-    documents::list(connection, ORDERS_OF, &[&account, &documents::after(page), &documents::limit(page)])
+    documents::list(connection, ORDERS_OF, &[&account, &documents::before(page), &documents::limit(page)])
         .await
 }
 

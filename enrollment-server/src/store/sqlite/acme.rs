@@ -24,7 +24,7 @@ const ACCOUNTS: &str = "SELECT number, document FROM acme_accounts WHERE number 
     ORDER BY number LIMIT ?6";
 
 pub(super) const ORDERS_OF: &str =
-    "SELECT number, document FROM acme_orders WHERE account = ? AND number > ? ORDER BY number LIMIT ?";
+    "SELECT number, document FROM acme_orders WHERE account = ? AND number < ? ORDER BY number DESC LIMIT ?";
 
 pub(super) const ORDER_REPLACING: &str = "SELECT document FROM acme_orders WHERE replaces_serial = ? \
     AND replaces_issuer = ? AND method = (SELECT number FROM resources WHERE namespace = ? AND name = ?) \
@@ -107,7 +107,7 @@ pub(super) fn orders_of(
     page: &Page,
 ) -> Result<Vec<(Cursor, OrderRow)>, Failure> {
     let account = octets::<16>(account.as_str())?;
-    documents::list(connection, ORDERS_OF, params![account, documents::after(page), documents::limit(page)])
+    documents::list(connection, ORDERS_OF, params![account, documents::before(page), documents::limit(page)])
 }
 
 pub(super) fn order_replacing(

@@ -51,6 +51,11 @@ pub(super) fn after(page: &Page) -> i64 {
     page.after.map_or(0, |cursor| cursor.0)
 }
 
+/// Before which number a page begins that has the newest first.
+pub(super) fn before(page: &Page) -> i64 {
+    page.after.map_or(i64::MAX, |cursor| cursor.0)
+}
+
 pub(super) fn limit(page: &Page) -> i64 {
     super::columns::limit(page.limit.min(MAX_PAGE))
 }

@@ -378,7 +378,7 @@ fn hot_statements_go_straight_to_their_rows() {
         (&credentials::find_for_sql(), "INDEX credentials_username (method=? AND username=?)"),
         (audit_rows::SELECT, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
         (acme::ACCOUNT_BY_KEY, "INDEX sqlite_autoindex_acme_accounts_2 (thumbprint=? AND method=?)"),
-        (acme::ORDERS_OF, "INDEX acme_orders_account (account=? AND rowid>?)"),
+        (acme::ORDERS_OF, "INDEX acme_orders_account (account=? AND rowid<?)"),
         (acme::ORDER_REPLACING, "INDEX acme_orders_replaces (replaces_serial=? AND replaces_issuer=?)"),
         (acme::TO_SWEEP, "INDEX acme_orders_keep_until (keep_until<?)"),
         (acme::SWEEP, "INDEX acme_orders_keep_until (keep_until<?)"),

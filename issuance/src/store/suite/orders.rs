@@ -197,15 +197,17 @@ pub async fn orders_of_an_account_come_in_pages(store: Arc<dyn Store>) {
         (rows.into_iter().map(|(_, row)| row.id).collect::<Vec<_>>(), last)
     };
     let (first, after) = numbers(Page::first(2)).await;
-    assert_eq!(first, [order_id(5), order_id(4)]);
-    // Replaced, an order keeps its place; removed and made anew, it comes last.
+    assert_eq!(first, [order_id(1), order_id(2)]);
+    // Replaced, an order keeps its place; removed and made anew, it is the newest.
+    write(&*store, vec![put_order(OrderRow { version: 2, ..order(4) })]).await;
     write(&*store, vec![put_order(OrderRow { version: 2, keep_until: EARLIER, ..order(5) })]).await;
     write(&*store, vec![Write::SweepAcmeOrders { now: NOW, limit: 1 }]).await;
     write(&*store, vec![put_order(order(5))]).await;
-    let (second, after) = numbers(Page { after, limit: 2 }).await;
-    assert_eq!(second, [order_id(3), order_id(2)]);
+    let (second, after) = numbers(Page { after, limit: 1 }).await;
+    assert_eq!(second, [order_id(3)]);
     let (third, after) = numbers(Page { after, limit: 2000 }).await;
-    assert_eq!(third, [order_id(1), order_id(5)]);
+    assert_eq!(third, [order_id(4)]);
+    assert_eq!(numbers(Page::first(1)).await.0, [order_id(5)]);
     assert_eq!(numbers(Page { after, limit: 2 }).await.0, []);
     assert_eq!(store.acme_orders_of(&account_id(9), &Page::first(1)).await.unwrap(), []);
 }
@@ -255,7 +257,7 @@ pub async fn orders_are_swept_oldest_first_a_few_at_a_time(store: Arc<dyn Store>
     let sweep = |limit| vec![Write::SweepAcmeOrders { now: NOW, limit }];
     let left = async || {
         let rows = store.acme_orders_of(&account_id(1), &Page::first(100)).await.unwrap();
-        rows.into_iter().map(|(_, row)| row.id).collect::<Vec<_>>()
+        rows.into_iter().map(|(_, row)| row.id).rev().collect::<Vec<_>>()
     };
     write(&*store, sweep(0)).await;
     assert_eq!(left().await.len(), 7);

@@ -118,7 +118,8 @@ async fn the_orders_of_an_account_come_in_pages_without_what_came_to_nothing() {
         pages += 1;
     }
     urls.remove(1);
-    let expected: Vec<_> = urls.iter().map(|answer| json!(answer.location())).collect();
+    // The newest first.
+    let expected: Vec<_> = urls.iter().rev().map(|answer| json!(answer.location())).collect();
     assert_eq!((listed, pages), (expected, 2));
     let wrong = format!("{}/orders?cursor=x", client.account);
     scene.read(&client, &wrong).await.refused(404, "malformed", "page");
