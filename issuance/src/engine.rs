@@ -533,6 +533,7 @@ fn conflict(conflict: Conflict) -> Error {
             )
             .into(),
             other @ (Expect::RequestState { .. }
+            | Expect::AcmeReplacing { .. }
             | Expect::SealedVersion { .. }
             | Expect::JobLeased { .. }) => Error::Conflict(format!("no longer true: {other:?}")),
         },

@@ -7,7 +7,9 @@ use crate::{
     acme::{AccountRow, OrderRow},
     audit::{AuditEvent, Checkpoint},
     credential::CredentialRow,
-    identity::{AcmeAccountId, AcmeOrderId, CredentialId, JobId, KeyId, RequestId, RestOrderId},
+    identity::{
+        AcmeAccountId, AcmeOrderId, CredentialId, JobId, KeyId, RequestId, ResourceName, RestOrderId,
+    },
     rest::OrderRow as RestOrderRow,
 };
 
@@ -67,6 +69,14 @@ pub enum Expect {
     AcmeOrderVersion {
         id: AcmeOrderId,
         version: u64,
+    },
+    /// The order that replaces this certificate, as [`Store::acme_order_replacing`](super::Store::acme_order_replacing) says, is
+    /// this one, or there is none.
+    AcmeReplacing {
+        method: ResourceName,
+        issuer: KeyId,
+        serial: SerialNumber,
+        by: Option<AcmeOrderId>,
     },
     /// The order is of this version (0: no such order).
     RestOrderVersion {

@@ -407,6 +407,9 @@ impl Tables {
             Expect::AcmeOrderVersion { id, version } => {
                 self.order(id).map_or(0, |(_, row)| row.version) == *version
             }
+            Expect::AcmeReplacing { method, issuer, serial, by } => {
+                self.order_replacing(method, (*issuer, *serial)).map(|row| &row.id) == by.as_ref()
+            }
             Expect::RestOrderVersion { id, version } => {
                 self.rest_order(id).map_or(0, |(_, row)| row.version) == *version
             }

@@ -121,6 +121,7 @@ macro_rules! store_suite {
             a_changed_account_or_credential_stops_the_commit_of_its_order
             orders_of_an_account_come_in_pages
             the_order_that_replaces_a_certificate_is_the_one_that_came_furthest
+            of_many_orders_that_replace_one_certificate_exactly_one_is_made
             orders_are_swept_oldest_first_a_few_at_a_time
             // rest.rs
             rest_orders_are_read_back_as_they_were_written

@@ -53,7 +53,7 @@ pub(super) async fn new_order(request: &ByAccount) -> Result<Response, AcmeError
         method.ok_or_else(|| AcmeError::UnknownProfile(asked.profile.clone().unwrap_or_default()))?;
     check_dates(exchange, method, &asked)?;
     let authorizations = authorizations(request, method, &asked.identifiers)?;
-    let replaces = match &asked.replaces {
+    let replaced = match &asked.replaces {
         Some(named) => Some(replaced(request, named, &authorizations).await?),
         None => None,
     };
@@ -70,23 +70,28 @@ pub(super) async fn new_order(request: &ByAccount) -> Result<Response, AcmeError
         not_before: asked.not_before,
         not_after: asked.not_after,
         profile: asked.profile,
-        replaces,
+        replaces: replaced.as_ref().map(|replaced| replaced.certificate),
         authorizations,
         state: OrderState::Open,
     };
-    record(request, &order).await?;
+    record(request, &order, replaced.map(|replaced| replaced.expect)).await?;
     shown(exchange, &order, StatusCode::CREATED)
 }
 
 /// # Errors
-/// [`Error::Stale`] where account or credential are not any more what the order was judged by.
-async fn record(request: &ByAccount, order: &OrderRow) -> Result<(), AcmeError> {
+/// [`Error::Stale`] where account or credential are not any more what the order was judged by; [`AcmeError::AlreadyReplaced`]
+/// where another order was first.
+async fn record(request: &ByAccount, order: &OrderRow, replaces: Option<Expect>) -> Result<(), AcmeError> {
     let mut expect = request.expect();
+    expect.extend(replaces);
     expect.push(Expect::AcmeOrderVersion { id: order.id.clone(), version: 0 });
     let writes = vec![Write::PutAcmeOrder(Box::new(order.clone()))];
     let commit = Commit { expect, writes, audit: Vec::new() };
     match request.exchange.app.engine.store().commit(commit).await? {
         Ok(_) => Ok(()),
+        Err(Conflict::Expectation(expect)) if matches!(*expect, Expect::AcmeReplacing { .. }) => {
+            Err(AcmeError::AlreadyReplaced)
+        }
         Err(Conflict::Expectation(_)) => Err(Error::Stale.into()),
         Err(other) => Err(Error::Conflict(other.to_string()).into()),
     }
@@ -171,12 +176,19 @@ fn authorization(
     Ok(Authorization::pending(identifier.clone(), wildcard, expires_at, challenges))
 }
 
+/// A certificate that may be replaced.
+struct Replaced {
+    certificate: (KeyId, SerialNumber),
+    /// What it was judged by: the order that replaces it now, which came to nothing, or none.
+    expect: Expect,
+}
+
 /// RFC 9773 §5: of the same account, with a name in common, and not replaced by another order.
 async fn replaced(
     request: &ByAccount,
     named: &CertId,
     authorizations: &[Authorization],
-) -> Result<(KeyId, SerialNumber), AcmeError> {
+) -> Result<Replaced, AcmeError> {
     let exchange = &request.exchange;
     let row = renewal::find(exchange, named).await?;
     let row = row.filter(|row| row.requester == request.account.requester());
@@ -191,7 +203,9 @@ async fn replaced(
     if other.is_some_and(|order| order.status(exchange.now) != OrderStatus::Invalid) {
         return Err(AcmeError::AlreadyReplaced);
     }
-    Ok((row.issuer, row.serial))
+    let (method, by) = (method.clone(), other.map(|order| order.id));
+    let expect = Expect::AcmeReplacing { method, issuer: row.issuer, serial: row.serial, by };
+    Ok(Replaced { certificate: (row.issuer, row.serial), expect })
 }
 
 fn holds(row: &CertificateRow, authorization: &Authorization) -> bool {

@@ -109,6 +109,24 @@ pub(super) fn expect_order_version(id: &AcmeOrderId, version: u64) -> Result<Ste
     documents::expect_version(sql, id.as_str(), version)
 }
 
+/// Whoever expects that holds the certificate's lock alone.
+pub(super) fn expect_replacing(
+    method: &ResourceName,
+    issuer: KeyId,
+    serial: &SerialNumber,
+    by: Option<&AcmeOrderId>,
+) -> Result<Step, Failure> {
+    let sql = "SELECT 1 WHERE (SELECT id FROM acme_orders WHERE replaces_serial = $1 AND replaces_issuer = $2 \
+        AND method = $3 ORDER BY progress DESC, number DESC LIMIT 1) IS NOT DISTINCT FROM $4";
+    let parameters = parameters![
+        serial.as_bytes().to_vec(),
+        issuer.0.to_vec(),
+        method.to_string(),
+        by.map(|id| octets::<16>(id.as_str())).transpose()?,
+    ];
+    Ok(Step::new(sql, parameters))
+}
+
 pub(super) fn put_account(row: &AccountRow) -> Result<Step, Failure> {
     let sql = "INSERT INTO acme_accounts (id, version, method, thumbprint, status, credential, document) \
         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO UPDATE SET version = excluded.version, \

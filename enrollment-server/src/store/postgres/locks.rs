@@ -62,6 +62,14 @@ impl Locks {
             Expect::AcmeOrderVersion { id, .. } => {
                 self.hold("acme order", id.as_str().as_bytes(), Hold::Exclusive);
             }
+            // Several orders that would be the first to replace it.
+            Expect::AcmeReplacing { issuer, serial, .. } => {
+                self.hold(
+                    "acme replaces",
+                    &[issuer.0.as_slice(), serial.as_bytes()].concat(),
+                    Hold::Exclusive,
+                );
+            }
             Expect::RestOrderVersion { id, .. } => {
                 self.hold("rest order", id.as_str().as_bytes(), Hold::Exclusive);
             }

@@ -76,6 +76,9 @@ fn expectation(expect: &Expect) -> Result<Step, Failure> {
         Expect::JobLeased { id, owner, now } => jobs::expect_leased(id, owner, *now),
         Expect::AcmeAccountVersion { id, version } => acme::expect_account_version(id, *version),
         Expect::AcmeOrderVersion { id, version } => acme::expect_order_version(id, *version),
+        Expect::AcmeReplacing { method, issuer, serial, by } => {
+            acme::expect_replacing(method, *issuer, serial, by.as_ref())
+        }
         Expect::RestOrderVersion { id, version } => rest::expect_order_version(id, *version),
     }
 }

@@ -123,6 +123,10 @@ fn holds(connection: &Connection, expect: &Expect) -> Result<bool, Failure> {
         Expect::JobLeased { id, owner, now } => jobs::is_leased(connection, id, owner, *now),
         Expect::AcmeAccountVersion { id, version } => Ok(acme::account_version(connection, id)? == *version),
         Expect::AcmeOrderVersion { id, version } => Ok(acme::order_version(connection, id)? == *version),
+        Expect::AcmeReplacing { method, issuer, serial, by } => {
+            let found = acme::order_replacing(connection, method, *issuer, serial)?;
+            Ok(found.map(|row| row.id) == *by)
+        }
         Expect::RestOrderVersion { id, version } => Ok(rest::order_version(connection, id)? == *version),
     }
 }

@@ -244,6 +244,44 @@ pub async fn the_order_that_replaces_a_certificate_is_the_one_that_came_furthest
     }
 }
 
+/// Each of them saw that there is none.
+pub async fn of_many_orders_that_replace_one_certificate_exactly_one_is_made(store: Arc<dyn Store>) {
+    let none =
+        Expect::AcmeReplacing { method: method("acme"), issuer: issuer(1), serial: serial(1), by: None };
+    let replacing = |number| OrderRow { replaces: Some((issuer(1), serial(1))), ..order(number) };
+    let tasks: Vec<_> = (1..=20)
+        .map(|number| {
+            let (store, none) = (Arc::clone(&store), none.clone());
+            let expect = vec![none, order_version(number, 0)];
+            tokio::spawn(async move { try_write(&*store, expect, vec![put_order(replacing(number))]).await })
+        })
+        .collect();
+    let mut made = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(_) => made += 1,
+            Err(conflict) => assert_eq!(conflict, Conflict::Expectation(Box::new(none.clone()))),
+        }
+    }
+    assert_eq!(made, 1);
+    // Whoever has seen the one that was made, and found it no good any more, takes its place; of another certificate or method
+    // there is none.
+    let first = store.acme_order_replacing(&method("acme"), issuer(1), &serial(1)).await.unwrap().unwrap().id;
+    let seen = |by| Expect::AcmeReplacing {
+        method: method("acme"),
+        issuer: issuer(1),
+        serial: serial(1),
+        by: Some(by),
+    };
+    try_write(&*store, vec![seen(first.clone())], vec![put_order(replacing(30))]).await.unwrap();
+    let outcome = try_write(&*store, vec![seen(first.clone())], vec![put_order(replacing(31))]).await;
+    assert_eq!(outcome, Err(Conflict::Expectation(Box::new(seen(first)))));
+    for (method, serial) in [(method("other"), serial(1)), (method("acme"), serial(2))] {
+        let none = Expect::AcmeReplacing { method, issuer: issuer(1), serial, by: None };
+        try_write(&*store, vec![none], Vec::new()).await.unwrap();
+    }
+}
+
 pub async fn orders_are_swept_oldest_first_a_few_at_a_time(store: Arc<dyn Store>) {
     assert!(!store.acme_orders_to_sweep(LATER).await.unwrap());
     let ending = |number: u8, seconds| OrderRow { keep_until: NOW.plus_seconds(seconds), ..order(number) };

@@ -8,26 +8,26 @@ use issuance::{policy::Permission, store::Store};
 use serde_json::{Value, json};
 
 use super::{
-    super::wire::base64url,
+    super::wire::{ari::CertId, base64url},
     scene::{BASE, Scene, Setup, csr, identifiers},
 };
 use crate::store::{PostgresOptions, PostgresStore, SqliteStore, StoreOptions};
 
 const NAMES: [&str; 1] = ["shop.acme.example"];
 
-struct Database {
+pub(super) struct Database {
     _server: Arc<Postgres>,
     url: String,
 }
 
 impl Database {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let server = Postgres::shared().unwrap();
         let url = server.create_database().unwrap();
         Self { _server: server, url }
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
+    pub(super) async fn open(&self) -> Arc<dyn Store> {
         let options = PostgresOptions::new(self.url.parse().unwrap(), "server");
         Arc::new(PostgresStore::open(options).await.unwrap())
     }
@@ -181,4 +181,22 @@ async fn every_state_survives_the_process() {
     let fresh = answer.headers["replay-nonce"].to_str().unwrap();
     let header = client.key.header_of(&client.account, &url, fresh);
     scene.post(&url, &client.key.jws(&header, b"")).await.ok(StatusCode::OK);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_is_replaced_by_one_of_two_orders_at_once() {
+    let database = Database::new();
+    let [one, two] = database.pair().await;
+    let client = one.client().await;
+    for _ in 0..10 {
+        let certificate = one.certificate(&client, &NAMES).await;
+        let identifier = certificate.authority_key_identifier().unwrap().unwrap().0.unwrap();
+        let replaces = CertId::new(identifier, *certificate.serial()).to_string();
+        let order = json!({ "identifiers": identifiers(&NAMES), "replaces": replaces });
+        let url = format!("{BASE}/new-order");
+        let (left, right) = tokio::join!(one.ask(&client, &url, &order), two.ask(&client, &url, &order));
+        let (made, refused) = if left.status == StatusCode::CREATED { (left, right) } else { (right, left) };
+        made.ok(StatusCode::CREATED);
+        refused.refused(409, "alreadyReplaced", "another order");
+    }
 }
