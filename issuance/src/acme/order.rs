@@ -184,7 +184,7 @@ impl OrderRow {
         })
     }
 
-    /// The validation succeeded, and with it the authorization.
+    /// The validation succeeded, and with it the authorization, which is good until then.
     ///
     /// # Errors
     /// [`TransitionError`].
@@ -193,6 +193,7 @@ impl OrderRow {
         place: usize,
         kind: ChallengeType,
         now: Time,
+        until: Time,
     ) -> Result<(), TransitionError> {
         self.check_processing(place, kind, now)?;
         self.change_challenge(place, kind, |status, challenge| {
@@ -203,6 +204,7 @@ impl OrderRow {
         })?;
         if let Some(authorization) = self.authorizations.get_mut(place) {
             authorization.validated_at = Some(now);
+            authorization.expires_at = until;
         }
         Ok(())
     }

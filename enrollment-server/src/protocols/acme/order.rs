@@ -159,10 +159,10 @@ fn authorization(
     permits_name(&method.profile, &general_name(identifier, wildcard))
         .map_err(|refusal| Refused::Name(refusal_type(&refusal), refusal.sentence().to_owned()))?;
     let (settings, now) = (&request.exchange.service.settings, request.exchange.now);
-    let expires_at = later(now, settings.authorization_lifetime);
     if settings.pre_authorized_names == PreAuthorizedNames::Enabled
         && acting.is_preauthorized(identifier, wildcard)
     {
+        let expires_at = later(now, settings.authorization_lifetime);
         return Ok(Authorization::preauthorized(identifier.clone(), wildcard, expires_at, now));
     }
     let offered = settings.challenges.iter().copied();
@@ -173,6 +173,8 @@ fn authorization(
     }
     let challenge = |kind| Ok(Challenge::new(kind, base64url::encode(random::<TOKEN>()?)));
     let challenges = fitting.into_iter().map(challenge).collect::<Result<_, _>>().map_err(Refused::Other)?;
+    // Once it is proved, it lasts as long as the method says from then.
+    let expires_at = later(now, settings.order_lifetime);
     Ok(Authorization::pending(identifier.clone(), wildcard, expires_at, challenges))
 }
 

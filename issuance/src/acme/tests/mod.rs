@@ -6,7 +6,7 @@ mod restriction;
 mod transitions;
 
 use super::{OrderRow, StoredProblem};
-use crate::store::suite::samples::{self, NOW};
+use crate::store::suite::samples::{self, LATER, NOW};
 
 fn problem() -> StoredProblem {
     StoredProblem::new("connection", "nobody there")
@@ -22,7 +22,7 @@ fn ready() -> OrderRow {
     let mut row = order();
     for place in 0..2 {
         row.start_challenge(place, super::ChallengeType::Http01, NOW).unwrap();
-        row.challenge_succeeded(place, super::ChallengeType::Http01, NOW).unwrap();
+        row.challenge_succeeded(place, super::ChallengeType::Http01, NOW, LATER).unwrap();
     }
     row
 }

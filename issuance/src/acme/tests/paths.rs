@@ -8,7 +8,7 @@ use crate::{
         Authorization, AuthorizationStatus, Challenge, ChallengeStatus, ChallengeType, Identifier, OrderRow,
         OrderStatus, TransitionError,
     },
-    store::suite::samples::{NOW, issuer, order, request_id, serial},
+    store::suite::samples::{LATER, NOW, issuer, order, request_id, serial},
 };
 
 /// Something that somebody tries, after some time.
@@ -82,7 +82,7 @@ impl Try {
         match self.what {
             What::Start => row.start_challenge(place, kind, now),
             What::AttemptFailed => row.attempt_failed(place, kind, now, problem()),
-            What::Succeeded => row.challenge_succeeded(place, kind, now),
+            What::Succeeded => row.challenge_succeeded(place, kind, now, LATER),
             What::Failed => row.challenge_failed(place, kind, now, problem()),
             What::Deactivate => row.deactivate_authorization(place, now),
             What::Revoke => row.revoke_authorization(place, now),

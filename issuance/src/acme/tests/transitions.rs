@@ -21,7 +21,7 @@ type Transition = fn(&mut OrderRow, Time) -> Result<(), TransitionError>;
 const TRANSITIONS: [(&str, Transition); 9] = [
     ("start", |row, now| row.start_challenge(0, HTTP, now)),
     ("again", |row, now| row.attempt_failed(0, HTTP, now, problem())),
-    ("succeed", |row, now| row.challenge_succeeded(0, HTTP, now)),
+    ("succeed", |row, now| row.challenge_succeeded(0, HTTP, now, LATER)),
     ("fail", |row, now| row.challenge_failed(0, HTTP, now, problem())),
     ("deactivate", |row, now| row.deactivate_authorization(0, now)),
     ("revoke", |row, now| row.revoke_authorization(0, now)),
@@ -41,7 +41,7 @@ fn changed(mut row: OrderRow, change: impl FnOnce(&mut OrderRow) -> Result<(), T
 
 #[test]
 fn each_state_allows_its_own_transitions_and_no_others() {
-    let proved = changed(started(), |row| row.challenge_succeeded(0, HTTP, NOW));
+    let proved = changed(started(), |row| row.challenge_succeeded(0, HTTP, NOW, LATER));
     let table: [(&str, OrderRow, Time, &[&str]); 12] = [
         ("new", order(), NOW, &["start", "deactivate", "revoke", "invalidate"]),
         ("started", started(), NOW, &["again", "succeed", "fail", "deactivate", "revoke", "invalidate"]),
@@ -97,7 +97,10 @@ fn what_does_not_exist_is_said_to_be_missing() {
     assert_eq!(starts(&mut row, 2, HTTP), Err(TransitionError::NoAuthorization));
     assert_eq!(starts(&mut row, 0, ChallengeType::Dns01), Err(TransitionError::NoChallenge));
     assert_eq!(row.deactivate_authorization(2, NOW), Err(TransitionError::NoAuthorization));
-    assert_eq!(row.challenge_succeeded(1, ChallengeType::Dns01, NOW), Err(TransitionError::NoChallenge));
+    assert_eq!(
+        row.challenge_succeeded(1, ChallengeType::Dns01, NOW, LATER),
+        Err(TransitionError::NoChallenge)
+    );
     assert_eq!(row, order());
 }
 
@@ -106,7 +109,7 @@ fn one_challenge_of_an_authorization_is_validated_at_a_time() {
     let mut row = started();
     let pending = TransitionError::Challenge(ChallengeStatus::Pending);
     assert_eq!(row.start_challenge(0, TLS, NOW), Err(TransitionError::OtherChallenge(HTTP)));
-    assert_eq!(row.challenge_succeeded(0, TLS, NOW), Err(pending));
+    assert_eq!(row.challenge_succeeded(0, TLS, NOW, LATER), Err(pending));
     // Said again, which is no fault.
     let processing = TransitionError::Challenge(ChallengeStatus::Processing);
     assert_eq!(row.start_challenge(0, HTTP, NOW), Err(processing));
@@ -125,8 +128,10 @@ fn a_validation_is_tried_again_until_it_succeeds_or_fails_for_good() {
     assert_eq!(row.status(NOW), OrderStatus::Pending);
 
     let mut good = row.clone();
-    good.challenge_succeeded(0, HTTP, NOW).unwrap();
+    let until = LATER.plus_seconds(7);
+    good.challenge_succeeded(0, HTTP, NOW, until).unwrap();
     let authorization = &good.authorizations[0];
+    assert_eq!(authorization.expires_at, until, "counted from the proof");
     assert_eq!((authorization.status, authorization.validated_at), (AuthorizationStatus::Valid, Some(NOW)));
     let challenge = authorization.challenge(HTTP).unwrap();
     assert_eq!((challenge.status, &challenge.error), (ChallengeStatus::Valid, &None));
@@ -157,7 +162,7 @@ fn a_result_that_comes_too_late_counts_for_nothing() {
         ),
     ];
     for (row, now, expected) in late {
-        assert_eq!(row.clone().challenge_succeeded(0, HTTP, now), Err(expected));
+        assert_eq!(row.clone().challenge_succeeded(0, HTTP, now, LATER), Err(expected));
         assert_eq!(row.clone().challenge_failed(0, HTTP, now, problem()), Err(expected));
         assert_eq!(row.clone().attempt_failed(0, HTTP, now, problem()), Err(expected));
     }

@@ -21,7 +21,7 @@ fn ready(number: u8) -> OrderRow {
     let mut row = order(number);
     for place in 0..row.authorizations.len() {
         row.start_challenge(place, ChallengeType::Http01, NOW).unwrap();
-        row.challenge_succeeded(place, ChallengeType::Http01, NOW).unwrap();
+        row.challenge_succeeded(place, ChallengeType::Http01, NOW, LATER).unwrap();
     }
     row
 }
@@ -117,7 +117,10 @@ pub async fn authorizations_that_become_valid_at_once_are_all_kept(store: Arc<dy
             tokio::spawn(async move {
                 let kind = ChallengeType::Http01;
                 change(&*store, &order_id(1), |row| row.start_challenge(place, kind, NOW).unwrap()).await;
-                change(&*store, &order_id(1), |row| row.challenge_succeeded(place, kind, NOW).unwrap()).await;
+                change(&*store, &order_id(1), |row| {
+                    row.challenge_succeeded(place, kind, NOW, LATER).unwrap()
+                })
+                .await;
             })
         })
         .collect();

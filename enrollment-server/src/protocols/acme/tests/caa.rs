@@ -33,7 +33,8 @@ async fn proved(scene: &Scene, client: &Client) -> serde_json::Value {
     let mut order = scene.order_row(&answer.location()).await;
     let (version, now) = (order.version, scene.app.engine.clock().now());
     order.start_challenge(0, ChallengeType::Dns01, now).unwrap();
-    order.challenge_succeeded(0, ChallengeType::Dns01, now).unwrap();
+    let until = order.expires_at;
+    order.challenge_succeeded(0, ChallengeType::Dns01, now, until).unwrap();
     let commit = Commit {
         expect: vec![Expect::AcmeOrderVersion { id: order.id.clone(), version }],
         writes: vec![Write::PutAcmeOrder(Box::new(order))],

@@ -460,3 +460,20 @@ async fn records_of_the_domain_may_name_the_account() {
     work(&ordered.scene.replica()).await;
     assert_eq!(ordered.status().await, OrderStatus::Ready);
 }
+
+#[tokio::test]
+async fn what_is_proved_late_counts_as_long_as_what_is_proved_at_once() {
+    let ordered = Ordered::one().await;
+    let settings = &ordered.scene.settings;
+    let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap();
+    let made = ordered.scene.order_row(&ordered.url).await;
+    // Nobody proves anything for an order that has ended.
+    assert_eq!(made.authorizations[0].expires_at, made.expires_at);
+    let wait = seconds(settings.order_lifetime) - 3600;
+    ordered.scene.clock.forward(wait);
+    ordered.ready(0).await;
+    ordered.scene.app.acme.validations.idle().await;
+    let proved = ordered.scene.order_row(&ordered.url).await.authorizations.remove(0);
+    let lasts = proved.expires_at.unix() - proved.validated_at.unwrap().unix();
+    assert_eq!(lasts, seconds(settings.authorization_lifetime));
+}

@@ -30,7 +30,7 @@ use tokio::{
 use super::{ValidationFailure, Validator};
 use crate::{
     metrics::{self, ValidationOutcome},
-    protocols::acme::AcmeService,
+    protocols::acme::{AcmeService, order::later},
     serving::App,
 };
 
@@ -173,7 +173,8 @@ async fn run_known(app: &App, job: &Job, order: OrderRow, account: &AccountRow) 
     let verdict = verdict(&service, account, &order, place, &challenge, &account_url).await;
     let outcome = outcome(&verdict, &challenge, service.settings.validation.attempts);
     app.metrics.validated(label_of(challenge.kind), outcome, begun.elapsed());
-    let result = Validated { job, account, place, challenge: &challenge, verdict: &verdict, outcome };
+    let lasts = service.settings.authorization_lifetime;
+    let result = Validated { job, account, place, challenge: &challenge, verdict: &verdict, outcome, lasts };
     result.settle(app, order).await
 }
 
@@ -239,6 +240,8 @@ struct Validated<'a> {
     challenge: &'a Challenge,
     verdict: &'a Result<(), ValidationFailure>,
     outcome: ValidationOutcome,
+    /// How long what is proved counts.
+    lasts: Duration,
 }
 
 impl Validated<'_> {
@@ -283,7 +286,7 @@ impl Validated<'_> {
     fn change(&self, order: &mut OrderRow, now: Time) -> Result<(), TransitionError> {
         let kind = self.challenge.kind;
         match (self.verdict, self.outcome) {
-            (Ok(()), _) => order.challenge_succeeded(self.place, kind, now),
+            (Ok(()), _) => order.challenge_succeeded(self.place, kind, now, later(now, self.lasts)),
             (Err(failure), ValidationOutcome::Retried) => {
                 order.attempt_failed(self.place, kind, now, problem(failure))
             }

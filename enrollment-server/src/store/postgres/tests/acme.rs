@@ -22,7 +22,7 @@ fn ready() -> OrderRow {
     let mut row = order(1);
     row.authorizations.truncate(1);
     row.start_challenge(0, ChallengeType::Http01, NOW).unwrap();
-    row.challenge_succeeded(0, ChallengeType::Http01, NOW).unwrap();
+    row.challenge_succeeded(0, ChallengeType::Http01, NOW, LATER).unwrap();
     row
 }
 
