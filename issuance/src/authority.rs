@@ -207,6 +207,22 @@ pub struct Method {
 }
 
 impl Method {
+    /// Whether that much is enough.
+    ///
+    /// # Errors
+    /// [`Error::Refused`].
+    pub fn check_strength(&self, shown: Strength) -> Result<(), Error> {
+        let minimum = self.minimum_strength()?;
+        if shown >= minimum {
+            return Ok(());
+        }
+        let sentence = format!(
+            "protocols: {} asks for at least {minimum:?} over {}; {shown:?} was presented",
+            self.profile.policy.name, self.protocol
+        );
+        Err(Refusal::new(Rule::Protocols, sentence).into())
+    }
+
     /// The stronger of what the method and its profile ask for.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     authority::Method,
-    error::{Error, Refusal, Rule},
+    error::Error,
     identity::{CredentialId, Owner, Protocol, ResourceName},
     policy::Strength,
     store::Expect,
@@ -79,17 +79,7 @@ impl Authenticated {
                 evidence.method, method.name
             )));
         }
-        let minimum = method.minimum_strength()?;
-        if evidence.strength < minimum {
-            return Err(Refusal::new(
-                Rule::Protocols,
-                format!(
-                    "protocols: {} asks for at least {minimum:?} over {}; {:?} was presented",
-                    method.profile.policy.name, method.protocol, evidence.strength
-                ),
-            )
-            .into());
-        }
+        method.check_strength(evidence.strength)?;
         let requester = Requester {
             protocol: method.protocol,
             method: method.name.clone(),

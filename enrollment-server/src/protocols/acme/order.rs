@@ -52,6 +52,7 @@ pub(super) async fn new_order(request: &ByAccount) -> Result<Response, AcmeError
     let method =
         method.ok_or_else(|| AcmeError::UnknownProfile(asked.profile.clone().unwrap_or_default()))?;
     check_dates(exchange, method, &asked)?;
+    method.check_strength(request.acting().strength())?;
     let authorizations = authorizations(request, method, &asked.identifiers)?;
     let replaced = match &asked.replaces {
         Some(named) => Some(replaced(request, named, &authorizations).await?),
