@@ -1,5 +1,5 @@
-//! How often somebody who is nobody in particular may make rows: new accounts by address, new orders by account. Whoever is
-//! bound to an external account is known, and not counted.
+//! How often rows may be made: by somebody who is nobody in particular, new accounts by address and new orders by account; by
+//! whoever is bound to an external account, far more of both by its credential, which may be the one of a whole fleet.
 
 use std::{
     collections::HashMap,
@@ -9,13 +9,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use issuance::identity::AcmeAccountId;
+use issuance::identity::{AcmeAccountId, CredentialId};
 
 /// New accounts of one address.
 const ACCOUNTS: Rate = Rate { burst: 50, per: Duration::from_secs(3600) };
 
 /// New orders of one account.
 const ORDERS: Rate = Rate { burst: 300, per: Duration::from_secs(600) };
+
+/// New accounts that one credential binds.
+const ACCOUNTS_OF_CREDENTIAL: Rate = Rate { burst: 10_000, per: Duration::from_secs(3600) };
+
+/// New orders of all accounts of one credential.
+const ORDERS_OF_CREDENTIAL: Rate = Rate { burst: 100_000, per: Duration::from_secs(3600) };
 
 /// Most addresses or accounts that are counted at a time.
 const MAX_COUNTED: usize = 50_000;
@@ -32,6 +38,8 @@ struct Rate {
 pub(super) struct RateLimits {
     accounts: Buckets<Network>,
     orders: Buckets<AcmeAccountId>,
+    accounts_by_credential: Buckets<CredentialId>,
+    orders_by_credential: Buckets<CredentialId>,
 }
 
 impl RateLimits {
@@ -43,7 +51,23 @@ impl RateLimits {
         self.accounts.take(Network::of(address), ACCOUNTS, now)
     }
 
-    /// Counts a new order.
+    /// Counts a new account that a credential binds.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub(super) fn new_account_by(&self, credential: &CredentialId, now: Instant) -> Result<(), Duration> {
+        self.accounts_by_credential.take(credential.clone(), ACCOUNTS_OF_CREDENTIAL, now)
+    }
+
+    /// Counts a new order of an account that a credential binds.
+    ///
+    /// # Errors
+    /// How long to wait.
+    pub(super) fn new_order_by(&self, credential: &CredentialId, now: Instant) -> Result<(), Duration> {
+        self.orders_by_credential.take(credential.clone(), ORDERS_OF_CREDENTIAL, now)
+    }
+
+    /// Counts a new order of an account that nobody vouches for.
     ///
     /// # Errors
     /// How long to wait.

@@ -44,9 +44,16 @@ const TOKEN: usize = 24;
 pub(super) async fn new_order(request: &ByAccount) -> Result<Response, AcmeError> {
     let exchange = &request.exchange;
     let asked = NewOrder::parse(&request.payload.object()?)?;
-    if request.account.binding.is_none() {
-        let counted = exchange.app.acme.limits.new_order(&request.account.id, Instant::now());
-        counted.map_err(|wait| AcmeError::RateLimited { what: "new orders of this account", wait })?;
+    let limits = &exchange.app.acme.limits;
+    match &request.account.binding {
+        Some(binding) => {
+            let counted = limits.new_order_by(&binding.credential, Instant::now());
+            counted.map_err(|wait| AcmeError::RateLimited { what: "new orders of this credential", wait })?;
+        }
+        None => {
+            let counted = limits.new_order(&request.account.id, Instant::now());
+            counted.map_err(|wait| AcmeError::RateLimited { what: "new orders of this account", wait })?;
+        }
     }
     let method = exchange.service.with_profile(asked.profile.as_deref());
     let method =
