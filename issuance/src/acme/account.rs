@@ -117,6 +117,17 @@ impl AccountRow {
         })
     }
 
+    /// By another external account than before, where that one is none any more.
+    ///
+    /// # Errors
+    /// [`AccountNotValid`].
+    pub fn bind(&mut self, binding: Binding, owner: Option<Owner>) -> Result<(), AccountNotValid> {
+        self.change(|account| {
+            account.binding = Some(binding);
+            account.owner = owner;
+        })
+    }
+
     /// RFC 8555 §7.3.6: by its owner.
     ///
     /// # Errors

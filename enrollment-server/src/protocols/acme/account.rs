@@ -9,18 +9,21 @@ use issuance::{
     Error,
     acme::{AccountRow, AccountStatus, OrderStatus},
     audit::{Action, Actor, AuditEvent, AuditOutcome},
-    error::AuthenticationFailure,
+    authn::{AcmeRefusal, Freshness},
     identity::AcmeAccountId,
     ports::random,
     store::{Commit, Conflict, Cursor, Expect, Page, Write},
 };
 
 use super::{
-    auth::{ByAccount, ByKey},
+    auth::{ByAccount, ByKey, acting},
     binding::{self, Bound},
     error::AcmeError,
     exchange::{Exchange, header_value, json, link},
-    wire::objects::{AccountObject, AccountUpdate, NewAccount, OrdersList},
+    wire::{
+        jws,
+        objects::{AccountObject, AccountUpdate, NewAccount, OrdersList},
+    },
 };
 
 /// Orders on one page of the list.
@@ -33,20 +36,23 @@ pub(super) const ATTEMPTS: usize = 3;
 pub(super) async fn new_account(request: &ByKey) -> Result<Response, AcmeError> {
     let exchange = &request.exchange;
     let asked = NewAccount::parse(&request.payload.object()?)?;
+    let settings = &exchange.service.settings;
     if let Some(existing) = existing(request).await? {
-        return found(exchange, &existing);
+        return match (&asked.binding, settings.external_account_binding) {
+            (Some(binding), ExternalAccountBinding::Required | ExternalAccountBinding::Optional) => {
+                bind_again(request, existing, binding).await
+            }
+            (Some(_), ExternalAccountBinding::Disabled) | (None, _) => found(exchange, &existing),
+        };
     }
     if asked.only_return_existing {
         return Err(AcmeError::AccountDoesNotExist);
     }
-    let settings = &exchange.service.settings;
     if let (Some(url), false) = (&settings.meta.terms_of_service, asked.terms_agreed) {
         return Err(AcmeError::Terms { url: url.clone() });
     }
-    let bound = match (&asked.binding, settings.external_account_binding) {
-        (Some(binding), ExternalAccountBinding::Required | ExternalAccountBinding::Optional) => {
-            Some(binding::bind(exchange, &request.key, binding).await?)
-        }
+    match (&asked.binding, settings.external_account_binding) {
+        (Some(_), ExternalAccountBinding::Required | ExternalAccountBinding::Optional) => {}
         (Some(_), ExternalAccountBinding::Disabled) => {
             return Err(AcmeError::Malformed("accounts are not bound to external accounts here".into()));
         }
@@ -54,10 +60,9 @@ pub(super) async fn new_account(request: &ByKey) -> Result<Response, AcmeError> 
         (None, ExternalAccountBinding::Optional | ExternalAccountBinding::Disabled) => {
             let counted = exchange.app.acme.limits.new_account(exchange.address, Instant::now());
             counted.map_err(|wait| AcmeError::RateLimited { what: "new accounts of this address", wait })?;
-            None
         }
-    };
-    create(request, asked, bound).await
+    }
+    create(request, asked).await
 }
 
 /// The account that has this key.
@@ -74,48 +79,101 @@ fn found(exchange: &Exchange, account: &AccountRow) -> Result<Response, AcmeErro
     shown(exchange, account, StatusCode::OK)
 }
 
-async fn create(request: &ByKey, asked: NewAccount, bound: Option<Bound>) -> Result<Response, AcmeError> {
+async fn create(request: &ByKey, asked: NewAccount) -> Result<Response, AcmeError> {
     let exchange = &request.exchange;
     let id = AcmeAccountId::from_random(random()?);
-    let account = AccountRow {
-        id: id.clone(),
+    for _ in 0..ATTEMPTS {
+        let bound = match &asked.binding {
+            Some(binding) => Some(binding::bind(exchange, &request.key, binding).await?),
+            None => None,
+        };
+        if let Some(bound) = &bound {
+            let counted = exchange.app.acme.limits.new_account_by(&bound.binding.credential, Instant::now());
+            counted
+                .map_err(|wait| AcmeError::RateLimited { what: "new accounts of this credential", wait })?;
+        }
+        let account = new_row(request, id.clone(), &asked, bound.as_ref());
+        let mut commit = Commit {
+            expect: vec![Expect::AcmeAccountVersion { id: id.clone(), version: 0 }],
+            writes: vec![Write::PutAcmeAccount(Box::new(account.clone()))],
+            audit: vec![event(exchange, Action::AccountCreated, &account)],
+        };
+        if let Some(bound) = bound {
+            commit.expect.push(bound.expect);
+            commit.writes.push(bound.write);
+        }
+        match exchange.app.engine.store().commit(commit).await? {
+            Ok(_) => {
+                exchange.app.acme.keys.insert(request.key.clone());
+                tracing::Span::current().record("requester", id.as_str());
+                return shown(exchange, &account, StatusCode::CREATED);
+            }
+            // The same client twice at once: one was first.
+            Err(Conflict::AcmeAccountExists) => {
+                let existing = existing(request).await?;
+                let gone = || Error::Conflict("the account was made and is gone".into());
+                return found(exchange, &existing.ok_or_else(gone)?);
+            }
+            // Changed since it was read: in what it may do, or not.
+            Err(Conflict::Expectation(expect)) if matches!(*expect, Expect::CredentialUsable { .. }) => {}
+            Err(other) => return Err(Error::Conflict(other.to_string()).into()),
+        }
+    }
+    Err(Error::Conflict("the credential changes all the time".into()).into())
+}
+
+fn new_row(request: &ByKey, id: AcmeAccountId, asked: &NewAccount, bound: Option<&Bound>) -> AccountRow {
+    AccountRow {
+        id,
         version: 1,
-        method: exchange.service.method.name.clone(),
+        method: request.exchange.service.method.name.clone(),
         status: AccountStatus::Valid,
         jwk: request.key.canonical().to_owned(),
         thumbprint: *request.key.thumbprint(),
-        contacts: asked.contact,
+        contacts: asked.contact.clone(),
         terms_agreed: asked.terms_agreed,
-        owner: bound.as_ref().and_then(|bound| bound.owner.clone()),
-        binding: bound.as_ref().map(|bound| bound.binding.clone()),
-        created_at: exchange.now,
-    };
-    let mut commit = Commit {
-        expect: vec![Expect::AcmeAccountVersion { id: id.clone(), version: 0 }],
-        writes: vec![Write::PutAcmeAccount(Box::new(account.clone()))],
-        audit: vec![event(exchange, Action::AccountCreated, &account)],
-    };
-    if let Some(bound) = &bound {
-        commit.expect.push(bound.expect.clone());
-        commit.writes.push(bound.write.clone());
+        owner: bound.and_then(|bound| bound.owner.clone()),
+        binding: bound.map(|bound| bound.binding.clone()),
+        created_at: request.exchange.now,
     }
-    match exchange.app.engine.store().commit(commit).await? {
-        Ok(_) => {
-            exchange.app.acme.keys.insert(request.key.clone());
-            tracing::Span::current().record("requester", id.as_str());
-            shown(exchange, &account, StatusCode::CREATED)
+}
+
+/// An account whose external account is revoked or regenerated may do nothing any more, and its key makes no other account:
+/// whoever holds both that key and a good binding goes on with it. To an account that needs no other binding, none is made.
+async fn bind_again(
+    request: &ByKey,
+    account: AccountRow,
+    binding: &jws::Binding,
+) -> Result<Response, AcmeError> {
+    let exchange = &request.exchange;
+    let accounts = &exchange.app.acme.accounts;
+    for _ in 0..ATTEMPTS {
+        let known = accounts.load(exchange, &account.id, Freshness::Fresh).await?;
+        let acting = acting(exchange, &known.account, known.credential.as_deref());
+        let is_cut_off = matches!(acting.check(&exchange.service.method), Err(AcmeRefusal::Credential));
+        if !is_cut_off || known.account.thumbprint != account.thumbprint {
+            return found(exchange, &known.account);
         }
-        // The same client twice at once: one was first.
-        Err(Conflict::AcmeAccountExists) => match existing(request).await? {
-            Some(existing) => found(exchange, &existing),
-            None => Err(Error::Conflict("the account was made and is gone".into()).into()),
-        },
-        // Revoked, regenerated or used up since it was read.
-        Err(Conflict::Expectation(expect)) if matches!(*expect, Expect::CredentialUsable { .. }) => {
-            Err(binding::refused(exchange, AuthenticationFailure::UsedUp))
+        let bound = binding::bind(exchange, &request.key, binding).await?;
+        let mut account = AccountRow::clone(&known.account);
+        let (id, version) = (account.id.clone(), account.version);
+        account.bind(bound.binding, bound.owner)?;
+        let event = event(exchange, Action::AccountChanged, &account);
+        let commit = Commit {
+            expect: vec![Expect::AcmeAccountVersion { id: id.clone(), version }, bound.expect],
+            writes: vec![Write::PutAcmeAccount(Box::new(account.clone())), bound.write],
+            audit: vec![event.because("bound to another external account")],
+        };
+        match exchange.app.engine.store().commit(commit).await? {
+            Ok(_) => {
+                accounts.forget(&id);
+                return found(exchange, &account);
+            }
+            Err(Conflict::Expectation(_)) => {}
+            Err(other) => return Err(Error::Conflict(other.to_string()).into()),
         }
-        Err(other) => Err(Error::Conflict(other.to_string()).into()),
     }
+    Err(Error::Conflict("the account changes all the time".into()).into())
 }
 
 /// RFC 8555 §7.3.2, §7.3.6.

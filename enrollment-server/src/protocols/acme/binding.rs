@@ -19,7 +19,7 @@ use super::{
     },
 };
 
-/// What a binding adds to a new account, and to the commit that makes it.
+/// What a binding adds to an account, and to the commit that makes it.
 #[derive(Debug)]
 pub(super) struct Bound {
     pub(super) binding: Binding,
@@ -73,7 +73,7 @@ fn bound(row: &CredentialRow, jws: &jws::Binding, now: pki::time::Time) -> Resul
 }
 
 /// Counts a binding that failed, as a failure to authenticate.
-pub(super) fn refused(exchange: &Exchange, failure: AuthenticationFailure) -> AcmeError {
+fn refused(exchange: &Exchange, failure: AuthenticationFailure) -> AcmeError {
     exchange.app.authentication_failed(&exchange.service.method, failure, exchange.address);
     AcmeError::ExternalAccount(failure)
 }

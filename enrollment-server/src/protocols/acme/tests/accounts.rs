@@ -1,11 +1,24 @@
 //! Accounts: found, changed, given another key, and the list of their orders.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
 use http::StatusCode;
+use issuance::{
+    credential::{CredentialState, Verifier, generate_hmac_key},
+    secret::Secret,
+};
 use serde_json::json;
 
 use super::{
-    super::wire::{algorithm::Algorithm, base64url, testing::ClientKey},
-    scene::{BASE, Client, Scene, csr},
+    super::wire::{
+        algorithm::{Algorithm, MacAlgorithm},
+        base64url,
+        testing::ClientKey,
+    },
+    scene::{BASE, Client, KID, Scene, csr},
 };
 
 #[tokio::test]
@@ -20,6 +33,75 @@ async fn an_account_is_found_by_its_key_without_a_binding_and_a_key_without_one_
     assert_eq!(scene.credential_row().await.uses, 1);
     let stranger = Client::new();
     scene.new_account(&stranger, &only).await.refused(400, "accountDoesNotExist", "no such account");
+}
+
+#[tokio::test]
+async fn an_account_whose_credential_ended_goes_on_once_its_key_is_bound_by_another() {
+    for is_regenerated in [false, true] {
+        let scene = Scene::new().await;
+        let client = scene.client().await;
+        let names = ["shop.acme.example"];
+        let order = scene.new_order(&client, &names).await.ok(StatusCode::CREATED).json();
+        // To an account that can go on, no other binding is made.
+        let (other, mut next) = scene.another_credential("second").await;
+        let binding = |key: &Secret, kid: &str| {
+            let url = format!("{BASE}/new-account");
+            json!({ "externalAccountBinding": client.key.binding(MacAlgorithm::Hs256, key.expose(), kid, &url) })
+        };
+        let again = binding(&other, "second");
+        scene.new_account(&client, &again).await.ok(StatusCode::OK);
+        assert_eq!(scene.account_row(&client).await.binding.unwrap().kid, KID);
+        let mut row = scene.credential_row().await;
+        if is_regenerated {
+            let key = generate_hmac_key().unwrap();
+            row.verifier = Verifier::of_hmac_key(&scene.app.sealing, &row.id, &key).unwrap();
+        } else {
+            row.state = CredentialState::Revoked;
+        }
+        scene.put_credential(row).await;
+        scene.new_order(&client, &names).await.refused(403, "unauthorized", "no longer valid");
+        // By none that is no good itself.
+        scene.new_account(&client, &scene.bound(&client)).await.refused(403, "unauthorized", "not accepted");
+        let forged = binding(&Secret::new([7; 32]), "second");
+        scene.new_account(&client, &forged).await.refused(403, "unauthorized", "not accepted");
+        scene.new_order(&client, &names).await.refused(403, "unauthorized", "no longer valid");
+        let answer = scene.new_account(&client, &again).await.ok(StatusCode::OK);
+        assert_eq!(answer.location(), client.account);
+        assert_eq!(answer.json()["externalAccountBinding"], again["externalAccountBinding"]);
+        let row = scene.account_row(&client).await;
+        assert_eq!((row.binding.unwrap().kid.as_str(), &row.owner), ("second", &next.owner));
+        next = scene.app.engine.store().credential(&next.id).await.unwrap().unwrap();
+        assert_eq!(next.uses, 1);
+        let event = scene.audit().await.pop().unwrap();
+        assert_eq!(
+            (&event["action"], event["credential"].as_str()),
+            (&json!("accountChanged"), Some(next.id.as_str()))
+        );
+        let (_, csr) = csr(&names);
+        scene.finalize(&client, &order, &csr).await.ok(StatusCode::OK);
+        scene.certificate(&client, &names).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credential_that_changes_while_it_binds_refuses_nobody_for_that() {
+    let scene = Scene::new().await;
+    let (other, stopped) = (scene.clone(), Arc::new(AtomicBool::new(false)));
+    let stop = stopped.clone();
+    let changes = tokio::spawn(async move {
+        while !stop.load(Ordering::Relaxed) {
+            other.put_credential(other.credential_row().await).await;
+            tokio::task::yield_now().await;
+        }
+    });
+    for _ in 0..100 {
+        let client = Client::new();
+        let answer = scene.new_account(&client, &scene.bound(&client)).await;
+        // Too busy, perhaps; but the credential is as good as ever.
+        assert!(answer.status == StatusCode::CREATED || answer.status.is_server_error(), "{}", answer.text());
+    }
+    stopped.store(true, Ordering::Relaxed);
+    changes.await.unwrap();
 }
 
 #[tokio::test]

@@ -524,6 +524,48 @@ async fn strangers_make_so_many_accounts_and_orders_and_no_more() {
     }
     let answer = scene.new_account(&Client::new(), &json!({})).await;
     answer.refused(429, "rateLimited", "new accounts");
-    // Whoever is known is not counted.
+    // Whoever is known is not counted with them.
     scene.client().await;
+}
+
+#[tokio::test]
+async fn all_accounts_of_a_credential_together_make_so_many_orders_and_the_credential_so_many_accounts() {
+    let scene = Scene::new().await;
+    let clients = [scene.client().await, scene.client().await];
+    let limits = &scene.app.acme.limits;
+    // What is counted becomes less by the second.
+    let now = std::time::Instant::now() + std::time::Duration::from_secs(60);
+    while limits.new_order_by(&scene.credential.id, now).is_ok() {}
+    for client in &clients {
+        scene.new_order(client, &["shop.acme.example"]).await.refused(
+            429,
+            "rateLimited",
+            "new orders of this credential",
+        );
+    }
+    while limits.new_account_by(&scene.credential.id, now).is_ok() {}
+    let client = Client::new();
+    let answer = scene.new_account(&client, &scene.bound(&client)).await;
+    answer.refused(429, "rateLimited", "new accounts of this credential");
+    let (key, _) = scene.another_credential("second").await;
+    let url = format!("{BASE}/new-account");
+    let other = client.key.binding(MacAlgorithm::Hs256, key.expose(), "second", &url);
+    let bound = json!({ "externalAccountBinding": other });
+    scene.new_account(&client, &bound).await.ok(StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn an_account_that_nobody_vouches_for_does_not_order_where_the_profile_wants_more() {
+    let open = |acme: &mut resolve::CompiledAcme| {
+        acme.external_account_binding = crds::ExternalAccountBinding::Optional;
+    };
+    let bound = |policy: &mut issuance::policy::Profile| {
+        policy.protocols[0].minimum_authentication = issuance::policy::Strength::PersonalSecret;
+    };
+    let scene = Scene::of(Setup::default().settings(open).policy(bound)).await;
+    let stranger = scene.stranger().await;
+    let answer = scene.new_order(&stranger, &["shop.acme.example"]).await;
+    answer.refused(403, "unauthorized", "PersonalSecret");
+    let client = scene.client().await;
+    scene.certificate(&client, &["shop.acme.example"]).await;
 }

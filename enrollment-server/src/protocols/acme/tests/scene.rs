@@ -404,6 +404,13 @@ impl Scene {
         self.app.engine.store().credential(&self.credential.id).await.unwrap().unwrap()
     }
 
+    /// One more of the method, with this key identifier.
+    pub(super) async fn another_credential(&self, kid: &str) -> (Secret, CredentialRow) {
+        let owner = Some(Owner::Group(kid.to_owned()));
+        let change = Box::new(|row: &mut CredentialRow| row.owner = owner);
+        credential(&self.app.engine, &self.app.sealing, &self.method, kid, change).await
+    }
+
     pub(super) async fn put_credential(&self, row: CredentialRow) {
         put(&self.app.engine, row).await;
     }
