@@ -188,6 +188,18 @@ impl App {
         address: IpAddr,
     ) {
         self.throttle.failed(address, Instant::now());
+        self.note_failed_authentication(method, failure, kind, address);
+    }
+
+    /// As [`App::failed_to_authenticate`], but not counted against the address: what was shown cannot be found by trying, and
+    /// others behind the same address would pay for it.
+    pub fn note_failed_authentication(
+        &self,
+        method: &Method,
+        failure: AuthenticationFailure,
+        kind: metrics::AuthenticationFailure,
+        address: IpAddr,
+    ) {
         self.metrics.authentication_failed(label(method.protocol), kind);
         self.anonymous.count(method.protocol, Some(&method.name), failure, Some(address));
     }

@@ -201,8 +201,7 @@ async fn authenticate(
     body: Body,
     wanted: Wanted,
 ) -> Result<Signed, AcmeError> {
-    let Exchange { app, service, address, .. } = exchange;
-    app.check_address(service.method.protocol, *address)?;
+    let app = &exchange.app;
     check_content_type(headers)?;
     let body = read(app, body).await?;
     let request = jws::Request::parse(&body)?;
@@ -278,7 +277,7 @@ async fn check(exchange: &Exchange, known: Known) -> Result<Known, AcmeError> {
 }
 
 /// A wrong signature by an account's key is somebody who guesses at accounts; by a key that names itself it is a defect of a
-/// client. Both cost us a verification.
+/// client. Nobody finds a private key by trying, so that neither keeps others behind the address out.
 fn not_verified(exchange: &Exchange, by: &By, error: jws::JwsError) -> AcmeError {
     if let jws::JwsError::Signature = error {
         let failure = match by {
@@ -286,7 +285,7 @@ fn not_verified(exchange: &Exchange, by: &By, error: jws::JwsError) -> AcmeError
             By::Key => AuthenticationFailure::Unreadable,
         };
         let Exchange { app, service, address, .. } = exchange;
-        app.failed_to_authenticate(
+        app.note_failed_authentication(
             &service.method,
             failure,
             metrics::AuthenticationFailure::Signature,

@@ -33,14 +33,16 @@ pub(super) struct Bound {
 /// Checks that whoever holds the credential's key binds just this account's key.
 ///
 /// # Errors
-/// [`AcmeError::ExternalAccount`], without saying what was wrong, where the key identifier or the MAC is; the form of the JWS
-/// is the client's to know.
+/// [`Error::Throttled`] where too many failed from the address; [`AcmeError::ExternalAccount`], without saying what was wrong,
+/// where the key identifier or the MAC is; the form of the JWS is the client's to know.
 pub(super) async fn bind(
     exchange: &Exchange,
     key: &AccountKey,
     jws: &jws::Binding,
 ) -> Result<Bound, AcmeError> {
-    let Exchange { app, service, target, now, .. } = exchange;
+    let Exchange { app, service, target, address, now, .. } = exchange;
+    // A shared secret, which may be one that somebody chose: trying costs time.
+    app.check_address(service.method.protocol, *address)?;
     let rows = app.engine.store().credentials_for(&service.method.name, jws.kid()).await?;
     let mut failure = AuthenticationFailure::Mismatch;
     for row in rows.iter().filter(|row| row.username.as_deref() == Some(jws.kid())) {

@@ -183,21 +183,46 @@ async fn only_the_key_of_the_account_signs_for_it() {
     scene.post(&new_order(), &rsa.jws(&header, b"{}")).await.refused(400, "badSignatureAlgorithm", "");
 }
 
-#[tokio::test]
-async fn an_address_that_sends_wrong_signatures_is_told_to_wait() {
+fn three_failures() -> Setup {
     let failed_authentications =
         FailedAuthentications { per_address: 3, window: std::time::Duration::from_secs(60), enforced: true };
     let limits = Limits { failed_authentications, ..Limits::default() };
-    let scene = Scene::of(Setup { limits, ..Setup::default() }).await;
-    let (client, other) = (scene.client().await, ClientKey::new());
+    Setup { limits, ..Setup::default() }
+}
+
+#[tokio::test]
+async fn an_address_that_sends_wrong_bindings_is_told_to_wait_and_accounts_behind_it_go_on() {
+    let scene = Scene::of(three_failures()).await;
+    let (client, url) = (scene.client().await, format!("{BASE}/new-account"));
+    let stranger = Client::new();
+    let wrong = json!({
+        "externalAccountBinding": stranger.key.binding(MacAlgorithm::Hs256, &[7; 32], KID, &url)
+    });
     for _ in 0..3 {
+        scene.new_account(&stranger, &wrong).await.refused(403, "unauthorized", "not accepted");
+    }
+    for binding in [wrong, scene.bound(&stranger)] {
+        let answer = scene.new_account(&stranger, &binding).await;
+        answer.refused(429, "rateLimited", "too many failed attempts");
+        assert!(answer.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+    }
+    scene.ask(&client, &new_order(), &one_name()).await.ok(StatusCode::CREATED);
+}
+
+#[tokio::test]
+async fn wrong_signatures_keep_nobody_behind_the_same_address_out() {
+    let scene = Scene::of(three_failures()).await;
+    let (client, other) = (scene.client().await, ClientKey::new());
+    for _ in 0..10 {
         let header = other.header_of(&client.account, &new_order(), &scene.nonce().await);
         let jws = other.jws(&header, one_name().to_string().as_bytes());
         scene.post(&new_order(), &jws).await.refused(400, "malformed", "does not verify");
     }
-    let answer = scene.ask(&client, &new_order(), &one_name()).await;
-    answer.refused(429, "rateLimited", "too many failed attempts");
-    assert!(answer.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() >= 1);
+    scene.ask(&client, &new_order(), &one_name()).await.ok(StatusCode::CREATED);
+    scene.client().await;
+    let metrics = scene.app.metrics.encode().unwrap();
+    let counted = "chancery_authentication_failures_total{protocol=\"acme\",kind=\"signature\"} 10";
+    assert!(metrics.contains(counted), "{metrics}");
 }
 
 #[tokio::test]
