@@ -210,7 +210,7 @@ async fn replaced(
     }
     let method = &exchange.service.method.name;
     let other = exchange.app.engine.store().acme_order_replacing(method, row.issuer, &row.serial).await?;
-    if other.is_some_and(|order| order.status(exchange.now) != OrderStatus::Invalid) {
+    if other.as_ref().is_some_and(|order| order.status(exchange.now) != OrderStatus::Invalid) {
         return Err(AcmeError::AlreadyReplaced);
     }
     let (method, by) = (method.clone(), other.map(|order| order.id));
