@@ -1,5 +1,6 @@
-//! Certificates that are no longer good (RFC 5280 §5.3.1), and those that are held for a while.
+//! Certificates that are no longer good (RFC 5280 §5.3.1), and those that are held for a while; and accounts that are not.
 
+mod account;
 #[cfg(test)]
 mod tests;
 

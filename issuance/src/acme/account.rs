@@ -1,9 +1,11 @@
 //! Who asks (RFC 8555 §7.1.2).
 
+use std::str::FromStr;
+
 use pki::time::Time;
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{AcmeAccountId, CredentialId, Owner, ResourceName};
+use crate::identity::{AcmeAccountId, CredentialId, Owner, ParseError, ResourceName};
 
 /// One account of one method.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +54,15 @@ impl AccountStatus {
             Self::Deactivated => "deactivated",
             Self::Revoked => "revoked",
         }
+    }
+}
+
+impl FromStr for AccountStatus {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let found = Self::ALL.into_iter().find(|status| status.as_str() == text);
+        found.ok_or_else(|| ParseError { text: text.into(), expected: "valid, deactivated or revoked" })
     }
 }
 

@@ -68,6 +68,7 @@ pub enum Action {
     AccountChanged,
     AccountKeyChanged,
     AccountDeactivated,
+    AccountRevoked,
     /// Control of a name (RFC 8555 §7.5): proved, not proved, or given up.
     AuthorizationValid,
     AuthorizationInvalid,
@@ -79,7 +80,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Action; 27] = [
+    pub const ALL: [Action; 28] = [
         Self::ServerStarted,
         Self::ServerStopped,
         Self::ConfigurationLoaded,
@@ -101,6 +102,7 @@ impl Action {
         Self::AccountChanged,
         Self::AccountKeyChanged,
         Self::AccountDeactivated,
+        Self::AccountRevoked,
         Self::AuthorizationValid,
         Self::AuthorizationInvalid,
         Self::AuthorizationDeactivated,
@@ -133,6 +135,7 @@ impl Action {
             Self::AccountChanged => "accountChanged",
             Self::AccountKeyChanged => "accountKeyChanged",
             Self::AccountDeactivated => "accountDeactivated",
+            Self::AccountRevoked => "accountRevoked",
             Self::AuthorizationValid => "authorizationValid",
             Self::AuthorizationInvalid => "authorizationInvalid",
             Self::AuthorizationDeactivated => "authorizationDeactivated",
