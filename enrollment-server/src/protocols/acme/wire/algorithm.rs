@@ -62,6 +62,15 @@ impl MacAlgorithm {
         }
     }
 
+    /// Fewest octets of a key: as many as the hash gives (RFC 7518 §3.2).
+    pub const fn least_key(self) -> usize {
+        match self {
+            Self::Hs256 => 32,
+            Self::Hs384 => 48,
+            Self::Hs512 => 64,
+        }
+    }
+
     /// Compares in constant time.
     pub(super) fn verifies(self, key: &[u8], message: &[u8], tag: &[u8]) -> bool {
         let algorithm = match self {
@@ -70,5 +79,11 @@ impl MacAlgorithm {
             Self::Hs512 => hmac::HMAC_SHA512,
         };
         hmac::verify(&hmac::Key::new(algorithm, key), message, tag).is_ok()
+    }
+}
+
+impl fmt::Display for MacAlgorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
     }
 }

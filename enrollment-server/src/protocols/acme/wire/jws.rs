@@ -97,6 +97,11 @@ pub enum JwsError {
     /// RFC 8555 §7.3.4.
     #[error("the external account binding: {0}")]
     Binding(#[source] Box<JwsError>),
+    /// RFC 7518 §3.2.
+    #[error(
+        "{algorithm} needs a key of at least {least} octets (RFC 7518 §3.2), and this one is shorter: use HS256"
+    )]
+    MacKey { algorithm: MacAlgorithm, least: usize },
     #[error("the external account binding is not for the key that signed the request")]
     BindingKey,
     #[error("the payload: {0}")]
@@ -228,11 +233,17 @@ impl Binding {
     /// Whether whoever holds the MAC's key binds just this account's key, in a request to this URL.
     ///
     /// # Errors
-    /// [`JwsError::Binding`] for a wrong MAC, URL or payload, [`JwsError::BindingKey`].
+    /// [`JwsError::Binding`] for a wrong MAC, URL or payload, and for a key too short for the algorithm;
+    /// [`JwsError::BindingKey`].
     pub fn verify(&self, mac_key: &[u8], url: &str, account: &AccountKey) -> Result<(), JwsError> {
         let inner = |error: JwsError| JwsError::Binding(Box::new(error));
         if !self.algorithm.verifies(mac_key, &self.jws.signing_input, &self.jws.signature) {
             return Err(inner(JwsError::Signature));
+        }
+        // Only whoever holds the key is told how long it is.
+        let (algorithm, least) = (self.algorithm, self.algorithm.least_key());
+        if mac_key.len() < least {
+            return Err(inner(JwsError::MacKey { algorithm, least }));
         }
         if self.url != url {
             return Err(inner(JwsError::Url));
@@ -267,6 +278,7 @@ impl JwsError {
             | Self::Forbidden(_)
             | Self::NonceSyntax
             | Self::Signature
+            | Self::MacKey { .. }
             | Self::BindingKey
             | Self::Payload(_)
             | Self::PayloadNotEmpty

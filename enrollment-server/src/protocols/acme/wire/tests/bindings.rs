@@ -13,6 +13,8 @@ use super::super::{
 const URL: &str = "https://ca.example/acme/lab.web/new-account";
 const KID: &str = "device-7";
 const MAC_KEY: &[u8; 32] = b"0123456789abcdef0123456789abcdef";
+/// Long enough for every algorithm.
+const LONG_MAC_KEY: &[u8; 64] = &[0x5a; 64];
 
 /// With any header and any payload, under the right key.
 fn binding(header: &Value, payload: &[u8]) -> Value {
@@ -90,13 +92,34 @@ fn a_mac_counts_for_its_own_algorithm_only() {
 }
 
 #[test]
+fn a_key_shorter_than_the_hash_is_refused_to_whoever_holds_it() {
+    let key = ClientKey::new();
+    for (algorithm, least) in
+        [(MacAlgorithm::Hs256, 32), (MacAlgorithm::Hs384, 48), (MacAlgorithm::Hs512, 64)]
+    {
+        let (short, enough) = (&LONG_MAC_KEY[..least - 1], &LONG_MAC_KEY[..least]);
+        let judged = |signed_with: &[u8], mac_key: &[u8]| {
+            let jws = key.binding(algorithm, signed_with, KID, URL);
+            Binding::parse(&object(&jws)).unwrap().verify(mac_key, URL, key.account_key())
+        };
+        let inner = |error| Err(JwsError::Binding(Box::new(error)));
+        assert_eq!(judged(short, short), inner(JwsError::MacKey { algorithm, least }));
+        assert_eq!(judged(enough, enough), Ok(()));
+        // Nobody else learns how long the key is.
+        assert_eq!(judged(b"a guess", short), inner(JwsError::Signature));
+    }
+    let error = JwsError::MacKey { algorithm: MacAlgorithm::Hs512, least: 64 };
+    assert!(error.to_string().starts_with("HS512 needs a key of at least 64 octets"), "{error}");
+}
+
+#[test]
 fn every_mac_binds_and_is_shown_as_it_came() {
     let key = ClientKey::new();
     for algorithm in MacAlgorithm::ALL {
-        let jws = key.binding(algorithm, MAC_KEY, KID, URL);
+        let jws = key.binding(algorithm, LONG_MAC_KEY, KID, URL);
         let binding = Binding::parse(&object(&jws)).unwrap();
         assert_eq!(binding.kid(), KID);
-        assert_eq!(binding.verify(MAC_KEY, URL, key.account_key()), Ok(()));
+        assert_eq!(binding.verify(LONG_MAC_KEY, URL, key.account_key()), Ok(()));
         let shown: Value = serde_json::from_str(&binding.to_json()).unwrap();
         assert_eq!(shown, jws);
     }
