@@ -141,13 +141,16 @@ pub struct AcmeValidation {
     #[schemars(range(min = 1, max = 65535))]
     pub tls_alpn_port: u16,
     /// DNS servers to ask, each an address with or without a port: `[10.0.0.53, "10.0.0.54:5353", "[2001:db8::53]:53"]`.
-    /// Absent: those that the machine or the pod asks. They may have any address.
+    /// Absent: those that the machine or the pod asks. They may have any address that `validation.deniedNetworks` of the
+    /// EnrollmentServer does not hold; where that is in another namespace, a public one or one within its
+    /// `validation.allowedNetworks`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8), inner(length(min = 2, max = 53), regex(pattern = r"^[0-9A-Fa-f:.\[\]]+$")))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub resolvers: Vec<String>,
     /// Networks beside the public ones whose addresses may be contacted, in CIDR notation, for example the pod and service
-    /// networks of a cluster: `[10.244.0.0/16, 10.96.0.0/12]`. With `127.0.0.0/8`, `::1/128` or link-local networks here whoever
+    /// networks of a cluster: `[10.244.0.0/16, 10.96.0.0/12]`. Where the EnrollmentServer is in another namespace, each must be
+    /// within its `validation.allowedNetworks`; and none within its `validation.deniedNetworks`, which is never contacted. With `127.0.0.0/8`, `::1/128` or link-local networks here whoever
     /// may order can reach the server's own machine.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(

@@ -90,6 +90,10 @@ pub struct EnrollmentServerSpec {
     #[serde(default)]
     pub limits: ServerLimits,
 
+    /// How far methods may send the server to validate challenges of ACME.
+    #[serde(default)]
+    pub validation: ServerValidation,
+
     /// The audit trail.
     #[serde(default)]
     pub audit: AuditSettings,
@@ -296,6 +300,33 @@ string_enum! {
         /// It is not.
         Disabled = "Disabled",
     }
+}
+
+/// How far methods may send the server to validate challenges of ACME. An address is contacted where it is not in
+/// `deniedNetworks`, and is public or within `acme.validation.allowedNetworks` of the method. The DNS servers that the machine
+/// or the pod asks by itself are not judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServerValidation {
+    /// Networks that methods in other namespaces than the server's may list, in CIDR notation, and that the DNS servers which
+    /// they name may be in: `[10.244.0.0/16, 10.96.0.0/12]`. Methods in the server's own namespace need no entry. Absent: methods
+    /// of others reach public addresses only.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 43), regex(pattern = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"))
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub allowed_networks: Vec<String>,
+    /// Networks that no method may have contacted, public ones too, and whatever allows them: for example that of pods whose
+    /// addresses are public. An IPv4 address counts in every form, also within one of IPv6.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(
+        length(max = 64),
+        inner(length(min = 1, max = 43), regex(pattern = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"))
+    )]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub denied_networks: Vec<String>,
 }
 
 /// The audit trail.

@@ -68,6 +68,8 @@ pub struct CompiledValidation {
     pub resolvers: Vec<SocketAddr>,
     /// What may be contacted beside public addresses.
     pub allowed_networks: Vec<IpNet>,
+    /// What may not be contacted, whatever allows it: the server's own, the same for all its methods.
+    pub denied_networks: Vec<IpNet>,
     /// At least 1.
     pub attempts: u32,
     /// Of one attempt.
@@ -82,6 +84,7 @@ impl Default for CompiledValidation {
             tls_alpn_port: 443,
             resolvers: Vec::new(),
             allowed_networks: Vec::new(),
+            denied_networks: Vec::new(),
             attempts: 3,
             timeout: Duration::from_secs(10),
         }

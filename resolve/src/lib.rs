@@ -22,6 +22,7 @@
 //! | `profile/` | the policy, with presets filled in |
 //! | `method.rs` | grants, protocols, strength of authentication |
 //! | `acme/` | binding, profiles to choose, validation and the rest of ACME's settings |
+//! | `guard.rs` | which addresses may be contacted on behalf of others |
 //! | `est/` | trust, renewal, notices and the rest of EST's settings |
 //! | `credential.rs` | owners, values, key identifiers |
 //! | `value_form.rs` | in which form values are handed out |
@@ -39,6 +40,7 @@ mod compiled_est;
 mod credential;
 mod encoding;
 mod est;
+mod guard;
 mod issuer;
 mod method;
 mod observed;
@@ -70,6 +72,7 @@ pub use crate::{
     compiled::*,
     compiled_acme::*,
     compiled_est::*,
+    guard::{AddressGuard, Reach},
     observed::{Observed, ObservedAuthority},
     resources::{
         CLUSTER_SCOPE, Cluster, DEFAULT_NAMESPACE, Resources, cluster_resource_name, name_of, resource_name,

@@ -10,6 +10,7 @@ use issuance::identity::ResourceName;
 use pki::general_name::{GeneralName, is_valid_dns_name};
 
 use crate::{
+    acme,
     authority::{self, Authority},
     cluster,
     compiled::{CompiledFailureLimit, CompiledLimits, CompiledMethod, CompiledServer, CompiledTls},
@@ -159,6 +160,7 @@ fn implied_spec() -> EnrollmentServerSpec {
         network_policy: crds::ServerNetworkPolicy::default(),
         pod_disruption_budget: crds::ServerDisruptionBudget::default(),
         proxy_protocol: crds::ProxyProtocol::default(),
+        validation: crds::ServerValidation::default(),
     }
 }
 
@@ -198,6 +200,7 @@ impl Context<'_, '_> {
             proxy_protocol: cluster::proxy_protocol(&spec.proxy_protocol, &mut problems),
             internal: None,
         };
+        acme::check_server(&spec.validation, &mut problems);
         if self.index.cluster.is_some() {
             cluster::check(name, spec, &mut problems);
         }

@@ -27,7 +27,7 @@ const BARE: &[(Kind, &str)] = &[
     (
         Kind::EnrollmentServer,
         "{tls: {}, limits: {failedAuthentications: {}}, audit: {}, storage: {sqlite: {}}, service: {ports: {}}, \
-         networkPolicy: {}, podDisruptionBudget: {}, proxyProtocol: {}}",
+         networkPolicy: {}, podDisruptionBudget: {}, proxyProtocol: {}, validation: {}}",
     ),
     (Kind::CertificateRevocation, "{}"),
 ];

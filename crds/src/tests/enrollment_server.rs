@@ -197,6 +197,26 @@ pub(super) const REJECTS: &[Reject] = &[
         "spec.proxyProtocol.trusted",
         "trusted is refused with the mode Disabled",
     ),
+    (
+        "{tls: {secretRef: {name: s}}, validation: {allowedNetworks: [10.0.0.1]}}",
+        "spec.validation.allowedNetworks[0]",
+        "\"10.0.0.1\" does not fit",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, validation: {deniedNetworks: [10.0.0.0/8, pods]}}",
+        "spec.validation.deniedNetworks[1]",
+        "\"pods\" does not fit",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, validation: {deniedNetworks: [10.0.0.0/8, 10.0.0.0/8]}}",
+        "spec.validation.deniedNetworks[1]",
+        "is there twice",
+    ),
+    (
+        "{tls: {secretRef: {name: s}}, validation: {resolvers: [10.0.0.53]}}",
+        "spec.validation.resolvers",
+        "is not known here",
+    ),
     ("{tls: {secretRef: {name: s}}, storage: {}}", "spec.storage", "give exactly one storage: sqlite"),
     (
         "{tls: {secretRef: {name: s}}, storage: {sqlite: {}, postgres: {secretRef: {name: d}}}}",
@@ -309,6 +329,7 @@ fn enrollment_server_accepts() {
         "{tls: {secretRef: {name: s}}, podTemplate: {labels: {a: b}, annotations: {c: d}, nodeSelector: {e: f}, priorityClassName: high, tolerations: [{key: k, operator: Exists, effect: NoSchedule}], affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: k, operator: In, values: [v]}]}]}}}, topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: ScheduleAnyway}]}}",
         "{tls: {secretRef: {name: s}}, networkPolicy: {state: Enabled, clients: [{ipBlock: {cidr: 10.0.0.0/8}}], metrics: [{namespaceSelector: {matchLabels: {a: b}}}]}, podDisruptionBudget: {state: Disabled, maxUnavailable: 2}}",
         "{tls: {secretRef: {name: s}}, proxyProtocol: {mode: Required, trusted: [10.0.0.0/8, '2001:db8::/32']}}",
+        "{tls: {secretRef: {name: s}}, validation: {allowedNetworks: [10.244.0.0/16, 'fd00::/8'], deniedNetworks: [169.254.0.0/16, '2001:db8::/32']}}",
     ] {
         accepts(KIND, spec);
     }

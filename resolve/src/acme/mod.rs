@@ -6,7 +6,9 @@
 //! | `profiles.rs` | the profiles that an order may choose |
 //! | `identifiers.rs` | the names that a key is restricted to |
 //! | `validation.rs` | whom to ask, and what may be contacted |
+//! | `bounds.rs` | which networks a server leaves to its methods |
 
+mod bounds;
 mod identifiers;
 mod profiles;
 mod validation;
@@ -23,7 +25,7 @@ use crate::{
     status::Problems,
 };
 
-pub(crate) use self::identifiers::restriction;
+pub(crate) use self::{bounds::check_server, identifiers::restriction};
 
 /// The member that says how strong a method is.
 pub(crate) const BINDING: &str = "spec.acme.externalAccountBinding";
@@ -96,7 +98,7 @@ pub(crate) fn compile(context: &Context<'_, '_>, acme: &AcmeMethod, problems: &m
         on_credential_revoked: acme.on_credential_revoked,
         challenges,
         pre_authorized_names: acme.pre_authorized_names,
-        validation: validation::compile(&acme.validation, problems),
+        validation: validation::compile(context, &acme.validation, problems),
         profiles: offered.compiled,
         order_lifetime: acme.order_lifetime.as_std(),
         authorization_lifetime: acme.authorization_lifetime.as_std(),

@@ -4,8 +4,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use crds::AcmeValidation;
 
-use super::{MINUTE, SECOND, check_length};
-use crate::{authority::network, compiled_acme::CompiledValidation, status::Problems};
+use super::{
+    Context, MINUTE, SECOND,
+    bounds::{Bounds, networks},
+    check_length,
+};
+use crate::{compiled_acme::CompiledValidation, status::Problems};
 
 /// Of DNS (RFC 1035 §4.2).
 const DNS_PORT: u16 = 53;
@@ -13,7 +17,15 @@ const DNS_PORT: u16 = 53;
 /// Most attempts for one challenge.
 const MOST_ATTEMPTS: u8 = 10;
 
-pub(super) fn compile(given: &AcmeValidation, problems: &mut Problems) -> CompiledValidation {
+const RESOLVERS: &str = "spec.acme.validation.resolvers";
+const ALLOWED_NETWORKS: &str = "spec.acme.validation.allowedNetworks";
+
+/// How challenges are validated; what is wrong is noted.
+pub(super) fn compile(
+    context: &Context<'_, '_>,
+    given: &AcmeValidation,
+    problems: &mut Problems,
+) -> CompiledValidation {
     for (member, port) in [("httpPort", given.http_port), ("tlsAlpnPort", given.tls_alpn_port)] {
         if port == 0 {
             problems.invalid(format!("spec.acme.validation.{member}"), "must be at least 1");
@@ -23,32 +35,33 @@ pub(super) fn compile(given: &AcmeValidation, problems: &mut Problems) -> Compil
         problems.invalid("spec.acme.validation.attempts", format!("must be 1 to {MOST_ATTEMPTS}"));
     }
     check_length("spec.acme.validation.timeout", &given.timeout, SECOND..=MINUTE, problems);
+    let bounds = Bounds::of(context, problems);
     let mut resolvers = Vec::with_capacity(given.resolvers.len());
     for (index, text) in given.resolvers.iter().enumerate() {
+        let path = format!("{RESOLVERS}[{index}]");
         match resolver(text) {
-            Some(address) => resolvers.push(address),
+            Some(address) => {
+                problems.extend(bounds.refuse_resolver(&path, address.ip()));
+                resolvers.push(address);
+            }
             None => problems.invalid(
-                format!("spec.acme.validation.resolvers[{index}]"),
+                path,
                 format!(
                     "{text:?} is not the address of a DNS server, such as 10.0.0.53 or [2001:db8::53]:5353"
                 ),
             ),
         }
     }
-    let mut allowed_networks = Vec::with_capacity(given.allowed_networks.len());
-    for (index, cidr) in given.allowed_networks.iter().enumerate() {
-        match network(cidr) {
-            Ok(network) => allowed_networks.push(network),
-            Err(what) => {
-                problems.invalid(format!("spec.acme.validation.allowedNetworks[{index}]"), what);
-            }
-        }
+    let allowed_networks = networks(ALLOWED_NETWORKS, &given.allowed_networks, problems);
+    for (index, network) in &allowed_networks {
+        problems.extend(bounds.refuse_network(&format!("{ALLOWED_NETWORKS}[{index}]"), network));
     }
     CompiledValidation {
         http_port: given.http_port,
         tls_alpn_port: given.tls_alpn_port,
         resolvers,
-        allowed_networks,
+        allowed_networks: allowed_networks.into_iter().map(|(_, network)| network).collect(),
+        denied_networks: bounds.denied(),
         attempts: u32::from(given.attempts),
         timeout: given.timeout.as_std(),
     }

@@ -127,6 +127,7 @@ fn whom_to_ask_and_what_to_contact_are_addresses() {
                 .map(|address| address.parse().unwrap())
                 .to_vec(),
             allowed_networks: ["10.244.0.0/16", "fd00::/8"].map(|network| network.parse().unwrap()).to_vec(),
+            denied_networks: Vec::new(),
             attempts: 1,
             timeout: Duration::from_secs(1),
         }

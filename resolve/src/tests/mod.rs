@@ -5,10 +5,12 @@
 
 mod acme;
 mod acme_credentials;
+mod acme_networks;
 mod authorities;
 mod cluster;
 mod compiled;
 mod credentials;
+mod guard;
 mod imports;
 mod issued;
 mod issuers;

@@ -84,6 +84,8 @@ impl Office<'_> {
                 json!({
                     "publicBaseUrl": format!("http://enroll.{}.svc", self.namespace.name()),
                     "tls": {"authorityRef": {"name": "issuing"}}, "storage": storage,
+                    // The methods are in the namespaces of teams.
+                    "validation": {"allowedNetworks": self.namespace.cluster().networks},
                 }),
             ),
             resource(

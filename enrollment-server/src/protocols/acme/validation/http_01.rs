@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use issuance::acme::Identifier;
+use resolve::Reach;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::{
@@ -22,7 +23,6 @@ use url::Url;
 
 use super::{
     failure::{Deadline, ValidationFailure, quoted, tls_reason},
-    guard::Reach,
     network::{At, Connection, Host, Network},
 };
 

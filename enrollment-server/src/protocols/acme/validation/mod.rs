@@ -7,7 +7,7 @@
 //! | --- | --- |
 //! | `http_01.rs`, `dns_01.rs`, `tls_alpn_01.rs` | one challenge each |
 //! | `caa.rs` | what the owner of the domain permits |
-//! | `network.rs`, `guard.rs` | from a name to a connection, and where none may lead |
+//! | `network.rs` | from a name to a connection, and where none may lead (`resolve::AddressGuard`) |
 //! | `resolver.rs`, `tls.rs` | DNS and TLS, as validations need them |
 //! | `failure.rs` | why it did not succeed, and the time a validation has |
 //! | `run.rs` | reads an order, validates, and commits what became of it |
@@ -15,7 +15,6 @@
 mod caa;
 mod dns_01;
 mod failure;
-mod guard;
 mod http_01;
 mod network;
 mod resolver;
@@ -34,10 +33,10 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use issuance::acme::{ChallengeType, Identifier};
-use resolve::CompiledValidation;
+use resolve::{AddressGuard, CompiledValidation};
 
 use self::{
-    caa::Asked, failure::Deadline, guard::AddressGuard, http_01::Http01, network::Network,
+    caa::Asked, failure::Deadline, http_01::Http01, network::Network,
     resolver::Resolver, tls::Tls, tls_alpn_01::TlsAlpn01,
 };
 
@@ -60,11 +59,10 @@ impl Validator {
     /// # Errors
     /// [`ValidatorError`] where the cryptography has no TLS 1.2 or 1.3.
     pub fn new(settings: &CompiledValidation) -> Result<Self, ValidatorError> {
+        let guard =
+            AddressGuard::new(settings.allowed_networks.clone(), settings.denied_networks.clone());
         Ok(Self {
-            network: Network {
-                resolver: Resolver::new(&settings.resolvers),
-                guard: AddressGuard::new(settings.allowed_networks.clone()),
-            },
+            network: Network { resolver: Resolver::new(&settings.resolvers, &guard), guard },
             tls: Tls::new()?,
             http_port: settings.http_port,
             tls_alpn_port: settings.tls_alpn_port,

@@ -6,11 +6,11 @@ use std::{
 };
 
 use issuance::acme::Identifier;
+use resolve::{AddressGuard, Reach};
 use tokio::net::TcpStream;
 
 use super::{
     failure::{Deadline, ValidationFailure, io_reason},
-    guard::{AddressGuard, Reach},
     resolver::Resolver,
 };
 
@@ -79,11 +79,13 @@ impl Network {
         }
         let refused: Vec<_> = addresses.iter().take(MAX_ADDRESSES).map(ToString::to_string).collect();
         let refused = refused.join(", ");
+        let denied = addresses.iter().any(|address| self.guard.denies(*address));
+        let why = if denied { "is not public, or is denied by this server" } else { "is not public" };
         let detail = match host {
             Host::Name(name) => {
-                format!("{name} has no address that may be contacted: {refused} is not public")
+                format!("{name} has no address that may be contacted: {refused} {why}")
             }
-            Host::Address(_) => format!("{refused} may not be contacted: it is not public"),
+            Host::Address(_) => format!("{refused} may not be contacted: it {why}"),
         };
         Err(ValidationFailure::connection(detail).for_good())
     }

@@ -20,6 +20,7 @@ use hickory_resolver::{
     },
     system_conf::read_system_conf,
 };
+use resolve::AddressGuard;
 
 use super::failure::{Deadline, ValidationFailure};
 
@@ -34,7 +35,7 @@ const MAX_RECORDS: usize = 64;
 
 /// Asks DNS servers.
 pub(super) struct Resolver {
-    /// None: the machine has no DNS server.
+    /// None: there is no DNS server to ask.
     inner: Option<TokioResolver>,
 }
 
@@ -64,12 +65,15 @@ pub(super) enum LookupFailure {
 }
 
 impl Resolver {
-    /// `servers`: none of them: those of the machine.
-    pub(super) fn new(servers: &[SocketAddr]) -> Self {
-        let config = if servers.is_empty() {
-            read_system_conf().map(|(config, _)| config.name_servers)
-        } else {
-            Ok(servers.iter().map(name_server).collect())
+    /// `servers`: none of them: those of the machine, which nobody but its owner chose. One that is denied is not asked, and
+    /// none in its place.
+    pub(super) fn new(servers: &[SocketAddr], guard: &AddressGuard) -> Self {
+        let named = servers.iter().filter(|server| !guard.denies(server.ip())).map(name_server);
+        let named: Vec<_> = named.collect();
+        let config = match servers {
+            [] => read_system_conf().map(|(config, _)| config.name_servers),
+            [_, ..] if named.is_empty() => return Self { inner: None },
+            [_, ..] => Ok(named),
         };
         let inner = config.and_then(build);
         if let Err(error) = &inner {

@@ -148,6 +148,40 @@ async fn an_address_that_is_not_public_is_not_contacted() {
 }
 
 #[tokio::test]
+async fn a_network_that_the_server_denies_is_not_contacted_though_the_method_allows_what_is_around_it() {
+    let open = Web::saying(OPEN, Say::key_authorization()).await;
+    let closed = Web::on(CLOSED, open.port, |_| Say::key_authorization()).await;
+    let dns = Dns::new().await;
+    let mut settings = settings(dns.address, open.port);
+    settings.allowed_networks = vec!["127.0.0.0/8".parse().unwrap()];
+    settings.denied_networks = vec!["127.0.0.3/32".parse().unwrap()];
+    let validator = Validator::new(&settings).unwrap();
+    dns.a(NAME, CLOSED);
+    let outcome = validate(&validator, ChallengeType::Http01).await;
+    assert!(!outcome.as_ref().unwrap_err().retry);
+    assert_refused(outcome, "connection", &[NAME, "127.0.0.3", "may be contacted", "denied by this server"]);
+    let address = Identifier::Ip(IpAddr::from(CLOSED));
+    let outcome = validator.validate(ChallengeType::Http01, &address, false, TOKEN, THUMBPRINT).await;
+    assert_refused(outcome, "connection", &["127.0.0.3", "may not be contacted"]);
+    // What is beside it is.
+    dns.a(NAME, OPEN);
+    validate(&validator, ChallengeType::Http01).await.unwrap();
+    assert_eq!((open.heads().len(), closed.heads().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_dns_server_that_is_denied_is_not_asked_and_no_other_in_its_place() {
+    let web = Web::saying(OPEN, Say::key_authorization()).await;
+    let dns = Dns::new().await;
+    dns.a(NAME, OPEN);
+    let mut settings = settings(dns.address, web.port);
+    settings.denied_networks = vec![dns.address.ip().into()];
+    let validator = Validator::new(&settings).unwrap();
+    assert_refused(validate(&validator, ChallengeType::Http01).await, "dns", &["no DNS server"]);
+    assert_eq!(dns.asked(NAME, RecordType::A), 0);
+}
+
+#[tokio::test]
 async fn the_address_that_was_judged_is_the_one_that_is_contacted() {
     let open = Web::saying(OPEN, Say::status("404 Not Found")).await;
     let closed = Web::on(CLOSED, open.port, |_| Say::key_authorization()).await;

@@ -4,7 +4,6 @@
 mod caa;
 pub(crate) mod dns;
 mod dns_01;
-mod guard;
 mod http_01;
 mod redirects;
 mod tls_alpn_01;
@@ -47,6 +46,7 @@ pub(super) fn settings(dns: SocketAddr, port: u16) -> CompiledValidation {
         tls_alpn_port: port,
         resolvers: vec![dns],
         allowed_networks: vec!["127.0.0.2/32".parse().unwrap()],
+        denied_networks: Vec::new(),
         attempts: 3,
         timeout: Duration::from_secs(5),
     }

@@ -2,14 +2,63 @@
 
 use std::net::IpAddr;
 
-use super::super::guard::{AddressGuard, Reach};
+use crate::{AddressGuard, Reach};
 
-fn guard(allowed: &[&str]) -> AddressGuard {
-    AddressGuard::new(allowed.iter().map(|network| network.parse().unwrap()).collect())
+fn guard(allowed: &[&str], denied: &[&str]) -> AddressGuard {
+    let networks = |texts: &[&str]| texts.iter().map(|network| network.parse().unwrap()).collect();
+    AddressGuard::new(networks(allowed), networks(denied))
 }
 
 fn judge(allowed: &[&str], address: &str) -> Option<Reach> {
-    guard(allowed).judge(address.parse::<IpAddr>().unwrap())
+    guard(allowed, &[]).judge(address.parse::<IpAddr>().unwrap())
+}
+
+#[test]
+fn what_is_denied_is_contacted_by_nobody_whatever_allows_it() {
+    for (allowed, denied, address) in [
+        // Within what is allowed, the whole of it, and around it.
+        ("10.0.0.0/8", "10.96.0.0/12", "10.96.0.1"),
+        ("10.0.0.0/8", "10.0.0.0/8", "10.1.2.3"),
+        ("10.96.0.0/16", "10.0.0.0/8", "10.96.0.1"),
+        ("127.0.0.0/8", "127.0.0.3/32", "127.0.0.3"),
+        ("0.0.0.0/0", "169.254.0.0/16", "169.254.169.254"),
+        ("fd00::/8", "fd00:1::/32", "fd00:1::5"),
+        // Public: pods with addresses of the internet.
+        ("10.0.0.0/8", "8.8.8.0/24", "8.8.8.8"),
+        ("10.0.0.0/8", "2a00:1450::/32", "2a00:1450::1"),
+        ("2a00:1450::/32", "2a00:1450:1::/48", "2a00:1450:1::1"),
+        // An address of IPv4 however it is written, and whoever translates it.
+        ("10.0.0.0/8", "10.96.0.0/12", "::ffff:10.96.0.1"),
+        ("10.0.0.0/8", "8.8.8.8/32", "::ffff:8.8.8.8"),
+        ("64:ff9b::/96", "8.8.8.8/32", "64:ff9b::8.8.8.8"),
+        ("2002::/16", "8.8.8.8/32", "2002:808:808::1"),
+        // The translator itself.
+        ("64:ff9b::/96", "64:ff9b::/96", "64:ff9b::8.8.8.8"),
+    ] {
+        let (guard, parsed) = (guard(&[allowed], &[denied]), address.parse::<IpAddr>().unwrap());
+        assert!(guard.denies(parsed), "{address}");
+        assert_eq!(guard.judge(parsed), None, "{address}");
+    }
+}
+
+#[test]
+fn what_is_denied_says_nothing_of_what_is_beside_it() {
+    let guard = guard(&["10.0.0.0/8", "fd00::/8"], &["10.96.0.0/12", "fd00:1::/32", "2a00:1450::/32"]);
+    for (address, reach) in [
+        ("10.112.0.0", Some(Reach::Allowed)),
+        ("10.95.255.255", Some(Reach::Allowed)),
+        ("fd00:2::1", Some(Reach::Allowed)),
+        ("2a00:1451::1", Some(Reach::Public)),
+        ("8.8.8.8", Some(Reach::Public)),
+        ("::ffff:8.8.8.8", Some(Reach::Public)),
+        ("192.168.0.1", None),
+    ] {
+        let address = address.parse::<IpAddr>().unwrap();
+        assert!(!guard.denies(address), "{address}");
+        assert_eq!(guard.judge(address), reach, "{address}");
+    }
+    // A network of IPv6 says nothing of IPv4.
+    assert_eq!(self::guard(&[], &["::/0"]).judge("8.8.8.8".parse().unwrap()), Some(Reach::Public));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Which addresses may be contacted on behalf of whoever asks for a certificate.
 //!
 //! A stranger chooses the names, and through them the addresses; this server stands where strangers do not. So only what
-//! is public is contacted, and what a method allows by name. What is judged here is the very address that is connected
-//! to: a name is looked up once for each connection, so that no second answer can lead elsewhere.
+//! is public is contacted, and what a method allows by name, and nothing that the server denies. The same is asked when
+//! settings are compiled and when a connection is made: then about the very address that is connected to.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -52,31 +52,46 @@ const SPECIAL_V6: [Ipv6Net; 4] = [
 const NAT64: Ipv6Net = v6([0x0064, 0xff9b], 96);
 const SIX_TO_FOUR: Ipv6Net = v6([0x2002, 0], 16);
 
-/// What one method lets its validations contact.
-#[derive(Clone, Debug)]
-pub(super) struct AddressGuard {
+/// What the validations of one method may contact.
+#[derive(Clone, Debug, Default)]
+pub struct AddressGuard {
     allowed: Vec<IpNet>,
+    denied: Vec<IpNet>,
 }
 
 /// Why an address may be contacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub enum Reach {
     Public,
-    /// The method names its network.
+    /// Its network is allowed by name.
     Allowed,
 }
 
 impl AddressGuard {
-    pub(super) fn new(allowed: Vec<IpNet>) -> Self {
-        Self { allowed }
+    /// `denied` wins over `allowed`, and over what is public.
+    pub fn new(allowed: Vec<IpNet>, denied: Vec<IpNet>) -> Self {
+        Self { allowed, denied }
     }
 
     /// None: not to be contacted.
-    pub(super) fn judge(&self, address: IpAddr) -> Option<Reach> {
+    pub fn judge(&self, address: IpAddr) -> Option<Reach> {
+        if self.denies(address) {
+            return None;
+        }
         match address {
             IpAddr::V4(address) => self.judge_v4(address),
             IpAddr::V6(address) => self.judge_v6(address),
         }
+    }
+
+    /// Whether nobody may contact it, whatever allows it. The IPv4 address within one of IPv6 counts as well.
+    pub fn denies(&self, address: IpAddr) -> bool {
+        let listed = |address: IpAddr| self.denied.iter().any(|network| network.contains(&address));
+        let inner = match address {
+            IpAddr::V4(_) => None,
+            IpAddr::V6(address) => address.to_ipv4_mapped().or_else(|| embedded(address)),
+        };
+        listed(address) || inner.is_some_and(|inner| listed(inner.into()))
     }
 
     fn judge_v4(&self, address: Ipv4Addr) -> Option<Reach> {
