@@ -9,7 +9,7 @@ use issuance::{
     credential::CredentialRow,
     rest::OrderRow,
     sealing::SealingKeys,
-    store::{Commit, CredentialFilter, Expect, Page, RestOrderFilter, SealedRow, Write},
+    store::{Commit, CredentialFilter, Expect, Page, RestOrderFilter, SealedRow, Store, Write},
 };
 
 use super::{
@@ -58,7 +58,7 @@ async fn rotate(offline: &Offline, args: &DataArgs) -> anyhow::Result<()> {
     let keys = SealingKeys::parse(&read_secret(&path)?)?;
     let resealed = reseal_rows(offline, &keys).await?
         + reseal_credentials(offline, &keys).await?
-        + reseal_order_keys(offline, &keys).await?
+        + reseal_order_keys(&**offline.engine.store(), &keys).await?
         + reseal_files(offline, &keys)?;
     write_private(&path, new.as_bytes())?;
     let now = offline.engine.clock().now();
@@ -119,11 +119,11 @@ async fn reseal_credentials(offline: &Offline, keys: &SealingKeys) -> anyhow::Re
 }
 
 /// Private keys that were made here for orders of REST, and that nobody has fetched yet.
-async fn reseal_order_keys(offline: &Offline, keys: &SealingKeys) -> anyhow::Result<u64> {
+async fn reseal_order_keys(store: &dyn Store, keys: &SealingKeys) -> anyhow::Result<u64> {
     let filter = RestOrderFilter { key_held: Some(true), ..RestOrderFilter::default() };
     let (mut count, mut page) = (0, Page::first(PAGE));
     loop {
-        let batch = offline.engine.store().rest_orders(&filter, &page).await?;
+        let batch = store.rest_orders(&filter, &page).await?;
         let Some((last, _)) = batch.last() else { return Ok(count) };
         page.after = Some(*last);
         for (_, row) in batch {
@@ -131,8 +131,7 @@ async fn reseal_order_keys(offline: &Offline, keys: &SealingKeys) -> anyhow::Res
             let expect = vec![Expect::RestOrderVersion { id: row.id.clone(), version: row.version }];
             let resealed = OrderRow { key, version: row.version + 1, ..row };
             let writes = vec![Write::PutRestOrder(Box::new(resealed))];
-            let commit = Commit { expect, writes, audit: Vec::new() };
-            offline.engine.store().commit(commit).await??;
+            store.commit(Commit { expect, writes, audit: Vec::new() }).await??;
             count += 1;
         }
     }
@@ -159,4 +158,40 @@ fn reseal_files(offline: &Offline, keys: &SealingKeys) -> anyhow::Result<u64> {
         count += 1;
     }
     Ok(count)
+}
+
+#[cfg(test)]
+mod tests {
+    use issuance::{
+        rest::OrderKey,
+        secret::Secret,
+        store::{
+            memory::MemoryStore,
+            suite::samples::{put_rest_order, rest_order, write},
+        },
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn every_key_that_nobody_has_fetched_moves_to_the_new_sealing_key_once() {
+        let (old, new) = (SealingKeys::generate_line().unwrap(), SealingKeys::generate_line().unwrap());
+        let (before, after) = (SealingKeys::parse(&old).unwrap(), SealingKeys::parse(&new).unwrap());
+        let both = SealingKeys::parse(&format!("{}\n{}", *new, *old)).unwrap();
+        let store = MemoryStore::default();
+        let secret = |number: u8| Secret::new(vec![number; 3]);
+        for number in 1..=3 {
+            let mut row = rest_order(number);
+            row.key = OrderKey::seal(&before, &row.id, &secret(number)).unwrap();
+            write(&store, vec![put_rest_order(row), put_rest_order(rest_order(number + 10))]).await;
+        }
+        assert_eq!(reseal_order_keys(&store, &both).await.unwrap(), 3);
+        assert_eq!(reseal_order_keys(&store, &both).await.unwrap(), 0);
+        for number in 1..=3 {
+            let row = store.rest_order(&rest_order(number).id).await.unwrap().unwrap();
+            assert_eq!(row.key.unseal(&after, &row.id).unwrap(), Some(secret(number)));
+            let other = store.rest_order(&rest_order(number + 10).id).await.unwrap();
+            assert_eq!(other, Some(rest_order(number + 10)));
+        }
+    }
 }
