@@ -192,8 +192,8 @@ impl Scene {
         let engine = Engine::new(setup.store, clock.clone());
         let signer: Arc<dyn Signer> = Arc::new(SoftwareSigner::generate(KeyAlgorithm::EcdsaP256).unwrap());
         let authority = authority(&engine, signer).await;
-        let mut settings = CompiledAcme::default();
-        settings.pre_authorized_names = crds::PreAuthorizedNames::Enabled;
+        let pre_authorized_names = crds::PreAuthorizedNames::Enabled;
+        let mut settings = CompiledAcme { pre_authorized_names, ..CompiledAcme::default() };
         (setup.settings)(&mut settings);
         let name = ResourceName::new("lab", "web");
         let with = |change: &dyn Fn(&mut Profile)| {
