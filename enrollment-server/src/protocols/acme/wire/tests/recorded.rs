@@ -83,7 +83,7 @@ impl Account {
             "revoke-cert" => {
                 let revocation = RevokeCert::parse(&object(&verified)).unwrap();
                 pki::certificate::Certificate::from_der(&revocation.certificate).unwrap();
-                assert_eq!(revocation.reason, Some(4));
+                assert!(matches!(revocation.reason, Some(1 | 4)), "{:?}", revocation.reason);
             }
             "acct" | "authz" | "order" | "cert" => verified.post_as_get().unwrap(),
             other => panic!("{other} is no operation"),
@@ -110,9 +110,9 @@ fn object(verified: &Verified) -> Object {
 #[test]
 fn what_real_clients_sent_is_read_and_verified() {
     let clients = recorded();
-    assert_eq!(clients.len(), 6, "{:?}", clients.keys());
+    assert_eq!(clients.len(), 7, "{:?}", clients.keys());
     for (client, (mut account, requests)) in clients {
-        assert!(requests.len() >= 6, "{client}");
+        assert!(!requests.is_empty(), "{client}");
         for path in requests {
             println!("{}", path.display());
             account.read(&operation(&path), &fs::read(&path).unwrap());
