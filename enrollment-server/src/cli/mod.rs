@@ -1,5 +1,6 @@
 //! The command line. One file per subcommand; flags say where the process lives, all policy is in the resources.
 
+mod accounts;
 mod audit;
 mod certificates;
 mod offline;
@@ -39,6 +40,9 @@ enum Command {
     /// Issued certificates: lists them, shows one, revokes one.
     #[command(subcommand)]
     Certificates(certificates::CertificatesCommand),
+    /// Accounts of ACME: lists them, shows one, ends one.
+    #[command(subcommand)]
+    Accounts(accounts::AccountsCommand),
     /// The audit trail: lists it, exports it, verifies it, signs a checkpoint.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -139,6 +143,7 @@ impl Cli {
             Command::Status(args) => args.run(),
             Command::Requests(command) => command.run(),
             Command::Certificates(command) => command.run(),
+            Command::Accounts(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Sealing(command) => command.run(),
         }

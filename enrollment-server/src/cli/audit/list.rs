@@ -13,8 +13,13 @@ use pki::{serial::SerialNumber, time::Time};
 use serde::Serialize;
 
 use super::{
-    super::{DataArgs, Format, offline::with_store, output, times},
-    syslog::{self, printable},
+    super::{
+        DataArgs, Format,
+        offline::with_store,
+        output::{self, printable},
+        times,
+    },
+    syslog,
 };
 
 /// Records read at a time.

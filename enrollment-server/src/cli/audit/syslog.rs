@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 
 use issuance::audit::{Actor, AuditEvent, AuditOutcome, AuditRecord, actor_name};
 
+use crate::cli::output::printable;
+
 /// Reserved for examples and documentation (RFC 5612 §2).
 pub(super) const DOCUMENTATION_ENTERPRISE: u32 = 32473;
 
@@ -87,11 +89,6 @@ fn escaped(value: &str) -> String {
         escaped.push(character);
     }
     escaped
-}
-
-/// With a replacement for each control character: a line feed would end a message, an escape moves a terminal's cursor.
-pub(super) fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
 }
 
 #[cfg(test)]
