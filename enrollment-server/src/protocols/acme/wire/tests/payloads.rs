@@ -188,17 +188,17 @@ fn what_should_be_der_in_base64url_and_is_not_is_refused() {
 
 #[test]
 fn the_new_account_of_rfc_8555_section_7_3_comes_in() {
-    let (key, url) = (ClientKey::new(), "https://example.com/acme/new-account");
+    let (key, mac_key, url) = (ClientKey::new(), [7; 32], "https://example.com/acme/new-account");
     let asked = NewAccount::parse(&object(&json!({
         "termsOfServiceAgreed": true,
         "contact": ["mailto:cert-admin@example.org", "mailto:admin@example.org"],
-        "externalAccountBinding": key.binding(MacAlgorithm::Hs256, b"key", "kid-1", url),
+        "externalAccountBinding": key.binding(MacAlgorithm::Hs256, &mac_key, "kid-1", url),
         "status": "revoked", "orders": 7,
     })))
     .unwrap();
     assert_eq!(asked.contact, ["mailto:cert-admin@example.org", "mailto:admin@example.org"]);
     assert!(asked.terms_agreed && !asked.only_return_existing);
-    assert_eq!(asked.binding.unwrap().verify(b"key", url, key.account_key()), Ok(()));
+    assert_eq!(asked.binding.unwrap().verify(&mac_key, url, key.account_key()), Ok(()));
     let bare = NewAccount::parse(&object(&json!({ "onlyReturnExisting": true }))).unwrap();
     assert!(
         bare.only_return_existing && !bare.terms_agreed && bare.contact.is_empty() && bare.binding.is_none()
