@@ -40,12 +40,13 @@ pub(super) async fn check(
     // RFC 8659 §3: the closest of the name and those above it that has any; aliases are followed, not climbed.
     for _ in 0..MAX_LABELS {
         let records = match resolver.caa(name, deadline).await {
-            Ok(records) => records,
-            Err(LookupFailure::NoSuchName(_)) => Vec::new(),
+            Ok(found) => found.records,
+            Err(LookupFailure::NoSuchName { .. }) => Vec::new(),
             Err(
                 failure @ (LookupFailure::Refused { .. }
                 | LookupFailure::TimedOut { .. }
                 | LookupFailure::Failed { .. }
+                | LookupFailure::NoEnd(_)
                 | LookupFailure::NoServers
                 | LookupFailure::NotAName(_)),
             ) => return Err(failure.into()),

@@ -22,11 +22,12 @@ pub(super) async fn validate(
         return Err(ValidationFailure::unauthorized("an address cannot be proved by DNS"));
     };
     let name = format!("_acme-challenge.{domain}");
-    let texts = resolver.txt(&name, deadline).await?;
+    let found = resolver.txt(&name, deadline).await?;
+    let texts = found.records;
     if texts.iter().any(|text| text == digest.as_bytes()) {
         return Ok(());
     }
-    let found = match texts.len() {
+    let what = match texts.len() {
         0 => "no TXT record".to_owned(),
         count => {
             let shown: Vec<_> = texts.iter().take(SHOWN).map(|text| quoted(text)).collect();
@@ -34,5 +35,6 @@ pub(super) async fn validate(
             format!("the TXT records {}{more}, none of which is the digest", shown.join(", "))
         }
     };
-    Err(ValidationFailure::incorrect(format!("{name} has {found}, {digest} is expected")))
+    let failure = ValidationFailure::incorrect(format!("{name} has {what}, {digest} is expected"));
+    Err(if found.by_alias { failure.elsewhere() } else { failure })
 }

@@ -1,6 +1,6 @@
 //! Why a validation did not succeed, in words for whoever asked for it.
 
-use std::{future::Future, io, time::Duration};
+use std::{fmt, future::Future, io, time::Duration};
 
 use tokio::time::{Instant, timeout_at};
 
@@ -14,37 +14,73 @@ pub struct ValidationFailure {
     pub detail: String,
     /// Whether the same may succeed a little later.
     pub retry: bool,
+    /// What more was seen, which whoever runs this server is told and the account is not.
+    pub withheld: Option<String>,
 }
+
+/// What the account is told of everything that an alias or a redirect leads to where it has no business to look: whether
+/// there is such a name, where it is, whether that may be contacted, and what answers there are all the same to it.
+const ELSEWHERE: &str = "an alias or a redirect leads elsewhere, and what the challenge asks for was not found there; the \
+                         server's log says what was seen";
 
 impl ValidationFailure {
     /// Nobody answered.
     pub(super) fn connection(detail: impl Into<String>) -> Self {
-        Self { problem: "connection", detail: detail.into(), retry: true }
+        Self::new("connection", detail, true)
     }
 
     /// The name does not lead anywhere now.
     pub(super) fn dns(detail: impl Into<String>) -> Self {
-        Self { problem: "dns", detail: detail.into(), retry: true }
+        Self::new("dns", detail, true)
     }
 
     /// No keys could be agreed.
     pub(super) fn tls(detail: impl Into<String>) -> Self {
-        Self { problem: "tls", detail: detail.into(), retry: true }
+        Self::new("tls", detail, true)
     }
 
     /// Something answered, and not what the challenge asks for.
     pub(super) fn incorrect(detail: impl Into<String>) -> Self {
-        Self { problem: "incorrectResponse", detail: detail.into(), retry: true }
+        Self::new("incorrectResponse", detail, true)
     }
 
     /// The domain's owner forbids it (RFC 8659).
     pub(super) fn caa(detail: impl Into<String>) -> Self {
-        Self { problem: "caa", detail: detail.into(), retry: false }
+        Self::new("caa", detail, false)
     }
 
     /// Who asks may not have this, however often it is tried.
     pub(super) fn unauthorized(detail: impl Into<String>) -> Self {
-        Self { problem: "unauthorized", detail: detail.into(), retry: false }
+        Self::new("unauthorized", detail, false)
+    }
+
+    fn new(problem: &'static str, detail: impl Into<String>, retry: bool) -> Self {
+        Self { problem, detail: detail.into(), retry, withheld: None }
+    }
+
+    /// All that is known, for whoever runs this server.
+    pub(crate) fn in_full(&self) -> String {
+        match &self.withheld {
+            Some(withheld) => format!("{} [{withheld}]", self.detail),
+            None => self.detail.clone(),
+        }
+    }
+
+    /// The account need not know this.
+    #[must_use]
+    pub(super) fn withholding(mut self, what: impl fmt::Display) -> Self {
+        self.withheld = Some(match self.withheld {
+            Some(already) => format!("{what}: {already}"),
+            None => what.to_string(),
+        });
+        self
+    }
+
+    /// What lies where an alias or a redirect leads: not even the kind of the problem is for the account, nor whether trying
+    /// again is of use.
+    #[must_use]
+    pub(super) fn elsewhere(self) -> Self {
+        Self::incorrect(ELSEWHERE).withholding(format!("{}: {}", self.problem, self.in_full()))
     }
 
     /// The same would happen again.

@@ -1,9 +1,6 @@
 //! `http-01` (RFC 8555 §8.3): a resource below the name, fetched over a connection of its own for each redirect.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{net::IpAddr, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -11,7 +8,6 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use issuance::acme::Identifier;
-use resolve::Reach;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
 use tokio::{
@@ -51,10 +47,7 @@ struct Answer {
     response: Response<Incoming>,
     /// Ends the connection when dropped.
     _driver: JoinSet<()>,
-    peer: SocketAddr,
-    host: Host,
-    reach: Reach,
-    redirects: usize,
+    at: At,
 }
 
 impl Http01<'_> {
@@ -68,19 +61,16 @@ impl Http01<'_> {
         let mut answer = self.fetch(first_url(identifier, self.port, token)?).await?;
         let status = answer.response.status();
         if status != StatusCode::OK {
-            let detail = format!("{} answered {status} instead of 200", answer.from());
-            return Err(ValidationFailure::incorrect(detail));
+            return Err(answer.incorrect(&format!("answered {status} instead of 200")));
         }
         let body = self.body(&mut answer).await?;
         // RFC 8555 §8.3: whitespace at the end of the body is to be ignored.
         if body.trim_ascii_end() == key_authorization.as_bytes() {
             return Ok(());
         }
-        Err(ValidationFailure::incorrect(format!(
-            "{} answered {}, which is not the key authorization of this challenge",
-            answer.from(),
-            answer.shown(&body)
-        )))
+        let body = quoted(&body);
+        Err(answer
+            .incorrect(&format!("answered {body}, which is not the key authorization of this challenge")))
     }
 
     /// Follows redirects until something else is answered.
@@ -88,36 +78,34 @@ impl Http01<'_> {
         let mut visited = vec![first.clone()];
         let mut url = first;
         loop {
-            let mut answer = self.request(&url).await?;
-            answer.redirects = visited.len() - 1;
+            let redirects = visited.len() - 1;
+            let answer = self.request(&url, redirects > 0).await?;
             if !is_redirect(answer.response.status()) {
                 return Ok(answer);
             }
             let next = self.next(&url, &answer)?;
             if visited.contains(&next) {
-                let detail = format!("{} redirects in a circle", answer.from());
-                return Err(ValidationFailure::incorrect(detail).for_good());
+                return Err(answer.refused("redirects in a circle"));
             }
-            if visited.len() > MAX_REDIRECTS {
-                let detail = format!("{} redirects after {MAX_REDIRECTS} redirects", answer.from());
-                return Err(ValidationFailure::incorrect(detail).for_good());
+            if redirects >= MAX_REDIRECTS {
+                return Err(answer.refused(&format!("redirects after {MAX_REDIRECTS} redirects")));
             }
             visited.push(next.clone());
             url = next;
         }
     }
 
-    async fn request(&self, url: &Url) -> Result<Answer, ValidationFailure> {
+    async fn request(&self, url: &Url, redirected: bool) -> Result<Answer, ValidationFailure> {
         let host = host(url)?;
         let port = url.port_or_known_default().unwrap_or(self.port);
-        let Connection { stream, peer, reach } = self.network.connect(&host, port, self.deadline).await?;
+        let connection = self.network.connect(&host, redirected, port, self.deadline).await?;
+        let Connection { stream, at } = connection;
         let request = request(url, &host)?;
-        let at = At(&host, peer);
         let exchanging = async {
             if url.scheme() != "https" {
                 return exchange(stream, request, &at).await;
             }
-            let name = server_name(&host, peer)?;
+            let name = server_name(&host, &at)?;
             let connecting = TlsConnector::from(self.tls.clone()).connect(name, stream);
             let tls = connecting.await.map_err(|error| {
                 ValidationFailure::tls(format!("TLS with {at} failed: {}", tls_reason(&error)))
@@ -125,15 +113,14 @@ impl Http01<'_> {
             exchange(tls, request, &at).await
         };
         let late = || ValidationFailure::connection(format!("{at} did not answer in time"));
-        let (response, driver) = self.deadline.run(exchanging).await.ok_or_else(late)??;
-        Ok(Answer { response, _driver: driver, peer, host, reach, redirects: 0 })
+        let exchanged = self.deadline.run(exchanging).await.unwrap_or_else(|| Err(late()));
+        let (response, driver) = exchanged.map_err(|failure| at.failure(failure))?;
+        Ok(Answer { response, _driver: driver, at })
     }
 
     /// Where a redirect leads, if that is where a validation may go.
     fn next(&self, url: &Url, answer: &Answer) -> Result<Url, ValidationFailure> {
-        let refuse = |what: &str| {
-            Err(ValidationFailure::incorrect(format!("{} redirects {what}", answer.from())).for_good())
-        };
+        let refuse = |what: &str| Err(answer.refused(&format!("redirects {what}")));
         let Some(location) = location(answer.response.headers()) else {
             return refuse("to nowhere: its Location is missing, too long or no text");
         };
@@ -170,33 +157,25 @@ impl Http01<'_> {
         };
         match self.deadline.run(reading).await {
             Some(Ok(true)) => Ok(read.freeze()),
-            Some(Ok(false)) => {
-                let detail = format!("{} answered more than {BODY_BYTES} octets", answer.from());
-                Err(ValidationFailure::incorrect(detail).for_good())
-            }
-            Some(Err(_)) => {
-                let detail = format!("{} broke off its answer", answer.from());
-                Err(ValidationFailure::connection(detail))
-            }
-            None => {
-                let detail = format!("{} did not finish its answer in time", answer.from());
-                Err(ValidationFailure::connection(detail))
-            }
+            Some(Ok(false)) => Err(answer.refused(&format!("answered more than {BODY_BYTES} octets"))),
+            Some(Err(_)) => Err(answer.broken("broke off its answer")),
+            None => Err(answer.broken("did not finish its answer in time")),
         }
     }
 }
 
 impl Answer {
-    fn from(&self) -> String {
-        At(&self.host, self.peer).to_string()
+    fn incorrect(&self, what: &str) -> ValidationFailure {
+        self.at.failure(ValidationFailure::incorrect(format!("{} {what}", self.at)))
     }
 
-    /// A redirect can ask for any path: what is inside a network that is not public is not shown to whoever made it.
-    fn shown(&self, body: &[u8]) -> String {
-        match self.reach {
-            Reach::Allowed if self.redirects > 0 => "something".into(),
-            Reach::Allowed | Reach::Public => quoted(body),
-        }
+    /// It would do the same again.
+    fn refused(&self, what: &str) -> ValidationFailure {
+        self.at.failure(ValidationFailure::incorrect(format!("{} {what}", self.at)).for_good())
+    }
+
+    fn broken(&self, what: &str) -> ValidationFailure {
+        self.at.failure(ValidationFailure::connection(format!("{} {what}", self.at)))
     }
 }
 
@@ -243,7 +222,7 @@ fn request(url: &Url, host: &Host) -> Result<Request<Empty<Bytes>>, ValidationFa
 async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Empty<Bytes>>,
-    at: &At<'_>,
+    at: &At,
 ) -> Result<(Response<Incoming>, JoinSet<()>), ValidationFailure> {
     let broken = |_| ValidationFailure::connection(format!("{at} did not answer as HTTP says"));
     let mut http = http1::Builder::new();
@@ -264,10 +243,10 @@ fn location(headers: &HeaderMap) -> Option<&str> {
     (location.len() <= LOCATION_BYTES).then_some(location)
 }
 
-fn server_name(host: &Host, peer: SocketAddr) -> Result<ServerName<'static>, ValidationFailure> {
+fn server_name(host: &Host, at: &At) -> Result<ServerName<'static>, ValidationFailure> {
     match host {
         Host::Name(name) => ServerName::try_from(name.clone())
             .map_err(|_| ValidationFailure::incorrect(format!("{name} is not a name for TLS")).for_good()),
-        Host::Address(_) => Ok(ServerName::IpAddress(peer.ip().into())),
+        Host::Address(_) => Ok(ServerName::IpAddress(at.ip().into())),
     }
 }

@@ -47,11 +47,21 @@ pub(super) struct CaaRecord {
     pub(super) value: Vec<u8>,
 }
 
+/// What a name has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found<T> {
+    pub(super) records: Vec<T>,
+    /// Whether it is another name that has it, or does not: the one asked for is an alias.
+    pub(super) by_alias: bool,
+}
+
 /// Why DNS did not say what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum LookupFailure {
-    #[error("{0} does not exist (NXDOMAIN)")]
-    NoSuchName(String),
+    #[error("{name} does not exist (NXDOMAIN)")]
+    NoSuchName { name: String, by_alias: bool },
+    #[error("the aliases of {0} lead to no end")]
+    NoEnd(String),
     #[error("the DNS server answered {code} when asked for the {kind} records of {name}")]
     Refused { name: String, kind: RecordType, code: String },
     #[error("no DNS server answered in time when asked for the {kind} records of {name}")]
@@ -82,24 +92,36 @@ impl Resolver {
         Self { inner: inner.ok() }
     }
 
-    pub(super) async fn ipv4(&self, name: &str, deadline: Deadline) -> Result<Vec<Ipv4Addr>, LookupFailure> {
+    pub(super) async fn ipv4(
+        &self,
+        name: &str,
+        deadline: Deadline,
+    ) -> Result<Found<Ipv4Addr>, LookupFailure> {
         let address = |data: RData| if let RData::A(address) = data { Some(address.0) } else { None };
         self.lookup(name, RecordType::A, address, deadline).await
     }
 
-    pub(super) async fn ipv6(&self, name: &str, deadline: Deadline) -> Result<Vec<Ipv6Addr>, LookupFailure> {
+    pub(super) async fn ipv6(
+        &self,
+        name: &str,
+        deadline: Deadline,
+    ) -> Result<Found<Ipv6Addr>, LookupFailure> {
         let address = |data: RData| if let RData::AAAA(address) = data { Some(address.0) } else { None };
         self.lookup(name, RecordType::AAAA, address, deadline).await
     }
 
     /// Each record as one value: the strings of a record belong together (RFC 8555 §8.4, RFC 1035 §3.3.14).
-    pub(super) async fn txt(&self, name: &str, deadline: Deadline) -> Result<Vec<Vec<u8>>, LookupFailure> {
+    pub(super) async fn txt(&self, name: &str, deadline: Deadline) -> Result<Found<Vec<u8>>, LookupFailure> {
         let text =
             |data: RData| if let RData::TXT(text) = data { Some(text.txt_data.concat()) } else { None };
         self.lookup(name, RecordType::TXT, text, deadline).await
     }
 
-    pub(super) async fn caa(&self, name: &str, deadline: Deadline) -> Result<Vec<CaaRecord>, LookupFailure> {
+    pub(super) async fn caa(
+        &self,
+        name: &str,
+        deadline: Deadline,
+    ) -> Result<Found<CaaRecord>, LookupFailure> {
         let record = |data: RData| {
             let RData::CAA(caa) = data else { return None };
             Some(CaaRecord { critical: caa.issuer_critical, tag: caa.tag.clone(), value: caa.value.clone() })
@@ -114,7 +136,7 @@ impl Resolver {
         kind: RecordType,
         read: impl Fn(RData) -> Option<T>,
         deadline: Deadline,
-    ) -> Result<Vec<T>, LookupFailure> {
+    ) -> Result<Found<T>, LookupFailure> {
         let inner = self.inner.as_ref().ok_or(LookupFailure::NoServers)?;
         let mut question = Name::from_ascii(name).map_err(|_| LookupFailure::NotAName(name.into()))?;
         // With its last dot: no search domain is tried.
@@ -122,34 +144,45 @@ impl Resolver {
         let answer = deadline.run(inner.lookup(question.clone(), kind)).await;
         match answer.unwrap_or(Err(NetError::Timeout)) {
             Ok(lookup) => {
-                let records = belonging(lookup.answers(), question, kind);
-                Ok(records.take(MAX_RECORDS).filter_map(|record| read(record.data.clone())).collect())
+                let end = end_of_aliases(lookup.answers(), question.clone())
+                    .ok_or_else(|| LookupFailure::NoEnd(name.into()))?;
+                let of_end = |record: &&Record| record.record_type() == kind && record.name == end;
+                let records = lookup.answers().iter().filter(of_end).take(MAX_RECORDS);
+                let records = records.filter_map(|record| read(record.data.clone())).collect();
+                Ok(Found { records, by_alias: end != question })
             }
             Err(NetError::Dns(DnsError::NoRecordsFound(none))) if none.ns.is_some() && none.soa.is_none() => {
                 let reason = "it refers to other servers instead of asking them";
                 Err(LookupFailure::Failed { name: name.into(), kind, reason })
             }
-            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => match none.response_code {
-                ResponseCode::NXDomain => Err(LookupFailure::NoSuchName(name.into())),
-                _ => Ok(Vec::new()),
-            },
+            Err(NetError::Dns(DnsError::NoRecordsFound(none))) => {
+                // The last question was of the name that the aliases lead to.
+                let by_alias = *none.query.name() != question;
+                match none.response_code {
+                    ResponseCode::NXDomain => Err(LookupFailure::NoSuchName { name: name.into(), by_alias }),
+                    // No answer says that there is nothing: the last one was one more alias. A server that gives a circle as
+                    // one answer, which ends where it began, is not told from one that has nothing; resolvers give none.
+                    _ if by_alias && none.soa.is_none() => Err(LookupFailure::NoEnd(name.into())),
+                    _ => Ok(Found { records: Vec::new(), by_alias }),
+                }
+            }
             Err(error) => Err(failure(&error, name.into(), kind)),
         }
     }
 }
 
-/// The records of this kind that the name has, or the name at the end of its aliases.
-fn belonging(answers: &[Record], name: Name, kind: RecordType) -> impl Iterator<Item = &Record> {
+/// The name at the end of the aliases, or the name itself; none where there is no end of them.
+fn end_of_aliases(answers: &[Record], name: Name) -> Option<Name> {
     let mut end = name;
-    for _ in 0..MAX_ALIASES {
+    for _ in 0..=MAX_ALIASES {
         let alias = answers.iter().find_map(|record| match &record.data {
             RData::CNAME(target) if record.name == end => Some(target.0.clone()),
             _ => None,
         });
-        let Some(alias) = alias else { break };
+        let Some(alias) = alias else { return Some(end) };
         end = alias;
     }
-    answers.iter().filter(move |record| record.record_type() == kind && record.name == end)
+    None
 }
 
 /// Of a library that may come to know more errors than it does.
@@ -209,7 +242,9 @@ impl From<LookupFailure> for ValidationFailure {
         let problem = Self::dns(failure.to_string());
         match failure {
             LookupFailure::NotAName(_) => problem.for_good(),
-            LookupFailure::NoSuchName(_)
+            LookupFailure::NoSuchName { by_alias: true, .. } => problem.elsewhere(),
+            LookupFailure::NoSuchName { by_alias: false, .. }
+            | LookupFailure::NoEnd(_)
             | LookupFailure::Refused { .. }
             | LookupFailure::TimedOut { .. }
             | LookupFailure::Failed { .. }

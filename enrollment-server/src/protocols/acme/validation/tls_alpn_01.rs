@@ -9,7 +9,7 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     failure::{Deadline, ValidationFailure, tls_reason},
-    network::{At, Host, Network},
+    network::{Connection, Host, Network},
     tls::Tls,
 };
 
@@ -42,19 +42,21 @@ impl TlsAlpn01<'_> {
         let expected = identifier.clone();
         let judged = self.tls.judged(move |certificate| judge(certificate, &expected, &digest), PROTOCOL);
         let judged = judged.map_err(|error| ValidationFailure::tls(error.to_string()))?;
-        let connection = self.network.connect(&host, self.port, self.deadline).await?;
-        let at = At(&host, connection.peer);
-        let connecting = TlsConnector::from(judged.config.clone()).connect(name, connection.stream);
+        let Connection { stream, at } = self.network.connect(&host, false, self.port, self.deadline).await?;
+        let connecting = TlsConnector::from(judged.config.clone()).connect(name, stream);
         let late = || ValidationFailure::connection(format!("{at} did not finish its TLS handshake in time"));
-        let shaken = self.deadline.run(connecting).await.ok_or_else(late)?;
-        let mut stream = shaken.map_err(|error| match judged.refusal() {
-            Some(refusal) => {
-                ValidationFailure::incorrect(format!("{at} shows a certificate that is refused: {refusal}"))
-            }
-            None => ValidationFailure::tls(format!("TLS with {at} failed: {}", tls_reason(&error))),
+        let shaken = self.deadline.run(connecting).await.ok_or_else(|| at.failure(late()))?;
+        let mut stream = shaken.map_err(|error| {
+            at.failure(match judged.refusal() {
+                Some(refusal) => ValidationFailure::incorrect(format!(
+                    "{at} shows a certificate that is refused: {refusal}"
+                )),
+                None => ValidationFailure::tls(format!("TLS with {at} failed: {}", tls_reason(&error))),
+            })
         })?;
         if stream.get_ref().1.alpn_protocol() != Some(PROTOCOL) {
-            return Err(ValidationFailure::tls(format!("{at} did not choose acme-tls/1 (ALPN)")));
+            let failure = ValidationFailure::tls(format!("{at} did not choose acme-tls/1 (ALPN)"));
+            return Err(at.failure(failure));
         }
         // RFC 8737 §3: the connection is of no further use. Whether the other side hears of that decides nothing.
         drop(self.deadline.run(stream.shutdown()).await);

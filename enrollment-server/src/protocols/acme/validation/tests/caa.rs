@@ -120,3 +120,13 @@ async fn addresses_have_no_records() {
     validator.caa(&address, false, None, ACCOUNT, &["ca.example.test".into()]).await.unwrap();
     assert_eq!(dns.asked_for(RecordType::CAA), Vec::<String>::new());
 }
+
+#[tokio::test]
+async fn aliases_without_end_are_no_permission() {
+    let dns = Dns::new().await;
+    dns.does_not_follow();
+    dns.cname(NAME, "one.elsewhere.test");
+    dns.cname("one.elsewhere.test", "two.elsewhere.test");
+    dns.cname("two.elsewhere.test", "one.elsewhere.test");
+    assert_refused(asking(&dns, false).await, "dns", &[NAME, "no end"]);
+}

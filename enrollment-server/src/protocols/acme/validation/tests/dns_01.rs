@@ -5,8 +5,8 @@ use issuance::acme::ChallengeType;
 
 use super::super::{ValidationFailure, Validator};
 use super::{
-    OPEN, THUMBPRINT, TOKEN, assert_refused, dns::Dns, key_authorization, name, settings, txt_digest,
-    validate,
+    OPEN, THUMBPRINT, TOKEN, assert_elsewhere, assert_refused, dns::Dns, key_authorization, name, settings,
+    txt_digest, validate,
 };
 
 const RECORD: &str = "_acme-challenge.www.example.test";
@@ -105,7 +105,23 @@ async fn a_text_of_another_name_in_the_answer_counts_for_nothing() {
     dns.cname(RECORD, "validation.example.test");
     dns.txt("validation.example.test", &["of another challenge"]);
     dns.txt("other.example.test", &[&txt_digest()]);
-    assert_refused(asking(&dns).await, "incorrectResponse", &["of another challenge"]);
+    assert_elsewhere(asking(&dns).await, &["of another challenge"]);
+}
+
+#[tokio::test]
+async fn an_alias_does_not_tell_what_it_leads_to() {
+    for follows in [true, false] {
+        for target in ["nothing.internal.test", "address.internal.test", "text.internal.test"] {
+            let dns = Dns::new().await;
+            if !follows {
+                dns.does_not_follow();
+            }
+            dns.cname(RECORD, target);
+            dns.a("address.internal.test", OPEN);
+            dns.txt("text.internal.test", &["of somebody else"]);
+            assert_elsewhere(asking(&dns).await, &[RECORD]);
+        }
+    }
 }
 
 #[tokio::test]

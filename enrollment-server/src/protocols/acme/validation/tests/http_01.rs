@@ -7,7 +7,7 @@ use issuance::acme::{ChallengeType, Identifier};
 
 use super::super::{ValidationFailure, Validator};
 use super::{
-    CLOSED, NAME, OPEN, THUMBPRINT, TOKEN, assert_refused,
+    CLOSED, NAME, OPEN, THUMBPRINT, TOKEN, assert_elsewhere, assert_refused,
     dns::Dns,
     key_authorization, leading_to, name, settings, validate,
     web::{Say, Web},
@@ -316,5 +316,26 @@ async fn no_challenge_proves_a_name_that_it_cannot() {
         let outcome = validator.validate(kind, &identifier, wildcard, TOKEN, THUMBPRINT).await;
         assert!(!outcome.as_ref().unwrap_err().retry);
         assert_refused(outcome, "unauthorized", &[kind.as_str(), "cannot prove"]);
+    }
+}
+
+#[tokio::test]
+async fn an_alias_does_not_tell_what_it_leads_to() {
+    for follows in [true, false] {
+        for target in
+            ["nothing.internal.test", "text.internal.test", "closed.internal.test", "open.internal.test"]
+        {
+            let web = Web::saying(OPEN, Say::status("404 Not Found")).await;
+            let dns = Dns::new().await;
+            if !follows {
+                dns.does_not_follow();
+            }
+            dns.cname(NAME, target);
+            dns.txt("text.internal.test", &["something"]);
+            dns.a("closed.internal.test", CLOSED);
+            dns.a("open.internal.test", OPEN);
+            let validator = Validator::new(&settings(dns.address, web.port)).unwrap();
+            assert_elsewhere(validate(&validator, ChallengeType::Http01).await, &[NAME]);
+        }
     }
 }

@@ -73,3 +73,16 @@ pub(super) fn assert_refused(outcome: Result<(), ValidationFailure>, problem: &s
         assert!(failure.detail.contains(word), "{word:?} is not in {:?}", failure.detail);
     }
 }
+
+/// The account is told that it is elsewhere, and the log is told these words.
+#[track_caller]
+pub(super) fn assert_elsewhere(outcome: Result<(), ValidationFailure>, words: &[&str]) {
+    let failure = outcome.expect_err("must be refused");
+    let withheld = failure.withheld.clone().unwrap_or_default();
+    for word in words {
+        assert!(withheld.contains(word), "{word:?} is not in {withheld:?}");
+        assert!(!failure.detail.contains(word), "{failure:?}");
+    }
+    let told = ValidationFailure::incorrect("").elsewhere();
+    assert_eq!((failure.problem, failure.detail, failure.retry), (told.problem, told.detail, told.retry));
+}

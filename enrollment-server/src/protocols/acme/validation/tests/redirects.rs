@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::super::{ValidationFailure, Validator};
 use super::{
-    CLOSED, NAME, OPEN, assert_refused,
+    CLOSED, NAME, OPEN, assert_elsewhere, assert_refused,
     dns::Dns,
     key_authorization, leading_to, settings, validate,
     web::{Say, Web},
@@ -76,9 +76,36 @@ async fn a_redirect_does_not_lead_inside() {
     ];
     for location in inside {
         let (outcome, web) = redirected(location).await;
-        assert!(!outcome.as_ref().unwrap_err().retry, "{location}");
-        assert_refused(outcome, "connection", &["not public"]);
+        assert_elsewhere(outcome, &["not public"]);
         assert_eq!(web.heads().len(), 1, "{location}");
+    }
+}
+
+#[tokio::test]
+async fn a_redirect_does_not_tell_what_there_is_inside() {
+    // No such name, one inside, one that answers nothing of use, and one where nobody answers.
+    for location in [
+        "http://nothing.example.test/x",
+        "http://internal.example.test/x",
+        "http://10.0.0.1/x",
+        "/answers/404",
+        "http://www.example.test:443/x",
+    ] {
+        let web = Web::on(OPEN, 0, move |path| {
+            if path.starts_with(CHALLENGE) { Say::redirect(location) } else { Say::status("404 Not Found") }
+        });
+        let web = web.await;
+        let (dns, validator) = leading_to(OPEN, web.port).await;
+        dns.a("internal.example.test", CLOSED);
+        let failure = validate(&validator, ChallengeType::Http01).await.unwrap_err();
+        let withheld = failure.withheld.clone().unwrap();
+        let same = ValidationFailure { withheld: None, ..failure };
+        let other = ValidationFailure::incorrect("").elsewhere();
+        assert_eq!(same, ValidationFailure { withheld: None, ..other }, "{location}");
+        assert!(
+            withheld.contains("dns: ") || withheld.contains("connection: ") || withheld.contains("404"),
+            "{withheld}"
+        );
     }
 }
 
@@ -107,7 +134,7 @@ async fn a_redirect_without_a_destination_is_refused() {
 async fn a_circle_is_left_at_once() {
     let web = Web::on(OPEN, 0, |path| Say::redirect(if path == "/b" { "/c" } else { "/b" })).await;
     let (_dns, validator) = leading_to(OPEN, web.port).await;
-    assert_refused(validate(&validator, ChallengeType::Http01).await, "incorrectResponse", &["circle"]);
+    assert_elsewhere(validate(&validator, ChallengeType::Http01).await, &["circle"]);
     assert_eq!(web.paths()[1..], ["/b", "/c"]);
 }
 
@@ -115,7 +142,7 @@ async fn a_circle_is_left_at_once() {
 async fn redirects_without_end_are_followed_ten_times() {
     let web = Web::on(OPEN, 0, |path| Say::redirect(&format!("/x{path}"))).await;
     let (_dns, validator) = leading_to(OPEN, web.port).await;
-    assert_refused(validate(&validator, ChallengeType::Http01).await, "incorrectResponse", &["10 redirects"]);
+    assert_elsewhere(validate(&validator, ChallengeType::Http01).await, &["10 redirects"]);
     assert_eq!(web.heads().len(), 11);
 }
 
@@ -127,11 +154,7 @@ async fn a_name_is_judged_again_at_each_redirect() {
     dns.once(NAME, OPEN);
     dns.a(NAME, CLOSED);
     let validator = Validator::new(&settings(dns.address, open.port)).unwrap();
-    assert_refused(
-        validate(&validator, ChallengeType::Http01).await,
-        "connection",
-        &["127.0.0.3", "not public"],
-    );
+    assert_elsewhere(validate(&validator, ChallengeType::Http01).await, &["127.0.0.3", "not public"]);
     assert_eq!((open.heads().len(), closed.heads().len()), (1, 0));
     assert_eq!(dns.asked(NAME, RecordType::A), 2);
 }
