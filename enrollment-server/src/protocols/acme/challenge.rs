@@ -17,12 +17,12 @@ use issuance::{
 use tokio::time::timeout;
 
 use super::{
-    account::ATTEMPTS,
     auth::ByAccount,
     authorization::VALIDATION_RETRY_AFTER,
     error::AcmeError,
     exchange::{Exchange, json, link},
     order,
+    validation::{COMMITS, Planned},
     wire::objects::ChallengeObject,
 };
 
@@ -45,46 +45,53 @@ pub(super) async fn challenge(request: &ByAccount) -> Result<Response, AcmeError
     shown(exchange, &order, place, kind)
 }
 
-/// One commit: that the challenge is being validated, and the job for whoever comes by where this process dies. Then it is
-/// validated here, at once.
+/// Then it is validated here, at once. Where that ends soon, the client is told and need not come back to ask.
 async fn start(
     request: &ByAccount,
     order: OrderRow,
     place: usize,
     kind: ChallengeType,
 ) -> Result<OrderRow, AcmeError> {
+    let id = order.id.clone();
+    let (order, planned) = commit_start(request, order, place, kind).await?;
+    let app = &request.exchange.app;
+    let validation = planned.and_then(|planned| planned.start(app, order.clone(), request.account.clone()));
+    let Some(validation) = validation else { return Ok(order) };
+    match timeout(PATIENCE, validation).await {
+        Ok(_ended) => order::reload(request, &id).await,
+        Err(_elapsed) => Ok(order),
+    }
+}
+
+/// One commit: that the challenge is being validated, and the job for whoever comes by where this process dies. No plan
+/// where it was said before.
+async fn commit_start(
+    request: &ByAccount,
+    order: OrderRow,
+    place: usize,
+    kind: ChallengeType,
+) -> Result<(OrderRow, Option<Planned>), AcmeError> {
     let exchange = &request.exchange;
     let account_url = exchange.urls().account(&request.account.id);
+    let (validations, validator) = (&exchange.app.acme.validations, &exchange.service.validator);
+    // Many clients say it of all names at once; those of other processes are the only ones that are in each other's way.
+    let _turn = validations.turn(&order).await;
     let mut order = order;
-    for _ in 0..ATTEMPTS {
+    for _ in 0..COMMITS {
         let (id, version) = (order.id.clone(), order.version);
         match order.start_challenge(place, kind, exchange.now) {
             Ok(()) => {}
-            Err(TransitionError::Challenge(_)) => return Ok(order),
+            Err(TransitionError::Challenge(_)) => return Ok((order, None)),
             Err(other) => return Err(other.into()),
         }
-        let planned = exchange.app.acme.validations.plan(
-            &id,
-            place,
-            &account_url,
-            &exchange.service.validator,
-            exchange.now,
-        );
+        let planned = validations.plan(&order, place, &account_url, validator, exchange.now);
         let commit = Commit {
             expect: [request.expect(), vec![Expect::AcmeOrderVersion { id: id.clone(), version }]].concat(),
             writes: vec![Write::PutAcmeOrder(Box::new(order.clone())), planned.write()],
             audit: Vec::new(),
         };
         match exchange.app.engine.store().commit(commit).await? {
-            Ok(_) => {
-                let validation = planned.start(&exchange.app, order.clone(), request.account.clone());
-                // Where it ends that soon, the client is told at once and need not come back to ask.
-                let Some(validation) = validation else { return Ok(order) };
-                return match timeout(PATIENCE, validation).await {
-                    Ok(_ended) => order::reload(request, &id).await,
-                    Err(_elapsed) => Ok(order),
-                };
-            }
+            Ok(_) => return Ok((order, Some(planned))),
             Err(Conflict::Expectation(expect)) if matches!(*expect, Expect::AcmeOrderVersion { .. }) => {
                 order = order::reload(request, &id).await?;
             }

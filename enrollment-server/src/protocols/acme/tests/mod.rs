@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `scene.rs` | a server with one method, a client with an account, and what it sends |
+//! | `crowds.rs` | many challenges at once, of one account and at two servers |
 //! | `happy.rs` | from nothing to a certificate, and back |
 //! | `refusals.rs` | what is not as RFC 8555 §6 wants it, and what an account may not have |
 //! | `accounts.rs` | accounts, their keys and their lists |
@@ -18,6 +19,7 @@ mod after;
 mod approval;
 mod bodies;
 mod caa;
+mod crowds;
 mod happy;
 mod refusals;
 mod replicas;

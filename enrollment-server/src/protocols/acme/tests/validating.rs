@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::validation::{
-        self, Ended, Permit,
+        self, Ended, Place,
         tests::{
             CLOSED, OPEN,
             dns::Dns,
@@ -34,15 +34,15 @@ use crate::{
 const NAME: &str = "www.acme.example";
 
 /// A client that has ordered, and where its names lead.
-struct Ordered {
-    scene: Scene,
-    client: Client,
-    url: String,
-    order: Value,
-    dns: Dns,
-    web: Web,
+pub(super) struct Ordered {
+    pub(super) scene: Scene,
+    pub(super) client: Client,
+    pub(super) url: String,
+    pub(super) order: Value,
+    pub(super) dns: Dns,
+    pub(super) web: Web,
     /// What is said instead of the key authorization.
-    instead: Arc<Mutex<Option<Say>>>,
+    pub(super) instead: Arc<Mutex<Option<Say>>>,
 }
 
 #[derive(Debug)]
@@ -62,6 +62,10 @@ impl Ordered {
 
     /// `caa`: the name of the authority.
     async fn of(names: &[&str], caa: Option<&str>) -> Self {
+        Self::with(names, caa, Setup::default()).await
+    }
+
+    pub(super) async fn with(names: &[&str], caa: Option<&str>, setup: Setup) -> Self {
         let dns = Dns::new().await;
         for name in names {
             dns.a(name, OPEN);
@@ -76,7 +80,7 @@ impl Ordered {
         });
         let web = web.await;
         let (address, port, caa) = (dns.address, web.port, caa.map(|name| vec![name.to_owned()]));
-        let scene = Scene::of(Setup::default().settings(move |settings| {
+        let scene = Scene::of(setup.settings(move |settings| {
             settings.external_account_binding = crds::ExternalAccountBinding::Optional;
             settings.validation.resolvers = vec![address];
             settings.validation.http_port = port;
@@ -92,16 +96,16 @@ impl Ordered {
         Self { scene, client, url, order, dns, web, instead }
     }
 
-    fn says(&self, say: Say) {
+    pub(super) fn says(&self, say: Say) {
         *self.instead.lock().unwrap() = Some(say);
     }
 
-    fn says_the_right_thing(&self) {
+    pub(super) fn says_the_right_thing(&self) {
         *self.instead.lock().unwrap() = None;
     }
 
     /// The client says that it is ready.
-    async fn ready(&self, place: usize) -> Value {
+    pub(super) async fn ready(&self, place: usize) -> Value {
         let authorization = self.order["authorizations"][place].as_str().unwrap();
         let authorization = self.scene.read(&self.client, authorization).await.ok(StatusCode::OK).json();
         let challenges = authorization["challenges"].as_array().unwrap().clone();
@@ -111,14 +115,14 @@ impl Ordered {
     }
 
     /// That it is ready is committed, and the process that was to validate it dies.
-    async fn ready_and_dead(&self) -> Job {
+    pub(super) async fn ready_and_dead(&self) -> Job {
         let mut order = self.row().await;
         let version = order.version;
         let now = self.scene.clock.now();
         order.start_challenge(0, ChallengeType::Http01, now).unwrap();
         let service = self.scene.app.serving().acme.get(Some("lab.web")).unwrap().clone();
         let validations = &self.scene.app.acme.validations;
-        let planned = validations.plan(&order.id, 0, &self.client.account, &service.validator, now);
+        let planned = validations.plan(&order, 0, &self.client.account, &service.validator, now);
         let (write, id) = (planned.write(), order.id.clone());
         let Write::PutJob(job) = &write else { panic!("not a job") };
         let job = (**job).clone();
@@ -131,11 +135,11 @@ impl Ordered {
         job
     }
 
-    async fn row(&self) -> OrderRow {
+    pub(super) async fn row(&self) -> OrderRow {
         self.scene.order_row(&self.url).await
     }
 
-    async fn status(&self) -> OrderStatus {
+    pub(super) async fn status(&self) -> OrderStatus {
         self.row().await.status(self.scene.clock.now())
     }
 
@@ -147,23 +151,23 @@ impl Ordered {
         (challenge.status, challenge.attempts, problem.unwrap_or_default())
     }
 
-    async fn idle(&self) {
+    pub(super) async fn idle(&self) {
         self.scene.app.acme.validations.idle().await;
     }
 
     /// Does what is due now, as a server does.
-    async fn work(&self) {
+    pub(super) async fn work(&self) {
         work(&self.scene).await;
     }
 
     /// When the job falls due, seconds from now.
-    async fn next(&self) -> Option<i64> {
+    pub(super) async fn next(&self) -> Option<i64> {
         let next = self.scene.app.engine.store().next_job(&[JobKind::AcmeValidation]).await.unwrap();
         next.map(|at| at.unix() - self.scene.clock.now().unix())
     }
 
     /// How often the audit trail has this action.
-    async fn recorded(&self, action: &str) -> usize {
+    pub(super) async fn recorded(&self, action: &str) -> usize {
         self.scene.audit().await.iter().filter(|event| event["action"] == action).count()
     }
 
@@ -172,7 +176,7 @@ impl Ordered {
     }
 }
 
-async fn work(scene: &Scene) {
+pub(super) async fn work(scene: &Scene) {
     let runner = Runner::new(scene.app.clone(), Arc::new(NothingToRenew)).unwrap();
     runner.validate_due().await;
 }
@@ -340,7 +344,7 @@ async fn two_that_validate_at_once_record_one_result() {
 async fn what_finds_no_place_is_done_when_there_is_one() {
     let ordered = Ordered::one().await;
     let validations = &ordered.scene.app.acme.validations;
-    let taken: Vec<Permit> = std::iter::from_fn(|| validations.permit()).collect();
+    let taken: Vec<Place> = std::iter::from_fn(|| validations.place()).collect();
     ordered.ready(0).await;
     assert_about(ordered.next().await, 0);
     ordered.work().await;

@@ -10,6 +10,7 @@
 //! | `network.rs` | from a name to a connection, and where none may lead (`resolve::AddressGuard`) |
 //! | `resolver.rs`, `tls.rs` | DNS and TLS, as validations need them |
 //! | `failure.rs` | why it did not succeed, and the time a validation has |
+//! | `places.rs` | how many at the same time, and of one account |
 //! | `run.rs` | reads an order, validates, and commits what became of it |
 
 mod caa;
@@ -17,6 +18,7 @@ mod dns_01;
 mod failure;
 mod http_01;
 mod network;
+mod places;
 mod resolver;
 mod run;
 #[cfg(test)]
@@ -25,8 +27,10 @@ mod tls;
 mod tls_alpn_01;
 
 pub use failure::ValidationFailure;
-pub(crate) use run::{Ended, Permit, lease_seconds, run};
-pub use run::{Planned, Validations};
+pub use places::Validations;
+pub(crate) use places::{OF_ONE_ACCOUNT, Permit, Place};
+pub use run::Planned;
+pub(crate) use run::{COMMITS, Ended, account_of, lease_seconds, run};
 
 use std::time::Duration;
 
@@ -36,8 +40,8 @@ use issuance::acme::{ChallengeType, Identifier};
 use resolve::{AddressGuard, CompiledValidation};
 
 use self::{
-    caa::Asked, failure::Deadline, http_01::Http01, network::Network,
-    resolver::Resolver, tls::Tls, tls_alpn_01::TlsAlpn01,
+    caa::Asked, failure::Deadline, http_01::Http01, network::Network, resolver::Resolver, tls::Tls,
+    tls_alpn_01::TlsAlpn01,
 };
 
 /// Validates challenges as one method wants it. Holds no state: any number may run at once.
@@ -59,8 +63,7 @@ impl Validator {
     /// # Errors
     /// [`ValidatorError`] where the cryptography has no TLS 1.2 or 1.3.
     pub fn new(settings: &CompiledValidation) -> Result<Self, ValidatorError> {
-        let guard =
-            AddressGuard::new(settings.allowed_networks.clone(), settings.denied_networks.clone());
+        let guard = AddressGuard::new(settings.allowed_networks.clone(), settings.denied_networks.clone());
         Ok(Self {
             network: Network { resolver: Resolver::new(&settings.resolvers, &guard), guard },
             tls: Tls::new()?,

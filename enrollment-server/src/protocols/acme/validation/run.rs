@@ -5,7 +5,6 @@
 //! forgotten with a process that dies, and two that validate at the same time record one result.
 
 use std::{
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -18,47 +17,30 @@ use issuance::{
         validation_job, validation_of,
     },
     audit::{Action, Actor, AuditEvent, AuditOutcome},
-    identity::{AcmeOrderId, Protocol, ResourceName},
+    identity::{AcmeAccountId, AcmeOrderId, Protocol, ResourceName},
     store::{Commit, Conflict, Expect, Job, Write},
 };
 use pki::time::Time;
-use tokio::{
-    sync::{Mutex, MutexGuard, OwnedSemaphorePermit, Semaphore},
-    task::JoinHandle,
-};
+use tokio::task::JoinHandle;
 
-use super::{ValidationFailure, Validator};
+use super::{
+    ValidationFailure, Validator,
+    places::{Permit, Validations},
+};
 use crate::{
     metrics::{self, ValidationOutcome},
     protocols::acme::{AcmeService, order::later},
     serving::App,
 };
 
-/// Validations of one process at the same time.
-const AT_ONCE: usize = 64;
-
 /// What reading and committing may take beside the validation itself, before another process looks after it.
 const MARGIN_SECONDS: u64 = 10;
 
-/// Commits of one result, where somebody else changes the order each time.
-const COMMITS: usize = 16;
-
-/// Locks that the orders share.
-const LOCKS: usize = 64;
+/// Commits of one result, or of one word of the client's, where somebody else changes the order each time.
+pub(crate) const COMMITS: usize = 16;
 
 /// Between the attempts.
 const BACKOFF_SECONDS: [i64; 3] = [3, 10, 30];
-
-/// The validations of one process.
-#[derive(Debug)]
-pub struct Validations {
-    permits: Arc<Semaphore>,
-    /// The names of one order are often validated at the same time: their results are committed one after the other.
-    orders: Vec<Mutex<()>>,
-}
-
-/// Leave to validate one challenge.
-pub(crate) type Permit = OwnedSemaphorePermit;
 
 /// A validation that begins once the challenge is committed.
 #[derive(Debug)]
@@ -76,51 +58,22 @@ pub(crate) enum Ended {
     Obsolete,
 }
 
-impl Default for Validations {
-    fn default() -> Self {
-        let orders = std::iter::repeat_with(Mutex::default).take(LOCKS).collect();
-        Self { permits: Arc::new(Semaphore::new(AT_ONCE)), orders }
-    }
-}
-
 impl Validations {
-    /// Of the authorization at this place of an order. `account_url`: what CAA records name the account by.
+    /// Of the authorization at this place of an order. `account_url`: what CAA records name the account by; ends with its
+    /// identifier.
     pub fn plan(
         &self,
-        order: &AcmeOrderId,
+        order: &OrderRow,
         place: usize,
         account_url: &str,
         validator: &Validator,
         now: Time,
     ) -> Planned {
-        let permit = self.permit();
+        let permit = self.permit(&order.account);
         let lease = if permit.is_some() { lease_seconds(validator.timeout()) } else { 0 };
-        let mut job = validation_job(order, place, now.plus_seconds(lease));
+        let mut job = validation_job(&order.id, place, now.plus_seconds(lease));
         job.payload = account_url.as_bytes().to_vec();
         Planned { job, permit }
-    }
-
-    /// None: as many as may be are running.
-    pub(crate) fn permit(&self) -> Option<Permit> {
-        self.permits.clone().try_acquire_owned().ok()
-    }
-
-    /// Once nothing is running.
-    #[cfg(test)]
-    pub(crate) async fn idle(&self) {
-        let all = u32::try_from(AT_ONCE).unwrap();
-        drop(self.permits.acquire_many(all).await.unwrap());
-    }
-
-    /// None where nobody else of this process has a result of the same order.
-    async fn turn(&self, order: &OrderRow) -> Option<MutexGuard<'_, ()>> {
-        if order.authorizations.len() < 2 {
-            return None;
-        }
-        let mut hasher = DefaultHasher::new();
-        order.id.hash(&mut hasher);
-        let index = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
-        Some(self.orders.get(index)?.lock().await)
     }
 }
 
@@ -172,6 +125,14 @@ async fn run_known(app: &App, job: &Job, order: OrderRow, account: &AccountRow) 
     let begun = Instant::now();
     let verdict = verdict(&service, account, &order, place, &challenge, &account_url).await;
     let outcome = outcome(&verdict, &challenge, service.settings.validation.attempts);
+    if let Err(failure) = &verdict {
+        tracing::info!(
+            key = job.key,
+            problem = failure.problem,
+            why = failure.in_full(),
+            "a challenge is not met"
+        );
+    }
     app.metrics.validated(label_of(challenge.kind), outcome, begun.elapsed());
     let lasts = service.settings.authorization_lifetime;
     let result = Validated { job, account, place, challenge: &challenge, verdict: &verdict, outcome, lasts };
@@ -183,6 +144,11 @@ fn service(app: &App, method: &ResourceName) -> Result<Arc<AcmeService>, Error> 
     let label = format!("{}.{}", method.namespace(), method.name());
     let service = app.serving().acme.get(Some(&label)).cloned();
     service.ok_or_else(|| Error::Unavailable(format!("the method {method} does not speak ACME now")))
+}
+
+/// Whose challenge it is; none where the job is none of ours.
+pub(crate) fn account_of(job: &Job) -> Option<AcmeAccountId> {
+    std::str::from_utf8(&job.payload).ok()?.rsplit('/').next()?.parse().ok()
 }
 
 fn about(job: &Job) -> Result<(AcmeOrderId, usize), Error> {
@@ -328,7 +294,7 @@ impl Validated<'_> {
         let kind = self.challenge.kind.as_str();
         Some(match self.verdict {
             Ok(()) => event.because(kind),
-            Err(failure) => event.because(&format!("{kind}: {failure}")),
+            Err(failure) => event.because(&format!("{kind}: {}", failure.in_full())),
         })
     }
 }
