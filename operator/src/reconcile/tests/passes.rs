@@ -8,7 +8,6 @@ use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, Secret},
 };
-use kube::Resource;
 use serde_json::json;
 use tokio::time::timeout;
 
