@@ -47,7 +47,7 @@ impl Kind {
     }
 }
 
-/// How many orders were told to be in which state when the server was killed.
+/// How many orders were told to be in which state when the server was killed, and how many validations it was at.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Survived(Arc<Mutex<BTreeMap<String, usize>>>);
 
@@ -56,9 +56,9 @@ impl Survived {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn count(&self, told: OrderStatus) {
+    fn count(&self, what: &str) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(format!("{told:?}")).or_default() += 1;
+        *counts.entry(what.to_owned()).or_default() += 1;
     }
 }
 
@@ -88,6 +88,8 @@ struct UnderWay {
     names: Vec<String>,
     csr: Vec<u8>,
     told: OrderStatus,
+    /// The start after which the server was last told to validate.
+    accepted: Option<usize>,
     is_approved: bool,
 }
 
@@ -173,7 +175,7 @@ impl Registered {
         let now = self.client.epoch.number();
         if now != std::mem::replace(&mut self.seen, now) {
             let others = self.under_way.iter().map(|other| other.told);
-            others.chain(at_hand).for_each(|told| self.survived.count(told));
+            others.chain(at_hand).for_each(|told| self.survived.count(&format!("{told:?}")));
         }
     }
 
@@ -183,7 +185,13 @@ impl Registered {
         if self.client.kind == Kind::Web {
             for name in &names {
                 let address: Ipv4Addr = name.parse()?;
-                answers::serve(address, self.client.port, self.account.key_thumbprint()).await?;
+                answers::serve(
+                    address,
+                    self.client.port,
+                    self.account.key_thumbprint(),
+                    self.client.epoch.events(),
+                )
+                .await?;
             }
         }
         let identifiers: Vec<Identifier> = names.iter().map(|name| identifier(name)).collect();
@@ -198,7 +206,7 @@ impl Registered {
         let csr = csr(&names)?;
         self.count_survivors(None);
         self.placed += 1;
-        self.under_way.push_back(UnderWay { order, names, csr, told, is_approved: false });
+        self.under_way.push_back(UnderWay { order, names, csr, told, accepted: None, is_approved: false });
         Ok(())
     }
 
@@ -213,7 +221,14 @@ impl Registered {
         }
         match one.told {
             OrderStatus::Pending => {
-                let _ = epoch.attempt(accept(&mut one.order)).await?;
+                let before = epoch.number();
+                let answer = epoch.attempt(accept(&mut one.order)).await?;
+                let number = if answer.is_some() { epoch.number() } else { before };
+                let accepted = one.accepted.replace(number);
+                // Asked for before the kill, and still not over.
+                if answer == Some(true) && accepted.is_some_and(|before| before < number) {
+                    self.survived.count("a validation");
+                }
             }
             OrderStatus::Ready => {
                 if epoch.attempt(one.order.finalize_csr(&one.csr)).await?.is_some() {
@@ -276,8 +291,9 @@ impl Finished {
     }
 }
 
-/// Says that the challenges may be validated that nobody said it of.
-async fn accept(order: &mut Order) -> Result<(), instant_acme::Error> {
+/// Says that the challenges may be validated that nobody said it of; whether others are being validated.
+async fn accept(order: &mut Order) -> Result<bool, instant_acme::Error> {
+    let mut is_validated = false;
     let mut authorizations = order.authorizations();
     while let Some(authorization) = authorizations.next().await {
         let mut authorization = authorization?;
@@ -288,9 +304,11 @@ async fn accept(order: &mut Order) -> Result<(), instant_acme::Error> {
         let mut challenge = challenge.ok_or(instant_acme::Error::Str("no http-01"))?;
         if challenge.status == ChallengeStatus::Pending {
             challenge.set_ready().await?;
+        } else {
+            is_validated = true;
         }
     }
-    Ok(())
+    Ok(is_validated)
 }
 
 fn approve(settings: &Settings, name: &str) -> Result<()> {

@@ -12,6 +12,15 @@ use tokio::time::timeout;
 /// No request takes longer, also where the machine is busy.
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 
+/// After which the server may be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A client is about to ask, or was answered.
+    Message,
+    /// The server asks for the answer to a challenge.
+    Validation,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct State {
     /// How often it was started.
@@ -56,12 +65,17 @@ pub(crate) struct Watching(watch::Receiver<State>);
 #[derive(Debug)]
 pub(crate) struct Epoch {
     state: watch::Receiver<State>,
-    events: mpsc::Sender<()>,
+    events: mpsc::Sender<Event>,
 }
 
 impl Epoch {
-    pub(crate) fn new(watching: Watching, events: mpsc::Sender<()>) -> Self {
+    pub(crate) fn new(watching: Watching, events: mpsc::Sender<Event>) -> Self {
         Self { state: watching.0, events }
+    }
+
+    /// For others who see what the server does.
+    pub(crate) fn events(&self) -> mpsc::Sender<Event> {
+        self.events.clone()
     }
 
     /// How often the server was started so far.
@@ -81,11 +95,11 @@ impl Epoch {
     ) -> Result<Option<T>> {
         let before = self.state.wait_for(|state| state.runs).await?.number;
         // Whoever kills may no longer be listening.
-        let _ = self.events.send(());
+        let _ = self.events.send(Event::Message);
         let answer = timeout(REQUEST_LIMIT, request).await.context("no answer")?;
         match answer {
             Ok(answer) => {
-                let _ = self.events.send(());
+                let _ = self.events.send(Event::Message);
                 Ok(Some(answer))
             }
             Err(Error::Api(problem)) => bail!("refused: {problem}"),
