@@ -4,6 +4,8 @@
 pub mod acme;
 pub mod est;
 mod http_basic;
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 

@@ -18,7 +18,8 @@ use super::{
         base64url,
         testing::ClientKey,
     },
-    scene::{BASE, Client, KID, Scene, csr},
+    csr::csr,
+    scene::{BASE, Client, KID, Scene},
 };
 
 #[tokio::test]

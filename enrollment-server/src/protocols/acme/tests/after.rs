@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::wire::{algorithm::Algorithm, ari::CertId, base64url, testing::ClientKey},
-    scene::{BASE, Client, RequestKey, Scene, Setup, csr, csr_with, identifiers},
+    csr::{RequestKey, csr, csr_with},
+    scene::{BASE, Client, Scene, Setup, identifiers},
 };
 
 fn revoke_cert() -> String {

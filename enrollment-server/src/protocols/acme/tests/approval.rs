@@ -14,7 +14,8 @@ use serde_json::Value;
 
 use super::{
     super::validation::tests::dns::Dns,
-    scene::{Client, Scene, Setup, csr},
+    csr::csr,
+    scene::{Client, Scene, Setup},
 };
 
 const NAMES: [&str; 1] = ["shop.acme.example"];

@@ -10,7 +10,8 @@ use issuance::{
 
 use super::{
     super::validation::tests::dns::Dns,
-    scene::{Client, Scene, Setup, csr},
+    csr::csr,
+    scene::{Client, Scene, Setup},
 };
 
 const NAME: &str = "shop.acme.example";

@@ -13,8 +13,9 @@ use serde_json::json;
 
 use super::{
     super::validation::{OF_ONE_ACCOUNT, Permit},
+    csr::csr,
     replicas::Database,
-    scene::{Client, Scene, Setup, csr},
+    scene::{Client, Scene, Setup},
     validating::{Ordered, work},
 };
 use crate::store::{SqliteStore, StoreOptions};

@@ -9,7 +9,8 @@ use serde_json::json;
 
 use super::{
     super::wire::{algorithm::Algorithm, testing::ClientKey},
-    scene::{BASE, Scene, csr, request},
+    csr::csr,
+    scene::{BASE, Scene, request},
 };
 
 #[tokio::test]

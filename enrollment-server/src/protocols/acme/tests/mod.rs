@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `scene.rs` | a server with one method, a client with an account, and what it sends |
+//! | `csr.rs` | certificate requests |
 //! | `crowds.rs` | many challenges at once, of one account and at two servers |
 //! | `happy.rs` | from nothing to a certificate, and back |
 //! | `refusals.rs` | what is not as RFC 8555 §6 wants it, and what an account may not have |
@@ -20,6 +21,7 @@ mod approval;
 mod bodies;
 mod caa;
 mod crowds;
+mod csr;
 mod happy;
 mod refusals;
 mod replicas;

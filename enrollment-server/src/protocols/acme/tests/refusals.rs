@@ -17,7 +17,8 @@ use super::{
         base64url,
         testing::ClientKey,
     },
-    scene::{BASE, Client, KID, RequestKey, Scene, Setup, csr, csr_with, identifiers, request},
+    csr::{RequestKey, csr, csr_with},
+    scene::{BASE, Client, KID, Scene, Setup, identifiers, request},
 };
 use crate::listeners::{FailedAuthentications, Limits};
 

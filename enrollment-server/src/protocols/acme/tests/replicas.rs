@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::{
     super::wire::{ari::CertId, base64url},
-    scene::{BASE, Scene, Setup, csr, identifiers},
+    csr::csr,
+    scene::{BASE, Scene, Setup, identifiers},
 };
 use crate::store::{PostgresOptions, PostgresStore, SqliteStore, StoreOptions};
 

@@ -1,14 +1,6 @@
 //! A server with one method and one credential, and clients of it.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use axum::{Router, body::Body};
@@ -22,25 +14,20 @@ use issuance::{
     acme::{AccountRow, OrderRow, Restriction},
     authority::{Authority, CrlSettings, IssuingProfile, Method, Office, PublicationUrls},
     ceremony::AuthorityTemplate,
-    credential::{CredentialRow, CredentialState, Verifier, generate_hmac_key},
+    credential::{CredentialRow, Verifier, generate_hmac_key},
     identity::{CredentialId, Owner, Protocol, ResourceName},
     pattern::Pattern,
     policy::{Permission, Presence, Profile, ProtocolRule, Strength},
-    ports::{Clock, Signer, SystemClock, random},
+    ports::{Signer, random},
     sealing::SealingKeys,
     secret::Secret,
-    store::{CertificateFilter, Commit, Expect, Page, Store, Write, memory::MemoryStore},
+    store::{CertificateFilter, Page, Store, memory::MemoryStore},
 };
 use pki::{
     algorithm::KeyAlgorithm,
     certificate::Certificate,
     name::{Attribute, AttributeType, Name},
     pem,
-    time::Time,
-};
-use rcgen::{
-    CertificateParams, DistinguishedName, DnType, KeyPair, PKCS_ED25519, PublicKeyData, SanType,
-    SignatureAlgorithm, SigningKey,
 };
 use resolve::CompiledAcme;
 use serde_json::{Value, json};
@@ -48,9 +35,11 @@ use signers::SoftwareSigner;
 use tower::ServiceExt as _;
 
 use super::super::{
+    super::testing::{TurnedClock, new_credential, put_credential},
     AcmeProfiles, AcmeService, Chains, Hosts, router,
     wire::{algorithm::MacAlgorithm, base64url, testing::ClientKey},
 };
+use super::csr::csr;
 use crate::{
     listeners::{Limits, Peer},
     metrics::Metrics,
@@ -412,7 +401,7 @@ impl Scene {
     }
 
     pub(super) async fn put_credential(&self, row: CredentialRow) {
-        put(&self.app.engine, row).await;
+        put_credential(&self.app.engine, row).await;
     }
 
     /// The audit trail, newest last.
@@ -436,48 +425,6 @@ pub(super) fn identifiers(names: &[&str]) -> Value {
         json!({ "type": kind, "value": name })
     };
     names.iter().map(identifier).collect()
-}
-
-/// A new key, and a request for these names with it.
-pub(super) fn csr(names: &[&str]) -> (KeyPair, Vec<u8>) {
-    let key = KeyPair::generate().unwrap();
-    let csr = csr_with(&key, names, None);
-    (key, csr)
-}
-
-pub(super) fn csr_with(key: &impl SigningKey, names: &[&str], common_name: Option<&str>) -> Vec<u8> {
-    let mut params = CertificateParams::default();
-    params.distinguished_name = DistinguishedName::new();
-    if let Some(name) = common_name {
-        params.distinguished_name.push(DnType::CommonName, name);
-    }
-    params.subject_alt_names = names
-        .iter()
-        .map(|name| match name.parse() {
-            Ok(address) => SanType::IpAddress(address),
-            Err(_) => SanType::DnsName((*name).try_into().unwrap()),
-        })
-        .collect();
-    params.serialize_request(key).unwrap().der().to_vec()
-}
-
-/// A key of Ed25519 that signs requests of ACME, as one that signs a certificate request.
-pub(super) struct RequestKey<'a>(pub(super) &'a ClientKey);
-
-impl PublicKeyData for RequestKey<'_> {
-    fn der_bytes(&self) -> &[u8] {
-        self.0.account_key().public_key().key_bytes()
-    }
-
-    fn algorithm(&self) -> &'static SignatureAlgorithm {
-        &PKCS_ED25519
-    }
-}
-
-impl SigningKey for RequestKey<'_> {
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rcgen::Error> {
-        Ok(self.0.sign(message))
-    }
 }
 
 async fn authority(engine: &Engine, signer: Arc<dyn Signer>) -> Arc<Authority> {
@@ -529,58 +476,15 @@ async fn credential(
     change: impl FnOnce(&mut CredentialRow),
 ) -> (Secret, CredentialRow) {
     let (id, key) = (CredentialId::from_random(random().unwrap()), generate_hmac_key().unwrap());
-    let mut row = CredentialRow {
-        verifier: Verifier::of_hmac_key(sealing, &id, &key).unwrap(),
-        id,
-        version: 0,
-        method: method.name.clone(),
-        protocol: method.protocol,
-        name: ResourceName::new("lab", kid),
-        username: Some(kid.to_owned()),
-        owner: Some(Owner::Group("workshop".into())),
-        state: CredentialState::Active,
-        created_at: engine.clock().now(),
-        expires_at: None,
-        maximum_uses: None,
-        uses: 0,
-        last_used_at: None,
-        declared: false,
-        regeneration: 0,
-        identifiers: Some(Restriction {
-            dns: vec![
-                Pattern::parse("*.shop.acme.example").unwrap(),
-                Pattern::parse("shop.acme.example").unwrap(),
-            ],
-            ip: vec!["192.0.2.0/28".parse().unwrap()],
-        }),
-        actions: Default::default(),
-    };
+    let verifier = Verifier::of_hmac_key(sealing, &id, &key).unwrap();
+    let mut row = new_credential(engine, method, id, ResourceName::new("lab", kid), Some(kid), verifier);
+    row.identifiers = Some(Restriction {
+        dns: vec![
+            Pattern::parse("*.shop.acme.example").unwrap(),
+            Pattern::parse("shop.acme.example").unwrap(),
+        ],
+        ip: vec!["192.0.2.0/28".parse().unwrap()],
+    });
     change(&mut row);
-    put(engine, row.clone()).await;
-    (key, CredentialRow { version: 1, ..row })
-}
-
-async fn put(engine: &Engine, row: CredentialRow) {
-    let commit = Commit {
-        expect: vec![Expect::CredentialVersion { id: row.id.clone(), version: row.version }],
-        writes: vec![Write::PutCredential(Box::new(CredentialRow { version: row.version + 1, ..row }))],
-        audit: Vec::new(),
-    };
-    engine.store().commit(commit).await.unwrap().unwrap();
-}
-
-/// The machine's clock, and what it is put forward by.
-#[derive(Debug, Default)]
-pub(super) struct TurnedClock(AtomicI64);
-
-impl TurnedClock {
-    pub(super) fn forward(&self, seconds: i64) {
-        self.0.fetch_add(seconds, Ordering::Relaxed);
-    }
-}
-
-impl Clock for TurnedClock {
-    fn now(&self) -> Time {
-        SystemClock.now().plus_seconds(self.0.load(Ordering::Relaxed))
-    }
+    (key, put_credential(engine, row).await)
 }

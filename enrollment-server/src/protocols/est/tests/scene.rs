@@ -3,10 +3,7 @@
 use std::{
     net::SocketAddr,
     pin::Pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -24,14 +21,14 @@ use issuance::{
     audit::Actor,
     authority::{Authority, CrlSettings, IssuingProfile, Method, Office, PublicationUrls},
     ceremony::AuthorityTemplate,
-    credential::{CredentialRow, CredentialState, Verifier, generate},
-    identity::{CredentialId, Owner, Protocol, ResourceName},
+    credential::{CredentialRow, Verifier, generate},
+    identity::{CredentialId, Protocol, ResourceName},
     policy::{Profile, ProtocolRule, Strength},
-    ports::{Clock, SignError, Signer, SystemClock, random},
+    ports::{SignError, Signer, random},
     revocation::Revocation,
     sealing::SealingKeys,
     secret::Secret,
-    store::{CertificateFilter, CertificateRow, Commit, Expect, Page, Write, memory::MemoryStore},
+    store::{CertificateFilter, CertificateRow, Page, memory::MemoryStore},
 };
 use pki::{
     algorithm::{KeyAlgorithm, SignatureAlgorithm},
@@ -39,14 +36,16 @@ use pki::{
     cms::certs_only_certificates,
     key::PublicKey,
     name::{Attribute, AttributeType, Name},
-    time::Time,
 };
 use resolve::CompiledEst;
 use rustls_pki_types::CertificateDer;
 use signers::SoftwareSigner;
 use tower::ServiceExt as _;
 
-use super::super::{EstService, router};
+use super::super::{
+    super::testing::{TurnedClock, new_credential, put_credential},
+    EstService, router,
+};
 use crate::{
     listeners::{Limits, Peer},
     metrics::Metrics,
@@ -220,7 +219,7 @@ impl Scene {
     }
 
     pub(super) async fn put(&self, row: CredentialRow) {
-        put(&self.app.engine, row).await;
+        put_credential(&self.app.engine, row).await;
     }
 
     pub(super) async fn row(&self, certificate: &Certificate) -> CertificateRow {
@@ -302,53 +301,10 @@ pub(super) async fn credential(
     username: Option<&str>,
 ) -> (Secret, CredentialRow) {
     let secret = generate().unwrap();
-    let row = CredentialRow {
-        id: CredentialId::from_random(random().unwrap()),
-        version: 0,
-        method: method.name.clone(),
-        protocol: method.protocol,
-        name: ResourceName::new("acme", username.unwrap_or("passphrase")),
-        username: username.map(str::to_owned),
-        verifier: Verifier::of_generated(&secret),
-        owner: Some(Owner::Group("workshop".into())),
-        state: CredentialState::Active,
-        created_at: engine.clock().now(),
-        expires_at: None,
-        maximum_uses: None,
-        uses: 0,
-        last_used_at: None,
-        declared: false,
-        regeneration: 0,
-        identifiers: None,
-        actions: Default::default(),
-    };
-    put(engine, row.clone()).await;
-    (secret, CredentialRow { version: 1, ..row })
-}
-
-async fn put(engine: &Engine, row: CredentialRow) {
-    let commit = Commit {
-        expect: vec![Expect::CredentialVersion { id: row.id.clone(), version: row.version }],
-        writes: vec![Write::PutCredential(Box::new(CredentialRow { version: row.version + 1, ..row }))],
-        audit: Vec::new(),
-    };
-    engine.store().commit(commit).await.unwrap().unwrap();
-}
-
-/// The machine's clock, and what it is put forward by.
-#[derive(Debug, Default)]
-pub(super) struct TurnedClock(AtomicI64);
-
-impl TurnedClock {
-    pub(super) fn forward(&self, seconds: i64) {
-        self.0.fetch_add(seconds, Ordering::Relaxed);
-    }
-}
-
-impl Clock for TurnedClock {
-    fn now(&self) -> Time {
-        SystemClock.now().plus_seconds(self.0.load(Ordering::Relaxed))
-    }
+    let name = ResourceName::new("acme", username.unwrap_or("passphrase"));
+    let id = CredentialId::from_random(random().unwrap());
+    let row = new_credential(engine, method, id, name, username, Verifier::of_generated(&secret));
+    (secret, put_credential(engine, row).await)
 }
 
 type Interruption = Pin<Box<dyn Future<Output = ()> + Send>>;
