@@ -177,10 +177,7 @@ fn check_identity(policy: &Profile, subject: &Name, names: &[GeneralName]) -> Re
         )),
         Permission::Refused => Err(Refusal::new(
             Rule::Subject,
-            format!(
-                "subject.allowEmpty: {} does not allow an empty subject; none was asked for",
-                policy.name
-            ),
+            format!("subject.empty: {} does not allow an empty subject; none was asked for", policy.name),
         )),
     }
 }

@@ -155,7 +155,7 @@ fn an_empty_subject_needs_permission_and_a_name() {
         &policy(),
         &nameless,
         Rule::Subject,
-        "subject.allowEmpty",
+        "subject.empty",
         &["acme/web does not allow an empty subject"],
     );
     let allowed = policy_with(|policy| {
@@ -171,7 +171,7 @@ fn an_empty_subject_needs_permission_and_a_name() {
 fn a_subject_that_is_dropped_away_counts_as_empty() {
     let dropping = policy_with(|policy| policy.subject.others = Unlisted::Drop);
     let request = request().subject(&[(Title, "Emperor")]);
-    refuses(&dropping, &request, Rule::Subject, "subject.allowEmpty", &["does not allow an empty subject"]);
+    refuses(&dropping, &request, Rule::Subject, "subject.empty", &["does not allow an empty subject"]);
 }
 
 #[test]
