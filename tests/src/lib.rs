@@ -42,6 +42,7 @@ pub mod openssl;
 pub mod page;
 pub mod plain_http;
 pub mod program;
+pub mod random;
 pub mod replicas;
 pub mod resources;
 pub mod scene;

@@ -1,17 +1,17 @@
 //! `kill -9` under load, again and again: what a client holds is in the store, and the store is sound.
 //!
 //! The seed is printed; `CHANCERY_SEED=N` runs the same points again, as far as threads and disks let them be the same.
-#![allow(clippy::print_stdout, reason = "shown when the test fails: the seed to run it again with")]
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use chancery_tests::curl::Request;
 use chancery_tests::est::{Client, Received, Target, csr};
+use chancery_tests::random::Random;
 use chancery_tests::server::Server;
 use chancery_tests::{Endpoint, Scene, Settings};
 
@@ -124,26 +124,4 @@ fn check_store(settings: &Settings, received: &[Received]) -> Result<()> {
 
 fn fetch_cacerts(endpoint: &Endpoint) -> Result<Vec<u8>> {
     Ok(Request::get(&endpoint.url("cacerts")?).ca(&endpoint.ca).send()?.expect(200)?.body)
-}
-
-/// SplitMix64: enough to choose points, and the same on every machine for one seed.
-struct Random(u64);
-
-impl Random {
-    fn from_environment() -> Result<Self> {
-        let seed = match std::env::var("CHANCERY_SEED") {
-            Ok(text) => text.parse().context("CHANCERY_SEED is not a number")?,
-            Err(_) => u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?,
-        };
-        println!("CHANCERY_SEED={seed}");
-        Ok(Self(seed))
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
-    }
 }

@@ -2,7 +2,7 @@
 //! single certificate.
 //!
 //! The seed is printed; `CHANCERY_SEED=N` draws the same numbers again, as far as threads and disks let the run be the same.
-#![allow(clippy::print_stdout, reason = "shown when the test fails: the seed to run it again with")]
+#![allow(clippy::print_stdout, reason = "shown when the test fails: how far it came")]
 
 mod crash_acme {
     pub(crate) mod answers;
@@ -13,9 +13,10 @@ mod crash_acme {
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use chancery_tests::random::Random;
 use chancery_tests::resources::NAMESPACE;
 use chancery_tests::{Resources, Scene, Server, Settings};
 use tokio::runtime::Runtime;
@@ -194,26 +195,4 @@ fn check_store(settings: &Settings, issued: &[Held]) -> Result<()> {
         );
     }
     Ok(())
-}
-
-/// SplitMix64: enough to choose points, and the same on every machine for one seed.
-struct Random(u64);
-
-impl Random {
-    fn from_environment() -> Result<Self> {
-        let seed = match std::env::var("CHANCERY_SEED") {
-            Ok(text) => text.parse().context("CHANCERY_SEED is not a number")?,
-            Err(_) => u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis())?,
-        };
-        println!("CHANCERY_SEED={seed}");
-        Ok(Self(seed))
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        ((mixed ^ (mixed >> 31)) % limit as u64) as usize
-    }
 }

@@ -1,16 +1,27 @@
 //! What the tests of every protocol's folder begin with.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use issuance::{
     Engine,
-    authority::Method,
+    authority::{Authority, CrlSettings, Method, PublicationUrls},
+    ceremony::AuthorityTemplate,
     credential::{CredentialRow, CredentialState, Verifier},
     identity::{CredentialId, Owner, ResourceName},
-    ports::{Clock, SystemClock},
+    ports::{Clock, Signer, SystemClock},
     store::{Commit, Expect, Write},
 };
-use pki::time::Time;
+use pki::{
+    certificate::Certificate,
+    name::{Attribute, AttributeType, Name},
+    time::Time,
+};
 
 /// The machine's clock, and what it is put forward by.
 #[derive(Debug, Default)]
@@ -26,6 +37,28 @@ impl Clock for TurnedClock {
     fn now(&self) -> Time {
         SystemClock.now().plus_seconds(self.0.load(Ordering::Relaxed))
     }
+}
+
+/// A root that issues by itself.
+pub(super) async fn root(
+    engine: &Engine,
+    name: ResourceName,
+    validity: Duration,
+    signer: Arc<dyn Signer>,
+) -> Arc<Authority> {
+    let common_name = Attribute { kind: AttributeType::CommonName, value: name.to_string() };
+    let template = AuthorityTemplate {
+        name: name.clone(),
+        subject: Name::from_attributes(&[common_name]).unwrap(),
+        validity,
+        path_length: None,
+        name_constraints: None,
+    };
+    let der = engine.create_root(&template, &signer).await.unwrap();
+    let crl = CrlSettings { validity: Duration::from_secs(3600), renew_before: Duration::from_secs(60) };
+    let certificate = Certificate::from_der(&der).unwrap();
+    let urls = PublicationUrls::default();
+    Arc::new(Authority::new(name, certificate, vec![der], signer, crl, &urls).unwrap())
 }
 
 /// A credential that no row is of yet: good for ever, for the group `workshop`.

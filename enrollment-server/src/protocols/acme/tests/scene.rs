@@ -12,8 +12,7 @@ use http_body_util::BodyExt as _;
 use issuance::{
     Engine,
     acme::{AccountRow, OrderRow, Restriction},
-    authority::{Authority, CrlSettings, IssuingProfile, Method, Office, PublicationUrls},
-    ceremony::AuthorityTemplate,
+    authority::{Authority, IssuingProfile, Method, Office},
     credential::{CredentialRow, Verifier, generate_hmac_key},
     identity::{CredentialId, Owner, Protocol, ResourceName},
     pattern::Pattern,
@@ -23,19 +22,14 @@ use issuance::{
     secret::Secret,
     store::{CertificateFilter, Page, Store, memory::MemoryStore},
 };
-use pki::{
-    algorithm::KeyAlgorithm,
-    certificate::Certificate,
-    name::{Attribute, AttributeType, Name},
-    pem,
-};
+use pki::{algorithm::KeyAlgorithm, certificate::Certificate, pem};
 use resolve::CompiledAcme;
 use serde_json::{Value, json};
 use signers::SoftwareSigner;
 use tower::ServiceExt as _;
 
 use super::super::{
-    super::testing::{TurnedClock, new_credential, put_credential},
+    super::testing::{TurnedClock, new_credential, put_credential, root},
     AcmeProfiles, AcmeService, Chains, Hosts, router,
     wire::{algorithm::MacAlgorithm, base64url, testing::ClientKey},
 };
@@ -180,7 +174,8 @@ impl Scene {
         let clock = Arc::new(TurnedClock::default());
         let engine = Engine::new(setup.store, clock.clone());
         let signer: Arc<dyn Signer> = Arc::new(SoftwareSigner::generate(KeyAlgorithm::EcdsaP256).unwrap());
-        let authority = authority(&engine, signer).await;
+        let authority =
+            root(&engine, ResourceName::new("lab", "root"), Duration::from_secs(3650 * 86_400), signer).await;
         let pre_authorized_names = crds::PreAuthorizedNames::Enabled;
         let mut settings = CompiledAcme { pre_authorized_names, ..CompiledAcme::default() };
         (setup.settings)(&mut settings);
@@ -425,23 +420,6 @@ pub(super) fn identifiers(names: &[&str]) -> Value {
         json!({ "type": kind, "value": name })
     };
     names.iter().map(identifier).collect()
-}
-
-async fn authority(engine: &Engine, signer: Arc<dyn Signer>) -> Arc<Authority> {
-    let name = ResourceName::new("lab", "root");
-    let common_name = Attribute { kind: AttributeType::CommonName, value: name.to_string() };
-    let template = AuthorityTemplate {
-        name: name.clone(),
-        subject: Name::from_attributes(&[common_name]).unwrap(),
-        validity: Duration::from_secs(3650 * 86_400),
-        path_length: None,
-        name_constraints: None,
-    };
-    let der = engine.create_root(&template, &signer).await.unwrap();
-    let crl = CrlSettings { validity: Duration::from_secs(3600), renew_before: Duration::from_secs(60) };
-    let certificate = Certificate::from_der(&der).unwrap();
-    let urls = PublicationUrls::default();
-    Arc::new(Authority::new(name, certificate, vec![der], signer, crl, &urls).unwrap())
 }
 
 /// For TLS servers below acme.example, wildcards too, and of one network.

@@ -19,8 +19,7 @@ use http_body_util::BodyExt as _;
 use issuance::{
     Engine,
     audit::Actor,
-    authority::{Authority, CrlSettings, IssuingProfile, Method, Office, PublicationUrls},
-    ceremony::AuthorityTemplate,
+    authority::{Authority, IssuingProfile, Method, Office},
     credential::{CredentialRow, Verifier, generate},
     identity::{CredentialId, Protocol, ResourceName},
     policy::{Profile, ProtocolRule, Strength},
@@ -35,7 +34,6 @@ use pki::{
     certificate::Certificate,
     cms::certs_only_certificates,
     key::PublicKey,
-    name::{Attribute, AttributeType, Name},
 };
 use resolve::CompiledEst;
 use rustls_pki_types::CertificateDer;
@@ -43,7 +41,7 @@ use signers::SoftwareSigner;
 use tower::ServiceExt as _;
 
 use super::super::{
-    super::testing::{TurnedClock, new_credential, put_credential},
+    super::testing::{TurnedClock, new_credential, put_credential, root},
     EstService, router,
 };
 use crate::{
@@ -147,9 +145,12 @@ impl Scene {
         let clock = Arc::new(TurnedClock::default());
         let engine = Engine::new(Arc::new(MemoryStore::default()), clock.clone());
         let signer = Arc::new(InterruptedSigner::new());
-        let authority = authority(&engine, "root", signer.clone()).await;
+        let root_of = |name: &str, signer: Arc<InterruptedSigner>| {
+            root(&engine, ResourceName::new("acme", name), Duration::from_secs(86_400), signer)
+        };
+        let authority = root_of("root", signer.clone()).await;
         let successor = match setup.successor {
-            true => Some(self::authority(&engine, "next", Arc::new(InterruptedSigner::new())).await),
+            true => Some(root_of("next", Arc::new(InterruptedSigner::new())).await),
             false => None,
         };
         let mut policy = policy(&authority.name);
@@ -262,24 +263,6 @@ pub(super) fn post(path: &str, authorization: &str, body: impl Into<Vec<u8>>) ->
 
 pub(super) fn get(path: &str) -> Request<Body> {
     Request::get(path).body(Body::empty()).unwrap()
-}
-
-async fn authority(engine: &Engine, name: &str, signer: Arc<InterruptedSigner>) -> Arc<Authority> {
-    let signer: Arc<dyn Signer> = signer;
-    let name = ResourceName::new("acme", name);
-    let common_name = Attribute { kind: AttributeType::CommonName, value: name.to_string() };
-    let template = AuthorityTemplate {
-        name: name.clone(),
-        subject: Name::from_attributes(&[common_name]).unwrap(),
-        validity: Duration::from_secs(86_400),
-        path_length: None,
-        name_constraints: None,
-    };
-    let der = engine.create_root(&template, &signer).await.unwrap();
-    let crl = CrlSettings { validity: Duration::from_secs(3600), renew_before: Duration::from_secs(60) };
-    let certificate = Certificate::from_der(&der).unwrap();
-    let urls = PublicationUrls::default();
-    Arc::new(Authority::new(name, certificate, vec![der], signer, crl, &urls).unwrap())
 }
 
 fn policy(authority: &ResourceName) -> Profile {
