@@ -33,9 +33,10 @@ const H2_STREAMS: u32 = 100;
 const H2_STREAM_WINDOW: u32 = 64 * 1024;
 const H2_CONNECTION_WINDOW: u32 = 256 * 1024;
 /// After an answer that ends a connection, how long and how much is read and thrown away, so that a peer that is still
-/// sending reads the answer instead of a reset (RFC 9112 §9.6).
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 256 * 1024;
+/// sending reads the answer instead of a reset (RFC 9112 §9.6). What is thrown away costs no memory, and a peer that
+/// wants to send more may as well connect again: the time is what bounds it.
+const LINGER: Duration = Duration::from_secs(2);
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Which HTTP a connection speaks. ALPN decides; without it, HTTP/1.1 (RFC 9113 §3.2: h2 over TLS needs ALPN).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
