@@ -19,6 +19,7 @@ use issuance::{
     credential::CredentialState,
     identity::{Owner, Protocol, ResourceName},
     policy::{IssuerChoice, Profile, Strength},
+    rest::RestActions,
     secret::Secret,
 };
 use pki::time::Time;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     compiled_acme::CompiledAcme,
     compiled_est::CompiledEst,
+    compiled_rest::CompiledRest,
     encoding::{base64_bytes, base64_list, base64_secret, seconds},
     resources::CLUSTER_SCOPE,
 };
@@ -262,11 +264,23 @@ pub struct CompiledMethod {
 impl CompiledMethod {
     /// The profiles that it issues by, its own first; one may be there twice.
     pub fn profiles(&self) -> impl Iterator<Item = &ResourceName> {
-        let chosen = match &self.settings {
-            MethodSettings::Acme(acme) => acme.profiles.as_slice(),
-            MethodSettings::Est(_) | MethodSettings::Issuer(_) => &[],
+        let (listed, products): (&[_], &[_]) = match &self.settings {
+            MethodSettings::Acme(acme) => (&acme.profiles, &[]),
+            MethodSettings::Rest(rest) => (&[], &rest.products),
+            MethodSettings::Est(_) | MethodSettings::Issuer(_) => (&[], &[]),
         };
-        std::iter::once(&self.profile).chain(chosen.iter().map(|listed| &listed.profile))
+        let listed = listed.iter().map(|listed| &listed.profile);
+        std::iter::once(&self.profile).chain(listed).chain(products.iter().map(|product| &product.profile))
+    }
+
+    /// The authorities of this server whose certificates it takes: whether what they signed is revoked says the store.
+    pub fn trusted_authorities(&self) -> &[ResourceName] {
+        let trust = match &self.settings {
+            MethodSettings::Est(est) => est.trust.as_ref(),
+            MethodSettings::Rest(rest) => rest.client_certificates.as_ref().map(|given| &given.trust),
+            MethodSettings::Acme(_) | MethodSettings::Issuer(_) => None,
+        };
+        trust.map_or(&[], |trust| &trust.authorities)
     }
 
     /// The path of the URL that clients are given for a label, or for none, where this is the default method; none: there is no
@@ -276,7 +290,10 @@ impl CompiledMethod {
             (MethodSettings::Est(_), Some(label)) => Some(format!("/.well-known/est/{label}")),
             (MethodSettings::Est(_), None) => Some("/.well-known/est".to_owned()),
             (MethodSettings::Acme(_), Some(label)) => Some(format!("/acme/{label}/directory")),
-            (MethodSettings::Acme(_), None) | (MethodSettings::Issuer(_), _) => None,
+            (MethodSettings::Rest(_), None) => Some("/api/v1".to_owned()),
+            (MethodSettings::Acme(_), None)
+            | (MethodSettings::Rest(_), Some(_))
+            | (MethodSettings::Issuer(_), _) => None,
         }
     }
 
@@ -289,7 +306,8 @@ impl CompiledMethod {
                 let kind = if is_of_cluster { Kind::ChanceryClusterIssuer } else { Kind::ChanceryIssuer };
                 (kind, ResourceName::new(self.name.namespace(), issuer))
             }
-            (MethodSettings::Issuer(_), None) | (MethodSettings::Est(_) | MethodSettings::Acme(_), _) => {
+            (MethodSettings::Issuer(_), None)
+            | (MethodSettings::Est(_) | MethodSettings::Acme(_) | MethodSettings::Rest(_), _) => {
                 (Kind::EnrollmentMethod, self.name.clone())
             }
         }
@@ -302,6 +320,7 @@ impl CompiledMethod {
 pub enum MethodSettings {
     Est(CompiledEst),
     Acme(CompiledAcme),
+    Rest(CompiledRest),
     Issuer(CompiledIssuer),
 }
 
@@ -348,11 +367,15 @@ pub struct CompiledCredential {
     pub method: ResourceName,
     pub protocol: Protocol,
     /// None: a secret of the method, accepted with any user name. For ACME the key identifier, always there, which no other
-    /// credential of the method has that can be used.
+    /// credential of the method has that can be used. For REST the name of the access key in a value that is given, which no
+    /// other such credential has that can be used; none where the value is made, which brings a name of its own.
     pub username: Option<String>,
     /// ACME only: the names that its accounts may order; none: every name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifiers: Option<Restriction>,
+    /// REST only, and there never empty: what the access key opens.
+    #[serde(default, skip_serializing_if = "RestActions::is_empty")]
+    pub actions: RestActions,
     pub owner: Owner,
     pub expires_at: Option<Time>,
     pub maximum_uses: Option<u64>,
@@ -363,7 +386,7 @@ pub struct CompiledCredential {
 }
 
 /// Where the value of a credential comes from. For ACME a value is the octets of the key of the HMAC, at least 32 of them, but for
-/// an empty one, which has ended; for EST it is a password.
+/// an empty one, which has ended; for EST it is a password; for REST a whole access key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum CredentialValue {

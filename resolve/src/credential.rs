@@ -11,6 +11,7 @@ use issuance::{
     credential::{CredentialState, MAX_SECRET_LENGTH},
     identity::{Owner, ResourceName},
     policy::Strength,
+    rest::RestActions,
     secret::Secret,
 };
 use pki::time::Time;
@@ -107,6 +108,7 @@ fn judge(
         protocol: profile::protocol(own.protocol),
         username: own.username,
         identifiers: own.identifiers,
+        actions: RestActions::default(),
         owner,
         expires_at: expires_at(spec),
         maximum_uses: spec.maximum_uses.map(u64::from),
@@ -164,7 +166,10 @@ fn check_method(method: &Method, own: &Own, problems: &mut Problems) {
             );
         }
         // A credential's reference names an EnrollmentMethod, and those speak a protocol of devices.
-        MethodSettings::Est(_) | MethodSettings::Acme(_) | MethodSettings::Issuer(_) => {}
+        MethodSettings::Est(_)
+        | MethodSettings::Acme(_)
+        | MethodSettings::Rest(_)
+        | MethodSettings::Issuer(_) => {}
     }
     // A certificate and a secret are together as strong as they are, whoever knows the secret.
     if own.username.is_none() && method.compiled.minimum == Strength::PersonalSecret {

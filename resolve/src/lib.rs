@@ -37,6 +37,7 @@ mod cluster;
 mod compiled;
 mod compiled_acme;
 mod compiled_est;
+mod compiled_rest;
 mod credential;
 mod encoding;
 mod est;
@@ -72,6 +73,7 @@ pub use crate::{
     compiled::*,
     compiled_acme::*,
     compiled_est::*,
+    compiled_rest::*,
     guard::{AddressGuard, Reach},
     observed::{Observed, ObservedAuthority},
     resources::{

@@ -148,6 +148,7 @@ impl Builder<'_> {
                 let service = AcmeService::new(method.clone(), settings, profiles, chains.clone(), hosts)?;
                 label(&mut self.serving.acme, self.compiled, compiled, Arc::new(service));
             }
+            MethodSettings::Rest(_) => {}
             MethodSettings::Issuer(settings) => {
                 let service = IssuerService { method: method.clone(), granted: settings.namespaces.clone() };
                 self.serving.issuers.insert(compiled.name.clone(), Arc::new(service));

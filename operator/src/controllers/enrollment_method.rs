@@ -100,6 +100,6 @@ fn urls(served: &Served<'_>, labels: &[String]) -> Vec<MethodUrl> {
 fn purpose(method: &CompiledMethod) -> Option<&'static str> {
     match &method.settings {
         MethodSettings::Acme(_) => Some("directory"),
-        MethodSettings::Est(_) | MethodSettings::Issuer(_) => None,
+        MethodSettings::Est(_) | MethodSettings::Rest(_) | MethodSettings::Issuer(_) => None,
     }
 }

@@ -11,7 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
 use pki::time::Time;
 use resolve::{
-    CompiledServer, CompiledTls, MethodSettings,
+    CompiledServer, CompiledTls,
     parts::{Part, PartContent, PartEntry, PartKind, sha256_hex},
 };
 
@@ -179,11 +179,7 @@ impl Kept<'_> {
                 IssuerChoice::SelfSigned => false,
             },
             PartContent::Method(method) => {
-                let trusted = match &method.settings {
-                    MethodSettings::Est(est) => est.trust.as_ref().map(|trust| &trust.authorities),
-                    MethodSettings::Acme(_) | MethodSettings::Issuer(_) => None,
-                };
-                let authorities = || trusted.into_iter().flatten();
+                let authorities = || method.trusted_authorities().iter();
                 is_unchanged
                     && (method.profiles().any(|name| self.has(PartKind::Profile, name))
                         || authorities().any(|name| self.has(PartKind::Authority, name)))

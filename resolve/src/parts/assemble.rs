@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Compiled, CompiledAuthority, CompiledCredential, CompiledMethod, CompiledServer, CompiledTls, FORMAT,
-    MethodSettings, authority::causes,
+    authority::causes,
 };
 
 /// What a manifest and its parts come to.
@@ -214,11 +214,8 @@ impl Found {
             if let Some(gone) = profiles.find(|profile| !self.profiles.contains_key(*profile)) {
                 return Some(format!("its profile {gone} is not in force"));
             }
-            let trusted = match &method.settings {
-                MethodSettings::Est(est) => est.trust.iter().flat_map(|trust| &trust.authorities),
-                MethodSettings::Acme(_) | MethodSettings::Issuer(_) => return None,
-            };
             // Whether what they signed is revoked could not be said.
+            let trusted = method.trusted_authorities().iter();
             let mut gone = trusted.filter(|authority| !self.authorities.contains_key(*authority));
             gone.next()
                 .map(|authority| format!("the authority {authority}, which it trusts, is not in force"))

@@ -4,6 +4,7 @@ use crds::conditions::Reason;
 use issuance::{
     credential::CredentialState,
     identity::{Owner, Protocol},
+    rest::RestActions,
     secret::Secret,
 };
 use pki::time::Time;
@@ -282,6 +283,7 @@ fn a_credential_compiles_as_declared() {
             protocol: Protocol::Est,
             username: Some("ann".into()),
             identifiers: None,
+            actions: RestActions::default(),
             owner: Owner::Group("ops".into()),
             expires_at: Some(Time::from_unix(1_801_440_000)),
             maximum_uses: Some(3),

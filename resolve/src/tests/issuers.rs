@@ -23,7 +23,9 @@ fn method(world: &World, of: &str) -> Option<CompiledMethod> {
 fn granted(world: &World, of: &str) -> Granted {
     match method(world, of).unwrap().settings {
         MethodSettings::Issuer(issuer) => issuer.namespaces,
-        MethodSettings::Est(_) | MethodSettings::Acme(_) => panic!("{of} speaks a protocol of devices"),
+        MethodSettings::Est(_) | MethodSettings::Acme(_) | MethodSettings::Rest(_) => {
+            panic!("{of} speaks a protocol of devices")
+        }
     }
 }
 

@@ -49,7 +49,9 @@ fn compile(world: &World, est: Value) -> CompiledEst {
     let method = compiled.methods.into_iter().next().expect("the method is not compiled");
     match method.settings {
         MethodSettings::Est(est) => est,
-        MethodSettings::Acme(_) | MethodSettings::Issuer(_) => panic!("this is no method of EST"),
+        MethodSettings::Acme(_) | MethodSettings::Rest(_) | MethodSettings::Issuer(_) => {
+            panic!("this is no method of EST")
+        }
     }
 }
 

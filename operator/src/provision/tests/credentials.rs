@@ -7,6 +7,7 @@ use issuance::{
     credential::{CredentialState, Verifier},
     identity::{Owner, Protocol, ResourceName},
     ports::Clock as _,
+    rest::RestActions,
     secret,
 };
 use k8s_openapi::api::core::v1::Secret;
@@ -97,6 +98,7 @@ fn compile(resources: &Resources) -> CompiledCredential {
             (None, acme) => acme.as_ref().and_then(|acme| acme.kid.clone()),
         },
         identifiers: None,
+        actions: RestActions::default(),
         owner: Owner::Group("factory".into()),
         expires_at: spec.expires_at.as_ref().map(|end| Time::from_unix(end.0.as_second())),
         maximum_uses: None,
