@@ -75,7 +75,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             provider.load()?;
             let files = if files.is_empty() { tests::all()? } else { files.clone() };
             ensure!(!files.is_empty(), "there are no tests for a cluster");
-            run_tests(&provider, &files, filter.as_deref(), shell::run)
+            run_tests(&[provider], &files, filter.as_deref(), shell::run)
         }
     }
 }

@@ -52,11 +52,12 @@ impl Provider {
         }
     }
 
-    /// As [`Provider::choose`], but where it is a cluster of our own making, one that nobody else uses.
-    pub(crate) fn choose_for_tests() -> Result<Self> {
+    /// As [`Provider::choose`], but where it is a cluster of our own making, ones that nobody else uses: two, since most of what
+    /// tests on a cluster do is to wait for it.
+    pub(crate) fn choose_for_tests() -> Result<Vec<Self>> {
         Ok(match Self::choose()? {
-            Self::Testbed(_) => Self::Testbed(Testbed::for_tests()?),
-            other @ (Self::Given(_) | Self::Kind(_)) => other,
+            Self::Testbed(_) => Testbed::for_tests().into_iter().map(Self::Testbed).collect(),
+            other @ (Self::Given(_) | Self::Kind(_)) => vec![other],
         })
     }
 
@@ -120,7 +121,12 @@ impl Provider {
 
     /// As [`Provider::load`], with programs of a profile.
     pub(crate) fn load_built(&self, profile: Profile) -> Result<()> {
-        if let Self::Given(_) = self {
+        Self::load_all(std::slice::from_ref(self), profile)
+    }
+
+    /// As [`Provider::load_built`], for several: what is built is built once.
+    pub(crate) fn load_all(providers: &[Self], profile: Profile) -> Result<()> {
+        if providers.iter().any(|provider| matches!(provider, Self::Given(_))) {
             for name in [OPERATOR_IMAGE, SERVER_IMAGE, TOOLBOX_IMAGE] {
                 std::env::var(name).with_context(|| {
                     format!(
@@ -133,13 +139,15 @@ impl Provider {
         // Each of these clusters runs on this machine, so what is built here runs there; with kind on another system
         // than Linux the engine has to build.
         let images = image::build(profile, !cfg!(target_os = "linux"))?;
-        match self {
-            Self::Given(_) => {}
-            Self::Kind(kind) => {
-                kind.load(&images)?;
-                kind.load_archive(&toolbox()?)?;
+        for provider in providers {
+            match provider {
+                Self::Given(_) => {}
+                Self::Kind(kind) => {
+                    kind.load(&images)?;
+                    kind.load_archive(&toolbox()?)?;
+                }
+                Self::Testbed(testbed) => testbed.load(&images)?,
             }
-            Self::Testbed(testbed) => testbed.load(&images)?,
         }
         remember(&images)
     }

@@ -33,9 +33,9 @@ impl Testbed {
         Ok(Self { name, exclusive: false })
     }
 
-    /// The one of `cargo xtask test`; both may run side by side.
-    pub(super) fn for_tests() -> Result<Self> {
-        Ok(Self { name: "chancery-test".to_owned(), exclusive: true })
+    /// Those of `cargo xtask test`; all may run side by side.
+    pub(super) fn for_tests() -> [Self; 2] {
+        ["chancery-test", "chancery-test-2"].map(|name| Self { name: name.to_owned(), exclusive: true })
     }
 
     pub(super) fn kubeconfig(&self) -> PathBuf {

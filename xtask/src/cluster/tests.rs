@@ -1,7 +1,9 @@
 //! Running the tests that need a cluster: `tests/tests/cluster_*.rs`.
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -14,51 +16,70 @@ pub(crate) fn all() -> Result<Vec<String>> {
     crate::test::files(|name| name.starts_with("cluster_"))
 }
 
-/// Runs them on a cluster that is up and loaded; `run` runs each file's program. They are built before that and run without
-/// cargo, since there may be no way out of where they run.
+/// Runs them on clusters that are up and loaded, each of which takes the next file once it is done with one; `run` runs a
+/// file's program. They are built before that and run without cargo, since there may be no way out of where they run.
 pub(crate) fn run_tests(
-    provider: &Provider,
+    providers: &[Provider],
     files: &[String],
     filter: Option<&str>,
-    mut run: impl FnMut(&mut Command) -> Result<()>,
+    run: impl Fn(&mut Command) -> Result<()> + Sync,
 ) -> Result<()> {
-    let mut environment = provider.environment()?;
     let cases = record_admission_cases()?;
-    environment.push(pair("CHANCERY_ADMISSION_CASES", &cases.to_string_lossy()));
-    let run_id = std::process::id().to_string();
-    environment.push(pair("CHANCERY_CLUSTER_RUN", &run_id));
-    let programs = build(files)?;
+    let shared = [
+        pair("CHANCERY_ADMISSION_CASES", &cases.to_string_lossy()),
+        pair("CHANCERY_CLUSTER_RUN", &std::process::id().to_string()),
+    ];
     // They are marked as ignored, so that `cargo test` says what it leaves out where there is no cluster. One at a time:
-    // they share one operator, and some of them kill it.
+    // those of a cluster share one operator, and some of them kill it.
     let mut arguments = vec!["--ignored", "--test-threads", "1"];
     arguments.extend(filter);
-    let mut failed = Vec::new();
-    for (name, program) in files.iter().zip(programs) {
-        eprintln!("     Running {name}");
-        let mut command = provider.exec(&program.to_string_lossy(), &arguments);
-        // As cargo would.
-        command.current_dir(shell::repository().join("tests")).envs(environment.iter().cloned());
-        if let Err(error) = run(&mut command) {
-            eprintln!("{error:#}");
-            failed.push(name.as_str());
+    let programs = build(files)?;
+    let waiting = Mutex::new(files.iter().zip(programs).collect::<VecDeque<_>>());
+    let on_one = |provider: &Provider| -> Result<Vec<String>> {
+        let mut environment = provider.environment()?;
+        environment.extend(shared.iter().cloned());
+        let mut failed = Vec::new();
+        while let Some((name, program)) = next(&waiting) {
+            eprintln!("     Running {name}");
+            let mut command = provider.exec(&program.to_string_lossy(), &arguments);
+            // As cargo would.
+            command.current_dir(shell::repository().join("tests")).envs(environment.iter().cloned());
+            if let Err(error) = run(&mut command) {
+                eprintln!("{name}: {error:#}");
+                failed.push(name.clone());
+            }
         }
-    }
-    if let Err(error) = everything_goes(provider, &run_id) {
-        eprintln!("{error:#}");
-        failed.push("deletion of the tests' namespaces");
-    }
+        if let Err(error) = everything_goes(provider) {
+            eprintln!("{error:#}");
+            failed.push("deletion of the tests' namespaces".to_owned());
+        }
+        Ok(failed)
+    };
+    let failed = std::thread::scope(|scope| {
+        let threads: Vec<_> = providers.iter().map(|provider| scope.spawn(|| on_one(provider))).collect();
+        let ended = threads.into_iter().map(|thread| match thread.join() {
+            Ok(failed) => failed,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        ended.collect::<Result<Vec<_>>>()
+    })?;
+    let failed = failed.concat();
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
     Ok(())
 }
 
+fn next<T>(waiting: &Mutex<VecDeque<T>>) -> Option<T> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+}
+
 /// Tests delete their namespaces and do not wait for that. One that stays is held by something that will never let go.
-fn everything_goes(provider: &Provider, run_id: &str) -> Result<()> {
+fn everything_goes(provider: &Provider) -> Result<()> {
     if std::env::var_os("CHANCERY_KEEP").is_some() {
         return Ok(());
     }
-    let ours = format!("--selector=chancery.dev/test-run={run_id}");
+    let ours = format!("--selector=chancery.dev/test-run={}", std::process::id());
     let arguments = ["delete", "namespaces", &ours, "--timeout=180s"];
     if shell::run(&mut provider.exec("kubectl", &arguments)).is_ok() {
         return Ok(());

@@ -22,11 +22,14 @@ pub(crate) struct Options {
     /// Only formatting, lints and the tests of single crates: no programs from outside, no server, no fuzzing
     #[arg(long)]
     quick: bool,
+    /// Only steps whose name holds this, such as "cluster"; the others are listed as skipped
+    #[arg(long, value_name = "NAME")]
+    step: Option<String>,
 }
 
 /// Runs all steps; fails if one failed, and under CI if one was skipped.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let mut report = Report::default();
+    let mut report = Report::of(options.step.clone());
     report.step("formatting", steps::formatting);
     report.step("lints", steps::lints);
     report.step("generated files", steps::generated_files);
@@ -58,9 +61,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         report.step("tests of the server", |tally| steps::server(&absent, tally));
         let replicas = "tests of two servers on one database";
         report.step_with(replicas, &[POSTGRESQL], |tally| steps::replicas(&absent, tally));
-        let provider = Provider::choose_for_tests()?;
-        let cluster = |tally: &mut report::Tally| steps::cluster(&provider, tally);
-        report.step_when("tests on a cluster", || provider.check(), cluster);
+        let providers = Provider::choose_for_tests()?;
+        let cluster = |tally: &mut report::Tally| steps::cluster(&providers, tally);
+        report.step_when("tests on a cluster", || providers.iter().try_for_each(Provider::check), cluster);
         report.step_with("fuzz targets", &[RUSTUP, CXX], steps::fuzz);
     }
     report.print();

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -20,6 +21,8 @@ pub(super) struct Tally {
 /// The steps so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
+    /// Only steps whose name holds this run.
+    wanted: Option<String>,
     steps: Vec<(&'static str, Outcome)>,
     tally: Tally,
 }
@@ -32,8 +35,15 @@ enum Outcome {
 }
 
 impl Report {
+    pub(super) fn of(wanted: Option<String>) -> Self {
+        Self { wanted, ..Self::default() }
+    }
+
     /// Runs one step under a header.
     pub(super) fn step(&mut self, name: &'static str, work: impl FnOnce(&mut Tally) -> Result<()>) {
+        if !self.wants(name) {
+            return self.skip(name, "not asked for");
+        }
         println!("\n=== {name}");
         let started = Instant::now();
         let result = work(&mut self.tally);
@@ -72,6 +82,11 @@ impl Report {
         prerequisite: impl FnOnce() -> Result<()>,
         work: impl FnOnce(&mut Tally) -> Result<()>,
     ) -> bool {
+        if !self.wants(name) {
+            self.skip(name, "not asked for");
+            // Who asks for a step alone has what it needs, or it fails.
+            return true;
+        }
         match prerequisite() {
             Err(error) if !shell::in_ci() => {
                 self.skip(name, &format!("{error:#}"));
@@ -82,6 +97,10 @@ impl Report {
                 true
             }
         }
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| name.contains(wanted.as_str()))
     }
 
     /// The closing list and the sum.
@@ -124,6 +143,24 @@ impl Tally {
         let status = child.wait().context("cannot wait for cargo")?;
         if !status.success() {
             bail!("cargo test: {status}");
+        }
+        Ok(())
+    }
+
+    /// As [`Tally::cargo_test`] for a program that runs beside others: its output is shown once it has ended.
+    pub(super) fn test_beside(tally: &Mutex<&mut Self>, command: &mut Command) -> Result<()> {
+        let line = shell::line(command);
+        let started = Instant::now();
+        let answer =
+            command.stderr(Stdio::inherit()).output().with_context(|| format!("cannot run {line}"))?;
+        let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
+        println!("$ {line}\n(ended after {:.1} s)", started.elapsed().as_secs_f32());
+        for line in String::from_utf8_lossy(&answer.stdout).lines() {
+            println!("{line}");
+            tally.add(line);
+        }
+        if !answer.status.success() {
+            bail!("{}", answer.status);
         }
         Ok(())
     }

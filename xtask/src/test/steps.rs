@@ -1,16 +1,22 @@
 //! What each step does.
 
+use std::sync::Mutex;
+
 use anyhow::{Context, Result};
 use chancery_tests::server;
 
 use super::report::Tally;
 use crate::cargo::cargo;
 use crate::cluster::{self, Provider};
+use crate::image::Profile;
 use crate::packages::{self, CURL, OPENSSL};
 use crate::{fuzz, generate, peers, shell};
 
 /// Long enough that every seed runs, short enough for each push.
 const FUZZ_SECONDS: u32 = 5;
+
+/// Files of tests on a cluster that take several minutes, the longest first.
+const LONG_ON_A_CLUSTER: [&str; 4] = ["cluster_chart", "cluster_acme", "cluster_issuer", "cluster_operator"];
 
 /// The workspace, and the two programs that have one of their own.
 pub(super) fn formatting(_: &mut Tally) -> Result<()> {
@@ -83,17 +89,25 @@ pub(super) fn replicas(absent: &[&str], tally: &mut Tally) -> Result<()> {
 }
 
 /// Everything that runs on a Kubernetes, which is there for the time of this step.
-pub(super) fn cluster(provider: &Provider, tally: &mut Tally) -> Result<()> {
+pub(super) fn cluster(providers: &[Provider], tally: &mut Tally) -> Result<()> {
     packages::install(&[OPENSSL, CURL])?;
-    println!("cluster: {provider}");
-    let files = files(|name| name.starts_with("cluster_"))?;
-    let tested = provider.up().and_then(|()| {
-        provider.load()?;
-        cluster::run_tests(provider, &files, None, |command| tally.cargo_test(command))
-    });
+    let mut files = files(|name| name.starts_with("cluster_"))?;
+    // What takes longest begins first, or one cluster would be idle while the other ends with it.
+    files.sort_by_key(|name| LONG_ON_A_CLUSTER.iter().position(|long| long == name).unwrap_or(usize::MAX));
+    let tested = providers
+        .iter()
+        .try_for_each(|provider| {
+            println!("cluster: {provider}");
+            provider.up()
+        })
+        .and_then(|()| Provider::load_all(providers, Profile::Dev))
+        .and_then(|()| {
+            let tally = Mutex::new(tally);
+            cluster::run_tests(providers, &files, None, |command| Tally::test_beside(&tally, command))
+        });
     // Whatever happened, nothing is left behind; what happened first is what is told.
-    let removed = provider.down();
-    tested.and(removed)
+    let removed: Vec<Result<()>> = providers.iter().map(Provider::down).collect();
+    tested.and(removed.into_iter().collect())
 }
 
 /// The names of the files in `tests/tests` that are wanted; there has to be one.

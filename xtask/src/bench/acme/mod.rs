@@ -14,6 +14,7 @@ mod server;
 use std::fmt;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use chancery_tests::Workspace;
@@ -28,7 +29,7 @@ use crate::packages::{self, GO, OPENSSL};
 use crate::peers;
 
 /// How much to measure. The defaults take about three minutes.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Run {
     /// Orders a measurement
     #[arg(short = 'n', long, default_value_t = 1000)]
@@ -39,6 +40,12 @@ pub(super) struct Run {
     /// Concurrent clients, each with an account of its own; may be given several times
     #[arg(short = 'c', long, default_values_t = [1, 4])]
     clients: Vec<u32>,
+    /// Only what is proved so; may be given several times
+    #[arg(long, value_enum)]
+    proof: Vec<Proof>,
+    /// Another binary of the server in pebble's place: whether a change pays, of the same minutes
+    #[arg(long)]
+    against: Option<PathBuf>,
     /// One round of a few orders: to see that it works
     #[arg(long)]
     quick: bool,
@@ -50,22 +57,23 @@ pub(super) struct Run {
 impl Run {
     /// With what `quick` says.
     pub(super) fn settled(&self) -> Self {
-        let Self { operations, rounds, clients, quick, json } = self;
-        let (operations, rounds) = match quick {
-            true => ((*operations).min(60), 1),
-            false => (*operations, *rounds),
+        let (operations, rounds) = match self.quick {
+            true => (self.operations.min(60), 1),
+            false => (self.operations, self.rounds),
         };
-        Self { operations, rounds, clients: clients.clone(), quick: *quick, json: *json }
+        Self { operations, rounds, ..self.clone() }
     }
 }
 
 /// How a client shows that it may have the name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "camelCase")]
 enum Proof {
     /// The server looks the name up and fetches the answer.
+    #[value(name = "name")]
     Http01Name,
     /// The server fetches the answer.
+    #[value(name = "address")]
     Http01Address,
     /// The server knows already: of Chancery the account's key vouches for the name, pebble remembers an earlier proof.
     None,
@@ -80,12 +88,10 @@ struct Case {
 }
 
 impl Case {
-    fn all(clients: &[u32]) -> Vec<Self> {
-        let proofs = [Proof::Http01Name, Proof::Http01Address, Proof::None];
-        proofs
-            .into_iter()
-            .flat_map(|proof| clients.iter().map(move |&clients| Self { proof, clients }))
-            .collect()
+    fn all(run: &Run) -> Vec<Self> {
+        let wanted = |proof: &Proof| run.proof.is_empty() || run.proof.contains(proof);
+        let proofs = [Proof::Http01Name, Proof::Http01Address, Proof::None].into_iter().filter(wanted);
+        proofs.flat_map(|proof| run.clients.iter().map(move |&clients| Self { proof, clients })).collect()
     }
 }
 
@@ -117,15 +123,22 @@ impl Answers {
 /// Starts both, measures them in turn, prints the medians.
 pub(super) fn run(run: &Run) -> Result<()> {
     packages::install(&[OPENSSL, GO])?;
-    peers::build_pebble()?;
     load::build()?;
     let binary = chancery_tests::server::release_binary()?;
     let workspace = Workspace::new()?;
     let machine = Machine::look(workspace.path())?;
     let answers = Answers::choose()?;
-    let chancery = Chancery::start(workspace.path(), &binary, &answers)?;
-    let table = measure(run, &workspace, &chancery, &answers)?;
+    let chancery = Chancery::start(&workspace.file("chancery"), &binary, &answers)?;
+    let peer = match &run.against {
+        Some(binary) => Peer::Other(Chancery::start(&workspace.file("other"), binary, &answers)?),
+        None => {
+            peers::build_pebble()?;
+            Peer::Pebble
+        }
+    };
+    let table = measure(run, &workspace, (&chancery, &peer), &answers)?;
     chancery.stop()?;
+    peer.stop()?;
     let sizes = Sizes { operations: run.operations, rounds: run.rounds, stored: 0 };
     let load_after = machine::load()?;
     let report =
@@ -133,19 +146,51 @@ pub(super) fn run(run: &Run) -> Result<()> {
     if run.json { report.print_json() } else { report.print() }
 }
 
+/// Whom Chancery is compared with.
+#[derive(Debug)]
+enum Peer {
+    /// Started anew for each measurement.
+    Pebble,
+    /// Another build of Chancery.
+    Other(Chancery),
+}
+
+impl Peer {
+    fn stop(self) -> Result<()> {
+        match self {
+            Self::Pebble => Ok(()),
+            Self::Other(chancery) => chancery.stop(),
+        }
+    }
+}
+
 /// Case by case and round by round, so that whatever else happens on the machine happens to both alike.
-fn measure(run: &Run, workspace: &Workspace, chancery: &Chancery, answers: &Answers) -> Result<Table<Case>> {
+fn measure(
+    run: &Run,
+    workspace: &Workspace,
+    (chancery, peer): (&Chancery, &Peer),
+    answers: &Answers,
+) -> Result<Table<Case>> {
+    let what = "every step on disk before it is answered";
     let mut table = Table::default();
     for round in 1..=run.rounds {
-        for (number, case) in Case::all(&run.clients).into_iter().enumerate() {
-            let ours = Row { name: "chancery", what: "every step on disk before it is answered", case };
+        for (number, case) in Case::all(run).into_iter().enumerate() {
+            let ours = Row { name: "chancery", what, case };
             add(&mut table, round, ours, &chancery.target(case.proof), run, answers)?;
-            let directory = workspace.file(&format!("pebble-{round}-{number}"));
-            fs::create_dir(&directory)?;
-            let pebble = Pebble::start(&directory, case.proof, answers)?;
-            let theirs =
-                Row { name: "pebble", what: "stores nothing; asks three times for each answer", case };
-            add(&mut table, round, theirs, &pebble.target(), run, answers)?;
+            match peer {
+                Peer::Other(other) => {
+                    let theirs = Row { name: "other", what: "another build of it", case };
+                    add(&mut table, round, theirs, &other.target(case.proof), run, answers)?;
+                }
+                Peer::Pebble => {
+                    let directory = workspace.file(&format!("pebble-{round}-{number}"));
+                    fs::create_dir(&directory)?;
+                    let pebble = Pebble::start(&directory, case.proof, answers)?;
+                    let what = "stores nothing; asks three times for each answer";
+                    let theirs = Row { name: "pebble", what, case };
+                    add(&mut table, round, theirs, &pebble.target(), run, answers)?;
+                }
+            }
         }
     }
     Ok(table)

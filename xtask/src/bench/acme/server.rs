@@ -24,10 +24,10 @@ pub(super) struct Chancery {
 }
 
 impl Chancery {
-    pub(super) fn start(workspace: &Path, binary: &Path, answers: &Answers) -> Result<Self> {
-        let directory = workspace.join("chancery");
-        std::fs::create_dir(&directory)?;
-        let resources = Resources::base(&directory)?;
+    /// `directory`: where it keeps everything; is made.
+    pub(super) fn start(directory: &Path, binary: &Path, answers: &Answers) -> Result<Self> {
+        std::fs::create_dir(directory)?;
+        let resources = Resources::base(directory)?;
         let loopback: IpAddr = answers.http.ip();
         let proving = format!(
             "{{challenges: [http-01], validation: \
