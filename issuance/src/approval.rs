@@ -3,9 +3,10 @@
 
 use crate::{
     Engine,
-    audit::{Action, Actor, AuditEvent, AuditOutcome},
-    error::{Error, Result},
-    identity::RequestId,
+    audit::{Action, Actor, AuditEvent, AuditOutcome, actor_name},
+    authn::{Authenticated, Requester},
+    error::{Error, Refusal, Result, Rule},
+    identity::{Owner, RequestId},
     store::{Commit, Conflict, Decision, Expect, RequestRow, RequestState, Write},
 };
 
@@ -14,6 +15,15 @@ use crate::{
 pub enum Verdict {
     Approve,
     Deny,
+}
+
+impl Verdict {
+    fn recorded(self) -> (RequestState, Action) {
+        match self {
+            Self::Approve => (RequestState::Approved, Action::RequestApproved),
+            Self::Deny => (RequestState::Denied, Action::RequestDenied),
+        }
+    }
 }
 
 impl Engine {
@@ -29,29 +39,62 @@ impl Engine {
         reason: Option<String>,
     ) -> Result<RequestRow> {
         let row = self.store().request(id).await?.ok_or(Error::NotFound("request"))?;
-        let now = self.clock().now();
+        self.record_decision(row, verdict, Actor::Operator { name: operator.into() }, Vec::new(), reason)
+            .await
+    }
+
+    /// As [`Engine::decide`], by somebody who was authenticated by the method of the request. Four eyes: whoever asked
+    /// does not approve, nor does another credential of the same user. Denying one's own request is giving it up.
+    ///
+    /// # Errors
+    /// As [`Engine::decide`], where a request of another method is not found either; [`Error::Refused`] by
+    /// [`Rule::Approval`] once that is recorded; [`Error::Stale`] where the credential is not any more what it was.
+    pub async fn decide_as(
+        &self,
+        by: &Authenticated,
+        id: &RequestId,
+        verdict: Verdict,
+        reason: Option<String>,
+    ) -> Result<RequestRow> {
+        let row = self.store().request(id).await?.filter(|row| row.method == by.method().name);
+        let row = row.ok_or(Error::NotFound("request"))?;
+        let actor = Actor::of(by.requester());
+        if verdict == Verdict::Approve && is_one_person(by.requester(), &row.requester) {
+            let sentence = "approval: whoever asked for a certificate does not approve it";
+            let refusal = Refusal::new(Rule::Approval, sentence);
+            let event = self.event(&row, verdict, AuditOutcome::Refused, actor).because(sentence);
+            let commit = Commit { audit: vec![event], ..Commit::default() };
+            self.store().commit(commit).await?.map_err(|conflict| Error::Conflict(conflict.to_string()))?;
+            return Err(refusal.into());
+        }
+        self.record_decision(row, verdict, actor, by.expect().to_vec(), reason).await
+    }
+
+    async fn record_decision(
+        &self,
+        row: RequestRow,
+        verdict: Verdict,
+        actor: Actor,
+        mut expect: Vec<Expect>,
+        reason: Option<String>,
+    ) -> Result<RequestRow> {
+        let (id, now) = (row.id.clone(), self.clock().now());
         if row.state != RequestState::Pending || row.expires_at <= now {
             let state = if row.state == RequestState::Pending { "expired" } else { row.state.as_str() };
             return Err(Error::Conflict(format!(
                 "request {id} is {state}; only a pending request can be decided"
             )));
         }
-        let (state, action) = match verdict {
-            Verdict::Approve => (RequestState::Approved, Action::RequestApproved),
-            Verdict::Deny => (RequestState::Denied, Action::RequestDenied),
-        };
-        let decision = Decision { by: operator.into(), at: now, reason };
-        let mut event =
-            AuditEvent::new(now, action, AuditOutcome::Done, Actor::Operator { name: operator.into() });
-        event.method = Some(row.method.clone());
-        event.profile = Some(row.profile.clone());
-        event.request = Some(id.clone());
-        event.credential = row.requester.credential.clone();
+        let (state, _) = verdict.recorded();
+        let by = actor_name(&actor).unwrap_or_default().to_owned();
+        let decision = Decision { by, at: now, reason };
+        let mut event = self.event(&row, verdict, AuditOutcome::Done, actor);
         if let Some(reason) = &decision.reason {
             event = event.because(reason);
         }
+        expect.push(Expect::RequestState { id: id.clone(), state: RequestState::Pending });
         let commit = Commit {
-            expect: vec![Expect::RequestState { id: id.clone(), state: RequestState::Pending }],
+            expect,
             writes: vec![Write::UpdateRequest {
                 id: id.clone(),
                 state,
@@ -62,10 +105,32 @@ impl Engine {
         };
         match self.store().commit(commit).await? {
             Ok(_) => Ok(RequestRow { state, decision: Some(decision), ..row }),
-            Err(Conflict::Expectation(_)) => {
+            Err(Conflict::Expectation(expected)) if matches!(*expected, Expect::RequestState { .. }) => {
                 Err(Error::Conflict(format!("request {id} was decided by somebody else at the same time")))
             }
+            // What the evidence of whoever decides rests on.
+            Err(Conflict::Expectation(_)) => Err(Error::Stale),
             Err(other) => Err(Error::Conflict(other.to_string())),
         }
     }
+
+    fn event(&self, row: &RequestRow, verdict: Verdict, outcome: AuditOutcome, actor: Actor) -> AuditEvent {
+        let mut event = AuditEvent::new(self.clock().now(), verdict.recorded().1, outcome, actor);
+        event.method = Some(row.method.clone());
+        event.profile = Some(row.profile.clone());
+        event.request = Some(row.id.clone());
+        event.credential = row.requester.credential.clone();
+        event
+    }
+}
+
+/// One credential, or two of one user; where there are none, one name.
+fn is_one_person(one: &Requester, other: &Requester) -> bool {
+    let same_user = matches!((&one.owner, &other.owner), (Some(Owner::User(one)), Some(Owner::User(other))) if one == other);
+    let same_credential = match (&one.credential, &other.credential) {
+        (Some(one), Some(other)) => one == other,
+        (None, None) => one.name == other.name,
+        (Some(_), None) | (None, Some(_)) => false,
+    };
+    same_user || same_credential
 }

@@ -7,16 +7,21 @@ use crate::{
     Error, Issued, Pending, Result,
     approval::Verdict,
     audit::{Action, Actor, AuditOutcome},
-    authn::Authenticated,
+    authn::{Authenticated, Freshness},
     authority::Method,
-    credential::CredentialState,
+    credential::{CredentialRow, CredentialState},
     engine::{Outcome, Repeat, request_key},
     error::Rule,
-    identity::RequestId,
+    identity::{Owner, RequestId, ResourceName},
     policy::{Approval, Permission, Profile},
+    ports::Clock as _,
     revocation::Revocation,
+    secret::Secret,
     store::{Commit, Decision, RequestRow, RequestState, Write, memory::MemoryStore},
-    testing::{Before, DAY, HookedStore, NOW, Request, Scene, issued, method, pending, policy_with, request},
+    testing::{
+        Before, DAY, HookedStore, NOW, Request, Scene, credential, issued, method, pending, policy_with,
+        request,
+    },
 };
 
 fn manual() -> Profile {
@@ -164,6 +169,76 @@ async fn only_a_pending_request_can_be_decided_and_only_once() {
     assert!(matches!(decide(&scene, &waiting.request, Verdict::Deny).await, Err(Error::Conflict(_))));
     let unknown = RequestId::from_random([9; 16]);
     assert!(matches!(decide(&scene, &unknown, Verdict::Approve).await, Err(Error::NotFound("request"))));
+}
+
+/// Somebody else of the same method.
+async fn colleague(scene: &Scene, username: &str, owner: Option<Owner>) -> Authenticated {
+    let row = CredentialRow { owner, ..credential(&scene.method.name, Some(username), "another-horse") };
+    scene.put(&row).await;
+    let evidence = scene.verify(username, "another-horse", Freshness::Fresh).await.unwrap();
+    Authenticated::new(scene.method.clone(), evidence, None).unwrap()
+}
+
+#[tokio::test]
+async fn nobody_approves_what_they_asked_for_and_the_refusal_is_recorded() {
+    let scene = Scene::new(&manual()).await;
+    scene.change_ann(|row| row.owner = Some(Owner::User("ann".into()))).await;
+    let waiting = asks_and_waits(&scene, &request()).await;
+    let second_key = colleague(&scene, "ann-2", Some(Owner::User("ann".into()))).await;
+    for by in [scene.login().await, second_key] {
+        let outcome = scene.engine.decide_as(&by, &waiting.request, Verdict::Approve, None).await;
+        let Err(Error::Refused(refusal)) = outcome else { panic!("{outcome:?}") };
+        assert_eq!(refusal.rule(), Rule::Approval);
+        let last = scene.events().await.pop().unwrap();
+        assert_eq!((last.action, last.outcome), (Action::RequestApproved, AuditOutcome::Refused));
+        assert_eq!((last.actor, last.request), (Actor::of(by.requester()), Some(waiting.request.clone())));
+        assert_eq!(last.reason.as_deref(), Some(refusal.sentence()));
+    }
+    let row = scene.store.request(&waiting.request).await.unwrap().unwrap();
+    assert_eq!((row.state, row.decision), (RequestState::Pending, None));
+    let given_up = scene.engine.decide_as(&scene.login().await, &waiting.request, Verdict::Deny, None).await;
+    assert_eq!(given_up.unwrap().state, RequestState::Denied);
+}
+
+#[tokio::test]
+async fn a_colleague_approves_and_the_trail_names_their_credential() {
+    let scene = Scene::new(&manual()).await;
+    let (ann, group) = (request(), Some(Owner::Group("shop".into())));
+    scene.change_ann(|row| row.owner = Some(Owner::Group("shop".into()))).await;
+    let waiting = asks_and_waits(&scene, &ann).await;
+    let bob = colleague(&scene, "bob", group).await;
+    let decided = scene.engine.decide_as(&bob, &waiting.request, Verdict::Approve, None).await.unwrap();
+    assert_eq!(decided.decision.unwrap().by, "bob");
+    let last = scene.events().await.pop().unwrap();
+    assert_eq!((last.action, last.outcome), (Action::RequestApproved, AuditOutcome::Done));
+    assert_eq!(last.actor, Actor::of(bob.requester()));
+    assert_eq!(last.credential, Some(scene.ann.id.clone()), "whose request it was");
+    scene.issue(&ann).await;
+}
+
+#[tokio::test]
+async fn a_request_of_another_method_is_not_there_and_a_revoked_credential_decides_nothing() {
+    let scene = Scene::new(&manual()).await;
+    let waiting = asks_and_waits(&scene, &request()).await;
+    let bob = colleague(&scene, "bob", None).await;
+    let row = scene.store.credential(bob.requester().credential.as_ref().unwrap()).await.unwrap().unwrap();
+    scene.put(&CredentialRow { version: 2, state: CredentialState::Revoked, ..row }).await;
+    let outcome = scene.engine.decide_as(&bob, &waiting.request, Verdict::Approve, None).await;
+    assert!(matches!(outcome, Err(Error::Stale)), "{outcome:?}");
+
+    let same = Arc::into_inner(method(&manual(), &scene.authority)).unwrap();
+    let elsewhere = Method { name: ResourceName::new("acme", "elsewhere"), ..same };
+    let row = credential(&elsewhere.name, Some("eve"), "another-horse");
+    scene.put(&row).await;
+    let now = scene.clock.now();
+    let password = Secret::new("another-horse");
+    let evidence = scene.verifier.verify(&elsewhere, "eve", &password, now, Freshness::Fresh).await.unwrap();
+    let eve = Authenticated::new(Arc::new(elsewhere), evidence, None).unwrap();
+    for verdict in [Verdict::Approve, Verdict::Deny] {
+        let outcome = scene.engine.decide_as(&eve, &waiting.request, verdict, None).await;
+        assert!(matches!(outcome, Err(Error::NotFound("request"))), "{outcome:?}");
+    }
+    assert_eq!(scene.store.request(&waiting.request).await.unwrap().unwrap().state, RequestState::Pending);
 }
 
 #[tokio::test]
