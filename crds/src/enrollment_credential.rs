@@ -10,14 +10,15 @@ use crate::{
     common::{LocalRef, SecretKeyRef},
     conditions::conditions_schema,
     duration::{Duration, longer_than_zero},
+    rest_method::RestCredential,
     string_enum::string_enum,
 };
 
 /// Declares one credential of one method: a secret that its owner shows to enrol.
 ///
 /// Credentials are rows in the server's database; this resource declares a few of them. The value is generated, or taken
-/// from a Secret. The server keeps a password hashed, and a key for ACME encrypted, since it computes with it; what was
-/// generated is in the Secret that `status.secretRef` names.
+/// from a Secret. The server keeps a password and an access key hashed, and a key for ACME encrypted, since it computes with it;
+/// what was generated is in the Secret that `status.secretRef` names.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[kube(
     group = "chancery.dev",
@@ -38,9 +39,11 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("has(self.est) != has(self.acme)")
-        .message("give exactly one protocol: est or acme (scep, cmp, rest and waep are not served by this release)"),
-    validation = Rule::new("has(self.est) == has(oldSelf.est) && has(self.acme) == has(oldSelf.acme)")
+    validation = Rule::new("[has(self.est), has(self.acme), has(self.rest)].exists_one(given, given)")
+        .message("give exactly one protocol: est, acme or rest (scep, cmp and waep are not served by this release)"),
+    validation = Rule::new(
+        "has(self.est) == has(oldSelf.est) && has(self.acme) == has(oldSelf.acme) && has(self.rest) == has(oldSelf.rest)"
+    )
         .message("the protocol cannot change: make a new credential"),
     validation = Rule::new("!has(self.valueFrom) || !has(self.writeTo)")
         .message("writeTo is refused with valueFrom: the value is in that Secret already").field_path(".writeTo"),
@@ -61,17 +64,22 @@ pub struct EnrollmentCredentialSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acme: Option<AcmeCredential>,
 
+    /// A credential for REST: an access key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<RestCredential>,
+
     /// Who answers for the use of this credential; the audit trail names them.
     pub owner: CredentialOwner,
 
-    /// Takes the value from a Secret in the same namespace; the default key is `password` for EST and `hmac` for ACME, whose
-    /// value is 32 to 1024 octets as base64url (RFC 4648 §5). A new value there replaces the old one at once. Absent: a value is
+    /// Takes the value from a Secret in the same namespace; the default key is `password` for EST; `hmac` for ACME, whose
+    /// value is 32 to 1024 octets as base64url (RFC 4648 §5); `accessKey` for REST, whose value is `chancery_`, 16 hexadecimal
+    /// digits in small letters that name the key and that no other key has, `_`, and 27 random characters of base64url. A new value there replaces the old one at once. Absent: a value is
     /// generated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub value_from: Option<CredentialSource>,
 
     /// The Secret, in the same namespace, that a generated value is written to: for EST as type `kubernetes.io/basic-auth`, for
-    /// ACME as type `Opaque` with `kid` and `hmac`. Absent: a Secret with the name of this object. A Secret that something else made
+    /// ACME as type `Opaque` with `kid` and `hmac`, for REST as type `Opaque` with `accessKey`. Absent: a Secret with the name of this object. A Secret that something else made
     /// is never overwritten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub write_to: Option<CredentialTarget>,
@@ -81,7 +89,8 @@ pub struct EnrollmentCredentialSpec {
     #[schemars(schema_with = "moment_schema")]
     pub expires_at: Option<Time>,
 
-    /// How many certificates it may open; for ACME, how many accounts may be bound to it, whose orders do not count. Absent: no
+    /// How many certificates it may open; for ACME, how many accounts may be bound to it, whose orders do not count. An access key that is used up opens
+    /// nothing any more, not even for reading. Absent: no
     /// limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]
@@ -129,15 +138,17 @@ pub struct CredentialRotation {
 pub enum CredentialProtocol<'a> {
     Est(&'a EstCredential),
     Acme(&'a AcmeCredential),
+    Rest(&'a RestCredential),
 }
 
 impl EnrollmentCredentialSpec {
     /// The protocol; `None` unless exactly one is given.
     pub fn protocol(&self) -> Option<CredentialProtocol<'_>> {
-        match (&self.est, &self.acme) {
-            (Some(est), None) => Some(CredentialProtocol::Est(est)),
-            (None, Some(acme)) => Some(CredentialProtocol::Acme(acme)),
-            (None, None) | (Some(_), Some(_)) => None,
+        match (&self.est, &self.acme, &self.rest) {
+            (Some(est), None, None) => Some(CredentialProtocol::Est(est)),
+            (None, Some(acme), None) => Some(CredentialProtocol::Acme(acme)),
+            (None, None, Some(rest)) => Some(CredentialProtocol::Rest(rest)),
+            _ => None,
         }
     }
 }
@@ -172,7 +183,7 @@ pub struct CredentialOwner {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CredentialSource {
-    /// The Secret and the key in it; the default key is `password` for EST, `hmac` for ACME.
+    /// The Secret and the key in it; the default key is `password` for EST, `hmac` for ACME, `accessKey` for REST.
     pub secret_key_ref: SecretKeyRef,
 }
 

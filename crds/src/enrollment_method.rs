@@ -10,6 +10,7 @@ use crate::{
     common::{Counters, ObjectRef, Protocol},
     conditions::conditions_schema,
     est_method::EstMethod,
+    rest_method::RestMethod,
 };
 
 /// One way to ask for the certificates of one profile.
@@ -45,8 +46,8 @@ use crate::{
 )]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[x_kube(
-    validation = Rule::new("has(self.est) != has(self.acme)")
-        .message("give exactly one protocol: est or acme (scep, cmp, rest and waep are not served by this release)"),
+    validation = Rule::new("[has(self.est), has(self.acme), has(self.rest)].exists_one(given, given)")
+        .message("give exactly one protocol: est, acme or rest (scep, cmp and waep are not served by this release)"),
 )]
 pub struct EnrollmentMethodSpec {
     /// The CertificateProfile to issue by. In another namespace it must list this one under `grants.attach`.
@@ -63,6 +64,11 @@ pub struct EnrollmentMethodSpec {
     /// Automatic Certificate Management Environment, RFC 8555.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acme: Option<AcmeMethod>,
+
+    /// The JSON interface of Chancery for programs and operators, below `/api/v1` of the server. It has no label in its URL: what a
+    /// client shows says which method is meant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rest: Option<RestMethod>,
 }
 
 /// The protocol of a method with its settings, as one value.
@@ -70,6 +76,7 @@ pub struct EnrollmentMethodSpec {
 pub enum MethodProtocol<'a> {
     Est(&'a EstMethod),
     Acme(&'a AcmeMethod),
+    Rest(&'a RestMethod),
 }
 
 impl MethodProtocol<'_> {
@@ -78,6 +85,7 @@ impl MethodProtocol<'_> {
         match self {
             Self::Est(_) => Protocol::Est,
             Self::Acme(_) => Protocol::Acme,
+            Self::Rest(_) => Protocol::Rest,
         }
     }
 }
@@ -85,10 +93,11 @@ impl MethodProtocol<'_> {
 impl EnrollmentMethodSpec {
     /// The protocol; `None` unless exactly one is given.
     pub fn protocol(&self) -> Option<MethodProtocol<'_>> {
-        match (&self.est, &self.acme) {
-            (Some(est), None) => Some(MethodProtocol::Est(est)),
-            (None, Some(acme)) => Some(MethodProtocol::Acme(acme)),
-            (None, None) | (Some(_), Some(_)) => None,
+        match (&self.est, &self.acme, &self.rest) {
+            (Some(est), None, None) => Some(MethodProtocol::Est(est)),
+            (None, Some(acme), None) => Some(MethodProtocol::Acme(acme)),
+            (None, None, Some(rest)) => Some(MethodProtocol::Rest(rest)),
+            _ => None,
         }
     }
 }

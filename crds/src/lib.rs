@@ -42,6 +42,7 @@ mod oid;
 mod policy;
 mod reference;
 mod resource;
+mod rest_method;
 mod server_workload;
 mod storage;
 mod string_enum;
@@ -52,7 +53,7 @@ pub use self::{
     acme_method::*, authority_bundle::*, certificate_authority::*, certificate_profile::*,
     certificate_revocation::*, chancery_issuer::*, common::*, duration::*, enrollment_credential::*,
     enrollment_method::*, enrollment_server::*, est_method::*, grant::*, oid::*, policy::*, resource::*,
-    server_workload::*, storage::*,
+    rest_method::*, server_workload::*, storage::*,
 };
 
 /// The API group of every kind.

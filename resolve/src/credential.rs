@@ -141,6 +141,7 @@ impl Own {
                 let identifiers = restriction.map(|given| acme::restriction(given, problems));
                 Self { protocol: Protocol::Acme, username: Some(kid), identifiers }
             }
+            CredentialProtocol::Rest(_) => Self { protocol: Protocol::Rest, username: None, identifiers: None },
         }
     }
 }
@@ -261,7 +262,7 @@ fn value(
             let reference = &source.secret_key_ref;
             let value = match spec.protocol() {
                 Some(CredentialProtocol::Acme(_)) => given_key(world.index, name, reference),
-                Some(CredentialProtocol::Est(_)) | None => given(world.index, name, reference),
+                Some(CredentialProtocol::Est(_) | CredentialProtocol::Rest(_)) | None => given(world.index, name, reference),
             };
             value.map(CredentialValue::Given)
         }

@@ -84,6 +84,9 @@ fn judge(
             let settings = acme::compile(&context, acme, &mut problems);
             (acme.pending_retry_after.as_std(), MethodSettings::Acme(settings.compiled), settings.waits)
         }
+        MethodProtocol::Rest(rest) => {
+            (rest.pending_retry_after.as_std(), MethodSettings::Rest(Default::default()), false)
+        }
     };
     let method: Option<Method> = minimum.zip(server).map(|(minimum, server)| Method {
         compiled: CompiledMethod {
@@ -140,6 +143,7 @@ impl Asking<'static> {
         let (strengths, weak) = match protocol {
             MethodProtocol::Est(est) => (est::strengths(est.authentication), est::AUTHENTICATION),
             MethodProtocol::Acme(acme) => (acme::strengths(acme.external_account_binding), acme::BINDING),
+            MethodProtocol::Rest(_) => ((Strength::PersonalSecret, Strength::PersonalSecret), "spec.rest"),
         };
         Self { protocol: protocol.protocol(), strengths, path: "spec", weak }
     }

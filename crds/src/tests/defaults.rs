@@ -21,9 +21,10 @@ const BARE: &[(Kind, &str)] = &[
     (
         Kind::EnrollmentMethod,
         "{profileRef: {name: p}, est: {clientCertificates: {authorities: [{}]}, reenroll: {}, serverKeyGeneration: {delivery: Plain}}, \
-         acme: {validation: {}, renewal: {}, meta: {}}}",
+         acme: {validation: {}, renewal: {}, meta: {}}, rest: {clientCertificates: {authorities: [{}]}, \
+         serviceAccountTokens: {audience: a, accounts: [{namespace: n, name: a}]}, serverKeys: {}}}",
     ),
-    (Kind::EnrollmentCredential, "{methodRef: {name: m}, est: {}, owner: {user: u}}"),
+    (Kind::EnrollmentCredential, "{methodRef: {name: m}, est: {}, rest: {}, owner: {user: u}}"),
     (
         Kind::EnrollmentServer,
         "{tls: {}, limits: {failedAuthentications: {}}, audit: {}, storage: {sqlite: {}}, service: {ports: {}}, \

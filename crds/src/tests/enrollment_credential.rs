@@ -27,11 +27,36 @@ pub(super) const REJECTS: &[Reject] = &[
         "must be longer than zero",
     ),
     ("{methodRef: {name: m}, est: {}, owner: {user: u}, rotation: {}}", "spec.rotation.every", "is missing"),
-    ("{methodRef: {name: m}, owner: {user: u}}", "spec", "give exactly one protocol: est or acme"),
+    ("{methodRef: {name: m}, owner: {user: u}}", "spec", "give exactly one protocol: est, acme or rest"),
     (
         "{methodRef: {name: m}, est: {}, acme: {}, owner: {user: u}}",
         "spec",
-        "give exactly one protocol: est or acme",
+        "give exactly one protocol: est, acme or rest",
+    ),
+    (
+        "{methodRef: {name: m}, acme: {}, rest: {}, owner: {user: u}}",
+        "spec",
+        "give exactly one protocol: est, acme or rest",
+    ),
+    (
+        "{methodRef: {name: m}, rest: {actions: []}, owner: {user: u}}",
+        "spec.rest.actions",
+        "is 0 long; 1 is the least",
+    ),
+    (
+        "{methodRef: {name: m}, rest: {actions: [read, read]}, owner: {user: u}}",
+        "spec.rest.actions[1]",
+        "is there twice",
+    ),
+    (
+        "{methodRef: {name: m}, rest: {actions: [admin]}, owner: {user: u}}",
+        "spec.rest.actions[0]",
+        "\"admin\" is not one of request, read, revoke, approve, report, credentials",
+    ),
+    (
+        "{methodRef: {name: m}, rest: {key: chancery_0}, owner: {user: u}}",
+        "spec.rest.key",
+        "is not known here",
     ),
     (
         "{methodRef: {name: m}, acme: {kid: 'a key'}, owner: {user: u}}",
@@ -140,6 +165,12 @@ pub(super) const REJECTED_CHANGES: &[RejectChange] = &[
         "the protocol cannot change",
     ),
     (
+        "{methodRef: {name: m}, rest: {}, owner: {user: u}}",
+        "{methodRef: {name: m}, acme: {}, owner: {user: u}}",
+        "spec",
+        "the protocol cannot change",
+    ),
+    (
         "{methodRef: {name: m}, acme: {kid: a}, owner: {user: u}}",
         "{methodRef: {name: m}, acme: {kid: b}, owner: {user: u}}",
         "spec.acme.kid",
@@ -211,6 +242,8 @@ fn enrollment_credential_accepts() {
         "{methodRef: {name: m}, acme: {}, owner: {group: web}}",
         "{methodRef: {name: m}, acme: {kid: 'web-1@acme.com', identifiers: {dns: [shop.acme.com, '*.devices.acme.com', '**.lab.acme.com'], ip: [10.1.0.0/16, 'fd00::/8']}}, owner: {user: u}, maximumUses: 1, rotation: {every: 30d}}",
         "{methodRef: {name: m}, acme: {}, owner: {user: u}, valueFrom: {secretKeyRef: {name: s}}}",
+        "{methodRef: {name: m}, rest: {}, owner: {group: ci}, expiresAt: '2027-01-31T12:00:00Z', rotation: {every: 30d}}",
+        "{methodRef: {name: m}, rest: {actions: [credentials, report, approve, revoke, read, request]}, owner: {user: u}, valueFrom: {secretKeyRef: {name: s, key: k}}}",
     ] {
         accepts(KIND, spec);
     }
@@ -230,6 +263,10 @@ fn enrollment_credential_accepts_changes() {
         (
             "{methodRef: {name: m}, acme: {kid: a}, owner: {user: u}}",
             "{methodRef: {name: m}, acme: {kid: a, identifiers: {dns: [shop.acme.com]}}, owner: {user: u}}",
+        ),
+        (
+            "{methodRef: {name: m}, rest: {}, owner: {user: u}}",
+            "{methodRef: {name: m}, rest: {actions: [read, report]}, owner: {user: u}}",
         ),
     ] {
         accepts_change(KIND, change);

@@ -6,8 +6,14 @@ use crate::Kind;
 const KIND: Kind = Kind::EnrollmentMethod;
 
 pub(super) const REJECTS: &[Reject] = &[
-    ("{profileRef: {name: p}}", "spec", "give exactly one protocol: est or acme"),
-    ("{profileRef: {name: p}, est: {}, acme: {}}", "spec", "give exactly one protocol: est or acme"),
+    ("{profileRef: {name: p}}", "spec", "give exactly one protocol: est, acme or rest"),
+    ("{profileRef: {name: p}, est: {}, acme: {}}", "spec", "give exactly one protocol: est, acme or rest"),
+    ("{profileRef: {name: p}, est: {}, rest: {}}", "spec", "give exactly one protocol: est, acme or rest"),
+    (
+        "{profileRef: {name: p}, est: {}, acme: {}, rest: {}}",
+        "spec",
+        "give exactly one protocol: est, acme or rest",
+    ),
     ("{est: {}}", "spec.profileRef", "is missing"),
     ("{profileRef: p, est: {}}", "spec.profileRef", "must be an object, not a string"),
     ("{profileRef: {name: p}, scep: {}}", "spec.scep", "is not known here"),

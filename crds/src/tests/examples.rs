@@ -96,8 +96,11 @@ fn references(resource: &Resource) -> Vec<Key> {
             Some(ProfileSigner::SelfSigned) | None => panic!("examples issue by an authority"),
         },
         Resource::EnrollmentMethod(method) => {
-            let chosen = method.spec.acme.iter().flat_map(|acme| &acme.profiles);
-            let profiles = chosen.map(|listed| &listed.profile_ref).chain([&method.spec.profile_ref]);
+            let listed = method.spec.acme.iter().flat_map(|acme| &acme.profiles);
+            let products = method.spec.rest.iter().flat_map(|rest| &rest.products);
+            let listed = listed.map(|listed| &listed.profile_ref);
+            let products = products.map(|product| &product.profile_ref);
+            let profiles = listed.chain(products).chain([&method.spec.profile_ref]);
             profiles.map(|profile| object(Kind::CertificateProfile, profile)).collect()
         }
         Resource::EnrollmentCredential(credential) => {

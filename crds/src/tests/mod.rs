@@ -24,6 +24,7 @@ mod enrollment_server;
 mod envelope;
 mod examples;
 mod recorded;
+mod rest_method;
 
 static ADMISSION: LazyLock<Admission> = LazyLock::new(Admission::new);
 
@@ -95,13 +96,14 @@ fn rules(schema: &Value, path: &str, out: &mut Vec<(String, String)>) {
 
 #[test]
 fn every_rule_has_a_case() {
+    let of_methods = [enrollment_method::REJECTS, rest_method::REJECTS].concat();
     for kind in Kind::ALL {
         let (rejects, changes) = match kind {
             Kind::CertificateAuthority => {
                 (certificate_authority::REJECTS, certificate_authority::REJECTED_CHANGES)
             }
             Kind::CertificateProfile => (certificate_profile::REJECTS, &[] as &[RejectChange]),
-            Kind::EnrollmentMethod => (enrollment_method::REJECTS, &[] as &[RejectChange]),
+            Kind::EnrollmentMethod => (of_methods.as_slice(), &[] as &[RejectChange]),
             Kind::EnrollmentCredential => {
                 (enrollment_credential::REJECTS, enrollment_credential::REJECTED_CHANGES)
             }
