@@ -12,6 +12,7 @@
 //! signs it. What skips a step does not compile.
 
 pub mod acme;
+pub mod administration;
 pub mod approval;
 pub mod audit;
 pub mod authn;

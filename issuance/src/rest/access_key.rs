@@ -20,7 +20,19 @@ impl AccessKey {
     /// # Errors
     /// [`Error::Internal`] where the random generator fails.
     pub fn generate() -> Result<Self, Error> {
-        let name = hex::encode(random::<{ NAME_LENGTH / 2 }>()?);
+        Self::named(hex::encode(random::<{ NAME_LENGTH / 2 }>()?))
+    }
+
+    /// Another one with the name of one that there was, in place of it.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the random generator fails, and where no key has such a name.
+    pub fn regenerate(name: &str) -> Result<Self, Error> {
+        let key = Self::named(name.to_owned())?;
+        Self::parse(&key.whole).ok_or_else(|| Error::Internal("no access key has such a name".into()))
+    }
+
+    fn named(name: String) -> Result<Self, Error> {
         let secret = generate()?;
         let whole = [PREFIX, name.as_bytes(), b"_", secret.expose()].concat();
         Ok(Self { name, whole: Secret::new(whole) })
@@ -62,6 +74,18 @@ mod tests {
         let parsed = AccessKey::parse(one.secret()).unwrap();
         assert_eq!((parsed.name(), parsed.secret()), (one.name(), one.secret()));
         assert!(!format!("{one:?}").contains(std::str::from_utf8(&one.secret().expose()[26..]).unwrap()));
+    }
+
+    #[test]
+    fn a_regenerated_key_has_the_name_and_another_secret() {
+        let key = AccessKey::generate().unwrap();
+        let again = AccessKey::regenerate(key.name()).unwrap();
+        assert_eq!(again.name(), key.name());
+        assert_ne!(again.secret(), key.secret());
+        assert_eq!(AccessKey::parse(again.secret()).unwrap().name(), key.name());
+        for name in ["", "0123456789abcde", "0123456789ABCDEF", "0123456789abcdef_"] {
+            assert!(AccessKey::regenerate(name).is_err(), "{name}");
+        }
     }
 
     #[test]

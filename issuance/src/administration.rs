@@ -1,0 +1,349 @@
+//! Somebody who was authenticated changes the credentials of their own method. What is made here is a row alone; those that
+//! a resource declares change through the resource.
+//!
+//! Whatever the protocol, its values are made elsewhere: this module decides who may do what to which row, and records it.
+
+#[cfg(test)]
+mod tests;
+
+use aws_lc_rs::digest;
+use pki::time::Time;
+
+use crate::{
+    Engine,
+    acme::Restriction,
+    audit::{Action, Actor, AuditEvent, AuditOutcome},
+    authn::Authenticated,
+    credential::{CredentialRow, CredentialState, Verifier},
+    error::Error,
+    identity::{CredentialId, Owner, ResourceName},
+    rest::{RestAction, RestActions},
+    store::{Commit, Conflict, Expect, Write},
+};
+
+/// How often it is tried again where somebody else changes the same row.
+const ATTEMPTS: usize = 3;
+
+/// How often a credential of one name may have been made, by all methods of a namespace together.
+const INCARNATIONS: u64 = 100_000;
+
+/// Who changes credentials, and what their own is good for.
+#[derive(Clone, Copy, Debug)]
+pub struct Administrator<'a> {
+    pub authenticated: &'a Authenticated,
+    pub actions: RestActions,
+}
+
+/// A credential to be made.
+#[derive(Clone, Debug)]
+pub struct NewCredential {
+    /// In the namespace of the method. Used once: the audit trail tells by it who did what.
+    pub name: String,
+    pub owner: Owner,
+    pub expires_at: Option<Time>,
+    pub maximum_uses: Option<u64>,
+    pub actions: RestActions,
+    pub identifiers: Option<Restriction>,
+    pub value: NewValue,
+}
+
+/// What a credential is found and checked by.
+#[derive(Clone, Debug)]
+pub struct NewValue {
+    pub username: Option<String>,
+    pub verifier: Verifier,
+}
+
+/// What is to become of a credential.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// For good.
+    Revoke { reason: Option<String> },
+    /// It ends then, whatever was said before.
+    Expire { at: Time },
+    /// Another value in place of the one it has, which is refused from then on. Uses are counted anew.
+    Regenerate { verifier: Verifier },
+}
+
+/// Why a credential was not made or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdministrationError {
+    #[error(transparent)]
+    Core(#[from] Error),
+    #[error("a credential of this method has or had the name {0}")]
+    NameTaken(ResourceName),
+    /// What to patch is [`Change::field`].
+    #[error("the resource {0} declares this credential")]
+    Declared(ResourceName),
+    #[error("the credential is revoked for good")]
+    Revoked,
+    /// A new value would be as dead as the old one.
+    #[error("the credential has expired; let it end later first")]
+    Expired,
+    #[error("the credential may do what whoever changes it may not: {}", .0.as_str())]
+    Beyond(RestAction),
+    #[error("nobody makes their own credential last longer")]
+    OwnLonger,
+}
+
+impl Change {
+    /// Of the resource, for a credential that one declares.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Revoke { .. } => "spec.revoked",
+            Self::Expire { .. } => "spec.expiresAt",
+            Self::Regenerate { .. } => "spec.regeneration",
+        }
+    }
+
+    fn action(&self) -> Action {
+        match self {
+            Self::Revoke { .. } => Action::CredentialRevoked,
+            Self::Expire { .. } => Action::CredentialChanged,
+            Self::Regenerate { .. } => Action::CredentialRegenerated,
+        }
+    }
+
+    fn reason(&self) -> Option<&str> {
+        match self {
+            Self::Revoke { reason } => reason.as_deref(),
+            Self::Expire { .. } | Self::Regenerate { .. } => None,
+        }
+    }
+}
+
+impl Engine {
+    /// Makes a credential of the administrator's method.
+    ///
+    /// # Errors
+    /// [`AdministrationError::Beyond`], once that is recorded; [`AdministrationError::NameTaken`] and
+    /// [`AdministrationError::Declared`]; [`Error::Stale`] where the administrator's own credential is not any more what
+    /// it was; [`Error::Conflict`] where another credential has the access key's name.
+    pub async fn create_credential(
+        &self,
+        by: Administrator<'_>,
+        wanted: NewCredential,
+    ) -> Result<CredentialRow, AdministrationError> {
+        let work = Work { engine: self, by };
+        let method = by.authenticated.method();
+        let name = ResourceName::new(method.name.namespace(), wanted.name);
+        let mut row = CredentialRow {
+            id: named_id(&name, 0),
+            version: 1,
+            method: method.name.clone(),
+            protocol: method.protocol,
+            name,
+            username: wanted.value.username,
+            verifier: wanted.value.verifier,
+            owner: Some(wanted.owner),
+            state: CredentialState::Active,
+            created_at: self.clock().now(),
+            expires_at: wanted.expires_at,
+            maximum_uses: wanted.maximum_uses,
+            uses: 0,
+            last_used_at: None,
+            declared: false,
+            regeneration: 0,
+            identifiers: wanted.identifiers,
+            actions: wanted.actions,
+        };
+        if let Some(action) = beyond(row.actions, by.actions) {
+            let refusal = AdministrationError::Beyond(action);
+            return Err(work.refused(Action::CredentialCreated, &row, refusal).await);
+        }
+        for _ in 0..ATTEMPTS {
+            row.id = work.free_id(&row).await?;
+            match work.put(&row, 0, Action::CredentialCreated, None).await {
+                Err(PutError::Changed) => {}
+                Err(PutError::Other(error)) => return Err(error.into()),
+                Ok(()) => return Ok(row),
+            }
+        }
+        Err(Error::Conflict("credentials of this name are made all the time".into()).into())
+    }
+
+    /// Changes a credential of the administrator's method. Revoking twice is what a retry looks like, and changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], for those of other methods too; [`AdministrationError::Beyond`] and
+    /// [`AdministrationError::OwnLonger`], once that is recorded; [`AdministrationError::Declared`],
+    /// [`AdministrationError::Revoked`] and [`AdministrationError::Expired`]; [`Error::Stale`] where the administrator's own
+    /// credential is not any more what it was; [`Error::Conflict`] where the row changes all the time.
+    pub async fn change_credential(
+        &self,
+        by: Administrator<'_>,
+        id: &CredentialId,
+        change: &Change,
+    ) -> Result<CredentialRow, AdministrationError> {
+        let work = Work { engine: self, by };
+        for _ in 0..ATTEMPTS {
+            let row = self.store().credential(id).await.map_err(Error::from)?;
+            let row = row.filter(|row| row.method == by.authenticated.method().name);
+            let row = row.ok_or(Error::NotFound("credential"))?;
+            if row.declared {
+                return Err(AdministrationError::Declared(row.name));
+            }
+            let changed = match decide(by, &row, change, self.clock().now()) {
+                Ok(changed) => changed,
+                Err(refusal @ (AdministrationError::Beyond(_) | AdministrationError::OwnLonger)) => {
+                    return Err(work.refused(change.action(), &row, refusal).await);
+                }
+                Err(other) => return Err(other),
+            };
+            if changed == row {
+                return Ok(row);
+            }
+            let changed = CredentialRow { version: row.version + 1, ..changed };
+            match work.put(&changed, row.version, change.action(), change.reason()).await {
+                Err(PutError::Changed) => {}
+                Err(PutError::Other(error)) => return Err(error.into()),
+                Ok(()) => return Ok(changed),
+            }
+        }
+        Err(Error::Conflict("the credential changes all the time".into()).into())
+    }
+}
+
+/// What an administrator does, on rows and in the trail.
+struct Work<'a> {
+    engine: &'a Engine,
+    by: Administrator<'a>,
+}
+
+impl Work<'_> {
+    /// The first identifier of this name that no row has. Two who make the same name at once choose the same.
+    async fn free_id(&self, wanted: &CredentialRow) -> Result<CredentialId, AdministrationError> {
+        for incarnation in 0..INCARNATIONS {
+            let id = named_id(&wanted.name, incarnation);
+            match self.engine.store().credential(&id).await.map_err(Error::from)? {
+                None => return Ok(id),
+                Some(row) if row.method != wanted.method => {}
+                Some(row) if row.declared => return Err(AdministrationError::Declared(row.name)),
+                Some(row) => return Err(AdministrationError::NameTaken(row.name)),
+            }
+        }
+        Err(Error::Internal(format!("the credential {} was made {INCARNATIONS} times", wanted.name)).into())
+    }
+
+    async fn put(
+        &self,
+        row: &CredentialRow,
+        before: u64,
+        action: Action,
+        reason: Option<&str>,
+    ) -> Result<(), PutError> {
+        let own = Expect::CredentialVersion { id: row.id.clone(), version: before };
+        let mut expect = self.by.authenticated.expect().to_vec();
+        expect.push(own.clone());
+        let event = self.event(action, AuditOutcome::Done, row, reason);
+        let commit =
+            Commit { expect, writes: vec![Write::PutCredential(Box::new(row.clone()))], audit: vec![event] };
+        match self.engine.store().commit(commit).await.map_err(Error::from)? {
+            Ok(_) => Ok(()),
+            Err(Conflict::Expectation(failed)) if *failed == own => Err(PutError::Changed),
+            Err(Conflict::Expectation(_)) => Err(Error::Stale.into()),
+            Err(other) => Err(Error::Conflict(other.to_string()).into()),
+        }
+    }
+
+    /// Records the refusal; what to answer.
+    async fn refused(
+        &self,
+        action: Action,
+        row: &CredentialRow,
+        refusal: AdministrationError,
+    ) -> AdministrationError {
+        let event = self.event(action, AuditOutcome::Refused, row, Some(&refusal.to_string()));
+        match self.engine.store().commit(Commit { audit: vec![event], ..Commit::default() }).await {
+            Ok(Ok(_)) => refusal,
+            Ok(Err(conflict)) => Error::Conflict(conflict.to_string()).into(),
+            Err(error) => Error::from(error).into(),
+        }
+    }
+
+    fn event(
+        &self,
+        action: Action,
+        outcome: AuditOutcome,
+        row: &CredentialRow,
+        reason: Option<&str>,
+    ) -> AuditEvent {
+        let requester = self.by.authenticated.requester();
+        // The name comes first, as where a resource declares it: it is what a reader looks for.
+        let reason = reason.map_or_else(|| row.name.to_string(), |reason| format!("{}: {reason}", row.name));
+        let actor = Actor::of(requester);
+        let mut event = AuditEvent::new(self.engine.clock().now(), action, outcome, actor).because(&reason);
+        event.method = Some(row.method.clone());
+        event.credential = Some(row.id.clone());
+        event
+    }
+}
+
+enum PutError {
+    /// By somebody else, at the same time.
+    Changed,
+    Other(Error),
+}
+
+impl From<Error> for PutError {
+    fn from(error: Error) -> Self {
+        Self::Other(error)
+    }
+}
+
+/// The row as it is to be.
+fn decide(
+    by: Administrator<'_>,
+    row: &CredentialRow,
+    change: &Change,
+    now: Time,
+) -> Result<CredentialRow, AdministrationError> {
+    // Who is given the value of another credential has its actions too.
+    if let Some(action) = beyond(row.actions, by.actions) {
+        return Err(AdministrationError::Beyond(action));
+    }
+    let own = by.authenticated.requester().credential.as_ref() == Some(&row.id);
+    match (change, row.state) {
+        (Change::Revoke { .. }, _) => Ok(CredentialRow { state: CredentialState::Revoked, ..row.clone() }),
+        (Change::Expire { .. } | Change::Regenerate { .. }, CredentialState::Revoked) => {
+            Err(AdministrationError::Revoked)
+        }
+        (Change::Expire { at }, CredentialState::Active) => {
+            if own && row.expires_at.is_some_and(|end| end < *at) {
+                return Err(AdministrationError::OwnLonger);
+            }
+            Ok(CredentialRow { expires_at: Some(*at), ..row.clone() })
+        }
+        (Change::Regenerate { verifier }, CredentialState::Active) => {
+            if row.expires_at.is_some_and(|end| end <= now) {
+                return Err(AdministrationError::Expired);
+            }
+            if own && row.maximum_uses.is_some() {
+                return Err(AdministrationError::OwnLonger);
+            }
+            Ok(CredentialRow {
+                verifier: verifier.clone(),
+                regeneration: row.regeneration.saturating_add(1),
+                uses: 0,
+                ..row.clone()
+            })
+        }
+    }
+}
+
+/// The first that is asked for and not had.
+fn beyond(asked: RestActions, had: RestActions) -> Option<RestAction> {
+    asked.iter().find(|action| !had.contains(*action))
+}
+
+/// The identifier of the row of a credential of this name: the same wherever it is made. A row that is there already belongs
+/// to another method, or to a resource that is gone; then it is the next incarnation.
+pub fn named_id(name: &ResourceName, incarnation: u64) -> CredentialId {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(b"chancery declared credential v1\0");
+    context.update(name.to_string().as_bytes());
+    context.update(&incarnation.to_be_bytes());
+    let mut octets = [0; 16];
+    octets.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    CredentialId::from_octets(octets)
+}
