@@ -534,6 +534,7 @@ fn conflict(conflict: Conflict) -> Error {
             .into(),
             other @ (Expect::RequestState { .. }
             | Expect::AcmeReplacing { .. }
+            | Expect::RestReplacing { .. }
             | Expect::SealedVersion { .. }
             | Expect::JobLeased { .. }) => Error::Conflict(format!("no longer true: {other:?}")),
         },

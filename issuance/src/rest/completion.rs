@@ -21,9 +21,15 @@ pub struct OrderCompletion<'a> {
 }
 
 impl Companion for OrderCompletion<'_> {
-    /// Somebody may cancel the order meanwhile, or make the same one.
+    /// Somebody may cancel the order meanwhile, or make the same one; or a new one that renews the same certificate.
     fn expect(&self) -> Vec<Expect> {
-        vec![Expect::RestOrderVersion { id: self.order.id.clone(), version: self.order.version }]
+        let order = self.order;
+        let mut expect = vec![Expect::RestOrderVersion { id: order.id.clone(), version: order.version }];
+        if let (Some((issuer, serial)), 0) = (order.replaces, order.version) {
+            let method = order.method.clone();
+            expect.push(Expect::RestReplacing { method, issuer, serial, by: None });
+        }
+        expect
     }
 
     fn issued(&self, issuer: KeyId, serial: &SerialNumber) -> Result<Vec<Write>, Error> {
@@ -36,6 +42,36 @@ impl Companion for OrderCompletion<'_> {
         let mut order = self.order.clone();
         order.pending(request.clone(), self.csr, self.now).map_err(not_now)?;
         Ok(vec![Write::PutRestOrder(Box::new(order))])
+    }
+}
+
+/// As [`OrderCompletion`], where the order renews a certificate whose own order is still kept: that says so.
+#[derive(Clone, Copy, Debug)]
+pub struct RenewalCompletion<'a> {
+    pub order: OrderCompletion<'a>,
+    /// As it was read.
+    pub renewed: Option<&'a OrderRow>,
+}
+
+impl Companion for RenewalCompletion<'_> {
+    fn expect(&self) -> Vec<Expect> {
+        let renewed =
+            self.renewed.map(|row| Expect::RestOrderVersion { id: row.id.clone(), version: row.version });
+        self.order.expect().into_iter().chain(renewed).collect()
+    }
+
+    fn issued(&self, issuer: KeyId, serial: &SerialNumber) -> Result<Vec<Write>, Error> {
+        let mut writes = self.order.issued(issuer, serial)?;
+        if let Some(renewed) = self.renewed {
+            let mut renewed = renewed.clone();
+            renewed.renewed_by(self.order.order.id.clone(), self.order.now).map_err(not_now)?;
+            writes.push(Write::PutRestOrder(Box::new(renewed)));
+        }
+        Ok(writes)
+    }
+
+    fn pending(&self, request: &RequestId) -> Result<Vec<Write>, Error> {
+        self.order.pending(request)
     }
 }
 

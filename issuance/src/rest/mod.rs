@@ -23,9 +23,9 @@ mod tests;
 
 pub use access_key::AccessKey;
 pub use actions::{RestAction, RestActions};
-pub use completion::OrderCompletion;
+pub use completion::{OrderCompletion, RenewalCompletion};
 pub use idempotency::Idempotency;
 pub use key::OrderKey;
-pub use order::{AskedOrder, OrderRow, OrderState, OrderStatus, TransitionError};
+pub use order::{AskedOrder, OrderRow, OrderState, OrderStatus, Progress, TransitionError};
 
 pub use crate::identity::RestOrderId;

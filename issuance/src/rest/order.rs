@@ -158,6 +158,13 @@ impl OrderState {
     }
 }
 
+/// How far an order came that may still be issued, or is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Progress {
+    Open = 0,
+    Issued = 1,
+}
+
 /// Why a transition was not made. The row is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransitionError {
@@ -192,6 +199,25 @@ impl OrderRow {
             | OrderState::Cancelled
             | OrderState::Failed { .. } => None,
         }
+    }
+
+    /// The certificate, once it is issued, where the server made its key: only such an order is looked for by it.
+    pub fn keyed_certificate(&self) -> Option<(KeyId, SerialNumber)> {
+        match self.key {
+            OrderKey::Requester => None,
+            OrderKey::Held { .. } | OrderKey::HandedOut { .. } | OrderKey::Discarded => self.certificate(),
+        }
+    }
+
+    /// The certificate that the order is to renew, or renewed, and how far it came; none where it renews nothing or came to
+    /// nothing.
+    pub fn replacing(&self) -> Option<((KeyId, SerialNumber), Progress)> {
+        let progress = match &self.state {
+            OrderState::AwaitingCsr | OrderState::Pending { .. } => Progress::Open,
+            OrderState::Issued { .. } => Progress::Issued,
+            OrderState::Denied { .. } | OrderState::Cancelled | OrderState::Failed { .. } => return None,
+        };
+        Some((self.replaces?, progress))
     }
 
     /// Somebody has to approve. Again with another request where nobody did in time.

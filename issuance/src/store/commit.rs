@@ -83,6 +83,14 @@ pub enum Expect {
         id: RestOrderId,
         version: u64,
     },
+    /// The order that replaces this certificate, as [`Store::rest_order_replacing`](super::Store::rest_order_replacing) says, is
+    /// this one, or there is none.
+    RestReplacing {
+        method: ResourceName,
+        issuer: KeyId,
+        serial: SerialNumber,
+        by: Option<RestOrderId>,
+    },
 }
 
 #[derive(Clone, Debug)]

@@ -17,9 +17,10 @@ use async_trait::async_trait;
 use pki::{crl::RevokedEntry, extension::ReasonCode, serial::SerialNumber, time::Time};
 
 use super::{
-    AcmeAccountFilter, Announcer, CertificateFilter, CertificateRow, CertificateStatus, Claims, Commit,
-    Committed, Conflict, CredentialFilter, CrlRow, Cursor, Job, JobKind, JobLease, News, Page, RequestFilter,
-    RequestKey, RequestRow, RestOrderFilter, SealedRow, Store, StoreResult, Subscription,
+    AcmeAccountFilter, Announcer, CertificateFilter, CertificateRow, CertificateState, CertificateStatus,
+    Claims, Commit, Committed, Conflict, CredentialFilter, CrlRow, Cursor, Job, JobKind, JobLease, News,
+    Page, RequestFilter, RequestKey, RequestRow, RestOrderFilter, SealedRow, Store, StoreResult,
+    Subscription,
 };
 use crate::{
     acme::{AccountRow, OrderRow},
@@ -329,6 +330,24 @@ impl Store for MemoryStore {
         Ok(self.tables().rest_order_by_key(method, key).cloned())
     }
 
+    async fn rest_order_of(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<RestOrderRow>> {
+        Ok(self.tables().rest_order_of(method, (issuer, *serial)).cloned())
+    }
+
+    async fn rest_order_replacing(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<RestOrderRow>> {
+        Ok(self.tables().rest_order_replacing(method, (issuer, *serial)).cloned())
+    }
+
     async fn rest_orders(
         &self,
         filter: &RestOrderFilter,
@@ -385,15 +404,30 @@ fn certificate_matches(filter: &CertificateFilter, row: &CertificateRow) -> bool
     let owner = row.owner.as_ref().map(ToString::to_string);
     let revoked = row.status != CertificateStatus::Valid;
     filter.issuer.is_none_or(|issuer| row.issuer == issuer)
+        && filter.serial.is_none_or(|serial| row.serial == serial)
+        && (filter.authority.is_none() || row.authority == filter.authority)
         && filter.profile.as_ref().is_none_or(|profile| row.profile == *profile)
         && filter.method.as_ref().is_none_or(|method| row.method == *method)
         && (filter.credential.is_none() || row.credential == filter.credential)
         && (filter.owner.is_none() || owner == filter.owner)
         && filter.namespace.as_ref().is_none_or(|namespace| row.method.namespace() == namespace)
+        && filter.name.as_ref().is_none_or(|part| part.is_in(&row.subject, &row.subject_alt_names))
         && filter.revoked.is_none_or(|wanted| revoked == wanted)
+        && filter.state.is_none_or(|wanted| CertificateState::of(&row.status) == wanted)
+        && filter.revoked_from.is_none_or(|time| revoked_at(row).is_some_and(|at| at >= time))
+        && filter.revoked_before.is_none_or(|time| revoked_at(row).is_some_and(|at| at < time))
+        && filter.issued_from.is_none_or(|time| row.issued_at >= time)
+        && filter.issued_before.is_none_or(|time| row.issued_at < time)
         && filter.expires_before.is_none_or(|time| row.not_after < time)
         && filter.expires_after.is_none_or(|time| row.not_after > time)
         && filter.public_key_sha256.as_ref().is_none_or(|hash| row.public_key_sha256 == *hash)
+}
+
+fn revoked_at(row: &CertificateRow) -> Option<Time> {
+    match &row.status {
+        CertificateStatus::Valid => None,
+        CertificateStatus::Held { at } | CertificateStatus::Revoked { at, .. } => Some(*at),
+    }
 }
 
 fn revoked_entry(row: &CertificateRow) -> Option<RevokedEntry> {

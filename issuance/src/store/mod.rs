@@ -32,7 +32,8 @@ pub use commit::{Commit, Committed, Conflict, Expect, Write};
 pub use jobs::{Job, JobKind, JobLease};
 pub use news::{Announcer, News, Subscription};
 pub use page::{
-    AcmeAccountFilter, CertificateFilter, CredentialFilter, Cursor, Page, RequestFilter, RestOrderFilter,
+    AcmeAccountFilter, CertificateFilter, CertificateState, CredentialFilter, Cursor, NamePart, Page,
+    RequestFilter, RestOrderFilter,
 };
 pub use rows::{
     CertificateRow, CertificateStatus, CrlRow, Decision, RequestKey, RequestRow, RequestState, SealedRow,
@@ -202,6 +203,23 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         &self,
         method: &ResourceName,
         key: &RequestKey,
+    ) -> StoreResult<Option<RestOrderRow>>;
+
+    /// The order that this certificate was issued for, where the server made its key and the order is still kept.
+    async fn rest_order_of(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<RestOrderRow>>;
+
+    /// The order that is to renew, or renewed, this certificate, and was not recorded as having come to nothing; of several
+    /// the one that came furthest, and of those the last.
+    async fn rest_order_replacing(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
     ) -> StoreResult<Option<RestOrderRow>>;
 
     /// In the order of creation.

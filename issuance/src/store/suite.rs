@@ -90,6 +90,8 @@ macro_rules! store_suite {
             a_deleted_job_is_gone
             // lists.rs
             each_certificate_filter_selects_its_own
+            each_filter_of_states_and_times_selects_its_own
+            a_part_of_a_name_finds_whatever_holds_it
             request_filters_select_their_own
             credential_filters_select_their_own
             cursors_stay_while_rows_are_inserted
@@ -129,6 +131,9 @@ macro_rules! store_suite {
             of_many_orders_with_one_idempotency_key_exactly_one_issues
             an_order_is_either_cancelled_or_issued
             of_many_who_fetch_a_key_exactly_one_has_it
+            an_order_is_found_by_its_certificate_where_the_server_made_the_key
+            the_order_that_renews_a_certificate_is_the_one_that_came_furthest
+            of_many_orders_that_renew_one_certificate_exactly_one_is_made
             rest_order_filters_select_their_own
             rest_orders_come_in_pages
             rest_orders_are_swept_oldest_first_a_few_at_a_time

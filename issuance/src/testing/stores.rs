@@ -198,6 +198,24 @@ impl Store for HookedStore {
         self.inner.rest_order_by_key(method, key).await
     }
 
+    async fn rest_order_of(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<RestOrderRow>> {
+        self.inner.rest_order_of(method, issuer, serial).await
+    }
+
+    async fn rest_order_replacing(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<RestOrderRow>> {
+        self.inner.rest_order_replacing(method, issuer, serial).await
+    }
+
     async fn rest_orders(
         &self,
         filter: &RestOrderFilter,

@@ -2,7 +2,7 @@
 
 use issuance::{
     identity::KeyId,
-    store::{CertificateFilter, CertificateRow, CertificateStatus, Conflict, Cursor, Page},
+    store::{CertificateFilter, CertificateRow, CertificateState, CertificateStatus, Conflict, Cursor, Page},
 };
 use pki::{crl::RevokedEntry, extension::ReasonCode, serial::SerialNumber, time::Time};
 use tokio_postgres::Row;
@@ -46,6 +46,11 @@ const LIST: &str = select!(
      AND ($8::boolean IS NULL OR (status <> 0) = $8) AND ($9::bigint IS NULL OR not_after < $9) \
      AND ($12::bigint IS NULL OR not_after > $12) \
      AND ($10::bytea IS NULL OR (substr(public_key_sha256, 1, 8) = substr($10, 1, 8) AND public_key_sha256 = $10)) \
+     AND ($13::bytea IS NULL OR serial = $13) AND ($14::text IS NULL OR authority = $14) \
+     AND ($15::smallint IS NULL OR status = $15) \
+     AND ($16::bigint IS NULL OR revoked_at >= $16) AND ($17::bigint IS NULL OR revoked_at < $17) \
+     AND ($18::bigint IS NULL OR issued_at >= $18) AND ($19::bigint IS NULL OR issued_at < $19) \
+     AND ($20::text IS NULL OR subject ILIKE $20 OR subject_alt_names ILIKE $21) \
      ORDER BY number LIMIT $11"
 );
 
@@ -110,6 +115,16 @@ pub(super) async fn list(
                 &hash,
                 &limit(page.limit.min(MAX_PAGE)),
                 &filter.expires_after.map(Time::unix),
+                &filter.serial.map(|serial| serial.as_bytes().to_vec()),
+                &filter.authority.as_ref().map(ToString::to_string),
+                &filter.state.map(state_column),
+                &filter.revoked_from.map(Time::unix),
+                &filter.revoked_before.map(Time::unix),
+                &filter.issued_from.map(Time::unix),
+                &filter.issued_before.map(Time::unix),
+                &filter.name.as_ref().map(|part| like(part.as_str())),
+                // No text is LIKE NULL.
+                &filter.name.as_ref().and_then(|part| part.in_alt_names()).map(like),
             ],
         )
         .await?;
@@ -190,6 +205,20 @@ pub(super) fn set_status(issuer: KeyId, serial: &SerialNumber, status: &Certific
         WHERE serial = $1 AND issuer = $2";
     let (serial, issuer) = (serial.as_bytes().to_vec(), issuer.0.to_vec());
     Step::new(sql, parameters![serial, issuer, status, at, reason, invalidity_date]).or_missing("certificate")
+}
+
+/// What a text is LIKE that has this in it; with the collation "C", ILIKE takes ASCII letters alone for each other.
+fn like(part: &str) -> String {
+    let escaped = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
+fn state_column(state: CertificateState) -> i16 {
+    match state {
+        CertificateState::Valid => VALID,
+        CertificateState::Held => HELD,
+        CertificateState::Revoked => REVOKED,
+    }
 }
 
 fn from_row(row: &Row) -> Result<(Cursor, CertificateRow), Failure> {

@@ -73,6 +73,13 @@ impl Locks {
             Expect::RestOrderVersion { id, .. } => {
                 self.hold("rest order", id.as_str().as_bytes(), Hold::Exclusive);
             }
+            Expect::RestReplacing { issuer, serial, .. } => {
+                self.hold(
+                    "rest replaces",
+                    &[issuer.0.as_slice(), serial.as_bytes()].concat(),
+                    Hold::Exclusive,
+                );
+            }
             // Rows, which are locked themselves.
             Expect::RequestState { .. } | Expect::CertificateStatus { .. } | Expect::JobLeased { .. } => {}
         }

@@ -388,6 +388,24 @@ impl Store for PostgresStore {
         read!(self, connection => rest::order_by_key(connection, method, key))
     }
 
+    async fn rest_order_of(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<RestOrderRow>> {
+        read!(self, connection => rest::order_of(connection, method, issuer, serial))
+    }
+
+    async fn rest_order_replacing(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<RestOrderRow>> {
+        read!(self, connection => rest::order_replacing(connection, method, issuer, serial))
+    }
+
     async fn rest_orders(
         &self,
         filter: &RestOrderFilter,

@@ -80,6 +80,9 @@ fn expectation(expect: &Expect) -> Result<Step, Failure> {
             acme::expect_replacing(method, *issuer, serial, by.as_ref())
         }
         Expect::RestOrderVersion { id, version } => rest::expect_order_version(id, *version),
+        Expect::RestReplacing { method, issuer, serial, by } => {
+            rest::expect_replacing(method, *issuer, serial, by.as_ref())
+        }
     }
 }
 

@@ -1,11 +1,11 @@
 //! Orders of REST.
 
 use issuance::{
-    identity::{ResourceName, RestOrderId},
+    identity::{KeyId, ResourceName, RestOrderId},
     rest::{OrderKey, OrderRow},
     store::{Conflict, Cursor, Page, RequestKey, RestOrderFilter},
 };
-use pki::time::Time;
+use pki::{serial::SerialNumber, time::Time};
 
 use super::{
     columns::{integer, octets, to_json},
@@ -18,6 +18,11 @@ use super::{
 const ORDER: &str = "SELECT document FROM rest_orders WHERE id = $1";
 
 const ORDER_BY_KEY: &str = "SELECT document FROM rest_orders WHERE idempotency = $1 AND method = $2";
+
+const ORDER_OF: &str = "SELECT document FROM rest_orders WHERE serial = $1 AND issuer = $2 AND method = $3";
+
+const ORDER_REPLACING: &str = "SELECT document FROM rest_orders WHERE replaces_serial = $1 \
+    AND replaces_issuer = $2 AND method = $3 ORDER BY progress DESC, number DESC LIMIT 1";
 
 /// A filter that is not given is NULL and thereby true; the plan is made for the values given.
 const ORDERS: &str = "SELECT number, document FROM rest_orders WHERE number > $1 \
@@ -41,6 +46,26 @@ pub(super) async fn order_by_key(
     key: &RequestKey,
 ) -> Result<Option<OrderRow>, Failure> {
     documents::find(connection, ORDER_BY_KEY, &[&key.0.as_slice(), &method.to_string()]).await
+}
+
+pub(super) async fn order_of(
+    connection: &mut Connection,
+    method: &ResourceName,
+    issuer: KeyId,
+    serial: &SerialNumber,
+) -> Result<Option<OrderRow>, Failure> {
+    let method = method.to_string();
+    documents::find(connection, ORDER_OF, &[&serial.as_bytes(), &issuer.0.as_slice(), &method]).await
+}
+
+pub(super) async fn order_replacing(
+    connection: &mut Connection,
+    method: &ResourceName,
+    issuer: KeyId,
+    serial: &SerialNumber,
+) -> Result<Option<OrderRow>, Failure> {
+    let method = method.to_string();
+    documents::find(connection, ORDER_REPLACING, &[&serial.as_bytes(), &issuer.0.as_slice(), &method]).await
 }
 
 pub(super) async fn orders(
@@ -78,14 +103,35 @@ pub(super) fn expect_order_version(id: &RestOrderId, version: u64) -> Result<Ste
     documents::expect_version(sql, id.as_str(), version)
 }
 
+/// Whoever expects that holds the certificate's lock alone.
+pub(super) fn expect_replacing(
+    method: &ResourceName,
+    issuer: KeyId,
+    serial: &SerialNumber,
+    by: Option<&RestOrderId>,
+) -> Result<Step, Failure> {
+    let sql = "SELECT 1 WHERE (SELECT id FROM rest_orders WHERE replaces_serial = $1 AND replaces_issuer = $2 \
+        AND method = $3 ORDER BY progress DESC, number DESC LIMIT 1) IS NOT DISTINCT FROM $4";
+    let parameters = parameters![
+        serial.as_bytes().to_vec(),
+        issuer.0.to_vec(),
+        method.to_string(),
+        by.map(|id| octets::<16>(id.as_str())).transpose()?,
+    ];
+    Ok(Step::new(sql, parameters))
+}
+
 /// An order never changes whose it is, nor what it is called. Where what is indexed keeps its value, the new version of the
 /// row needs no entry in any index (HOT).
 pub(super) fn put_order(row: &OrderRow) -> Result<Step, Failure> {
     let sql = "INSERT INTO rest_orders (id, version, method, credential, state, created_at, expires_at, keep_until, \
-        idempotency, key_held, document) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+        idempotency, key_held, issuer, serial, replaces_issuer, replaces_serial, progress, document) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
         ON CONFLICT (id) DO UPDATE SET version = excluded.version, state = excluded.state, \
         expires_at = excluded.expires_at, keep_until = excluded.keep_until, key_held = excluded.key_held, \
-        document = excluded.document";
+        issuer = excluded.issuer, serial = excluded.serial, replaces_issuer = excluded.replaces_issuer, \
+        replaces_serial = excluded.replaces_serial, progress = excluded.progress, document = excluded.document";
+    let (certificate, replacing) = (row.keyed_certificate(), row.replacing());
     let parameters = parameters![
         octets::<16>(row.id.as_str())?,
         integer(row.version)?,
@@ -97,6 +143,11 @@ pub(super) fn put_order(row: &OrderRow) -> Result<Step, Failure> {
         row.keep_until.unix(),
         row.idempotency.as_ref().map(|idempotency| idempotency.key.0.to_vec()),
         matches!(row.key, OrderKey::Held { .. }),
+        certificate.map(|(issuer, _)| issuer.0.to_vec()),
+        certificate.map(|(_, serial)| serial.as_bytes().to_vec()),
+        replacing.map(|((issuer, _), _)| issuer.0.to_vec()),
+        replacing.map(|((_, serial), _)| serial.as_bytes().to_vec()),
+        replacing.map(|(_, progress)| progress as i16),
         to_json(row)?,
     ];
     Ok(Step::new(sql, parameters).unless_taken(Conflict::RestOrderExists))

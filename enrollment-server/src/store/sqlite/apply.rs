@@ -128,6 +128,10 @@ fn holds(connection: &Connection, expect: &Expect) -> Result<bool, Failure> {
             Ok(found.map(|row| row.id) == *by)
         }
         Expect::RestOrderVersion { id, version } => Ok(rest::order_version(connection, id)? == *version),
+        Expect::RestReplacing { method, issuer, serial, by } => {
+            let found = rest::order_replacing(connection, method, *issuer, serial)?;
+            Ok(found.map(|row| row.id) == *by)
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use issuance::{
     identity::KeyId,
-    store::{CertificateFilter, CertificateRow, CertificateStatus, Conflict, Cursor, Page},
+    store::{CertificateFilter, CertificateRow, CertificateState, CertificateStatus, Conflict, Cursor, Page},
 };
 use pki::{crl::RevokedEntry, extension::ReasonCode, serial::SerialNumber, time::Time};
 use rusqlite::{Connection, Row, ToSql, params, params_from_iter, types::Value};
@@ -73,12 +73,21 @@ pub(super) fn list(
     filter: &CertificateFilter,
     page: &Page,
 ) -> Result<Vec<(Cursor, CertificateRow)>, Failure> {
-    let Some(conditions) = Conditions::of(filter, page)? else { return Ok(Vec::new()) };
-    let sql =
-        format!("{SELECT} WHERE {} ORDER BY c.number LIMIT {}", conditions.sql, page.limit.min(MAX_PAGE));
+    let Some((sql, values)) = list_sql(filter, page)? else { return Ok(Vec::new()) };
     let mut statement = connection.prepare(&sql)?;
-    let rows = statement.query_and_then(params_from_iter(conditions.values), from_row)?;
+    let rows = statement.query_and_then(params_from_iter(values), from_row)?;
     rows.collect()
+}
+
+/// With its parameters; none where no row can match.
+pub(super) fn list_sql(
+    filter: &CertificateFilter,
+    page: &Page,
+) -> Result<Option<(String, Vec<Value>)>, Failure> {
+    let Some(conditions) = Conditions::of(filter, page)? else { return Ok(None) };
+    let limit = page.limit.min(MAX_PAGE);
+    let sql = format!("{SELECT} WHERE {} ORDER BY c.number LIMIT {limit}", conditions.sql);
+    Ok(Some((sql, conditions.values)))
 }
 
 pub(super) fn revoked(
@@ -192,6 +201,20 @@ fn entries(
     entries.filter_map(Result::transpose).collect()
 }
 
+/// What a text is LIKE that has this in it: SQLite compares ASCII letters whatever their case.
+fn like(part: &str) -> String {
+    let escaped = part.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
+}
+
+fn state_column(state: CertificateState) -> i64 {
+    match state {
+        CertificateState::Valid => VALID,
+        CertificateState::Held => HELD,
+        CertificateState::Revoked => REVOKED,
+    }
+}
+
 /// The `WHERE` of a list.
 struct Conditions {
     sql: String,
@@ -202,12 +225,19 @@ impl Conditions {
     /// None where no row can match.
     fn of(filter: &CertificateFilter, page: &Page) -> Result<Option<Self>, Failure> {
         let after = page.after.map_or(0, |cursor| cursor.0);
-        let mut conditions = Self { sql: "c.number > ?".into(), values: vec![Value::Integer(after)] };
+        // With a serial number the rows are so few that the order costs nothing: its index is to be taken, whatever else.
+        let number = if filter.serial.is_some() { "+c.number > ?" } else { "c.number > ?" };
+        let mut conditions = Self { sql: number.into(), values: vec![Value::Integer(after)] };
+        if let Some(serial) = filter.serial {
+            conditions.and("c.serial = ?", [Value::Blob(serial.as_bytes().to_vec())]);
+        }
         if let Some(issuer) = filter.issuer {
             let key = Value::Blob(issuer.0.to_vec());
             conditions.and("c.issuer = (SELECT number FROM issuers WHERE key_id = ?)", [key]);
         }
-        for (column, name) in [("profile", &filter.profile), ("method", &filter.method)] {
+        let names =
+            [("authority", &filter.authority), ("profile", &filter.profile), ("method", &filter.method)];
+        for (column, name) in names {
             if let Some(name) = name {
                 conditions.and(
                     &format!("c.{column} = (SELECT number FROM resources WHERE namespace = ? AND name = ?)"),
@@ -228,11 +258,28 @@ impl Conditions {
         if let Some(revoked) = filter.revoked {
             conditions.and(if revoked { "c.status <> 0" } else { "c.status = 0" }, []);
         }
-        if let Some(time) = filter.expires_before {
-            conditions.and("c.not_after < ?", [time.unix().into()]);
+        if let Some(state) = filter.state {
+            conditions.and("c.status = ?", [Value::Integer(state_column(state))]);
         }
-        if let Some(time) = filter.expires_after {
-            conditions.and("c.not_after > ?", [time.unix().into()]);
+        for (sql, time) in [
+            ("c.revoked_at >= ?", filter.revoked_from),
+            ("c.revoked_at < ?", filter.revoked_before),
+            ("c.issued_at >= ?", filter.issued_from),
+            ("c.issued_at < ?", filter.issued_before),
+            ("c.not_after < ?", filter.expires_before),
+            ("c.not_after > ?", filter.expires_after),
+        ] {
+            if let Some(time) = time {
+                conditions.and(sql, [time.unix().into()]);
+            }
+        }
+        if let Some(part) = &filter.name {
+            // No value is LIKE NULL.
+            let patterns = [Some(part.as_str()), part.in_alt_names()];
+            conditions.and(
+                "(c.subject LIKE ? ESCAPE '\\' OR c.subject_alt_names LIKE ? ESCAPE '\\')",
+                patterns.map(|part| part.map_or(Value::Null, |part| Value::Text(like(part)))),
+            );
         }
         if let Some(hash) = &filter.public_key_sha256 {
             // What is no hash is the hash of no key.

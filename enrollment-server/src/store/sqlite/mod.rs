@@ -347,6 +347,24 @@ impl Store for SqliteStore {
         self.readers.point(|connection| rest::order_by_key(connection, method, key))
     }
 
+    async fn rest_order_of(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<RestOrderRow>> {
+        self.readers.point(|connection| rest::order_of(connection, method, issuer, serial))
+    }
+
+    async fn rest_order_replacing(
+        &self,
+        method: &ResourceName,
+        issuer: KeyId,
+        serial: &SerialNumber,
+    ) -> StoreResult<Option<RestOrderRow>> {
+        self.readers.point(|connection| rest::order_replacing(connection, method, issuer, serial))
+    }
+
     async fn rest_orders(
         &self,
         filter: &RestOrderFilter,

@@ -1,11 +1,11 @@
 //! Orders of REST.
 
 use issuance::{
-    identity::{ResourceName, RestOrderId},
+    identity::{KeyId, ResourceName, RestOrderId},
     rest::{OrderKey, OrderRow},
     store::{Conflict, Cursor, Page, RequestKey, RestOrderFilter},
 };
-use pki::time::Time;
+use pki::{serial::SerialNumber, time::Time};
 use rusqlite::{Connection, params};
 
 use super::{
@@ -17,6 +17,13 @@ use super::{
 
 pub(super) const ORDER_BY_KEY: &str = "SELECT document FROM rest_orders WHERE idempotency = ? \
     AND method = (SELECT number FROM resources WHERE namespace = ? AND name = ?)";
+
+pub(super) const ORDER_OF: &str = "SELECT document FROM rest_orders WHERE serial = ? AND issuer = ? \
+    AND method = (SELECT number FROM resources WHERE namespace = ? AND name = ?)";
+
+pub(super) const ORDER_REPLACING: &str = "SELECT document FROM rest_orders WHERE replaces_serial = ? \
+    AND replaces_issuer = ? AND method = (SELECT number FROM resources WHERE namespace = ? AND name = ?) \
+    ORDER BY progress DESC, number DESC LIMIT 1";
 
 pub(super) const TO_SWEEP: &str = "SELECT EXISTS (SELECT 1 FROM rest_orders WHERE keep_until <= ?)";
 
@@ -34,6 +41,26 @@ pub(super) fn order_by_key(
     key: &RequestKey,
 ) -> Result<Option<OrderRow>, Failure> {
     documents::find(connection, ORDER_BY_KEY, params![key.0, method.namespace(), method.name()])
+}
+
+pub(super) fn order_of(
+    connection: &Connection,
+    method: &ResourceName,
+    issuer: KeyId,
+    serial: &SerialNumber,
+) -> Result<Option<OrderRow>, Failure> {
+    let parameters = params![serial.as_bytes(), issuer.0, method.namespace(), method.name()];
+    documents::find(connection, ORDER_OF, parameters)
+}
+
+pub(super) fn order_replacing(
+    connection: &Connection,
+    method: &ResourceName,
+    issuer: KeyId,
+    serial: &SerialNumber,
+) -> Result<Option<OrderRow>, Failure> {
+    let parameters = params![serial.as_bytes(), issuer.0, method.namespace(), method.name()];
+    documents::find(connection, ORDER_REPLACING, parameters)
 }
 
 pub(super) fn orders(
@@ -79,6 +106,7 @@ pub(super) fn order_version(connection: &Connection, id: &RestOrderId) -> Result
 }
 
 pub(super) fn put_order(connection: &Connection, names: &mut Names, row: &OrderRow) -> Result<(), Failure> {
+    let (certificate, replacing) = (row.keyed_certificate(), row.replacing());
     let parameters = params![
         octets::<16>(row.id.as_str())?,
         integer(row.version)?,
@@ -90,16 +118,23 @@ pub(super) fn put_order(connection: &Connection, names: &mut Names, row: &OrderR
         row.keep_until.unix(),
         row.idempotency.as_ref().map(|idempotency| idempotency.key.0),
         matches!(row.key, OrderKey::Held { .. }),
+        certificate.map(|(issuer, _)| issuer.0),
+        certificate.as_ref().map(|(_, serial)| serial.as_bytes()),
+        replacing.map(|((issuer, _), _)| issuer.0),
+        replacing.as_ref().map(|((_, serial), _)| serial.as_bytes()),
+        replacing.map(|(_, progress)| progress as i64),
         to_json(row)?,
     ];
     // An order never changes whose it is, nor what it is called: what is indexed by them stays as it is.
     connection
         .prepare_cached(
             "INSERT INTO rest_orders (id, version, method, credential, state, created_at, expires_at, keep_until, \
-             idempotency, key_held, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             idempotency, key_held, issuer, serial, replaces_issuer, replaces_serial, progress, document) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
              ON CONFLICT (id) DO UPDATE SET version = excluded.version, state = excluded.state, \
              expires_at = excluded.expires_at, keep_until = excluded.keep_until, key_held = excluded.key_held, \
-             document = excluded.document",
+             issuer = excluded.issuer, serial = excluded.serial, replaces_issuer = excluded.replaces_issuer, \
+             replaces_serial = excluded.replaces_serial, progress = excluded.progress, document = excluded.document",
         )?
         .execute(parameters)
         .map_err(|error| Failure::unique(error, Conflict::RestOrderExists))?;
@@ -133,9 +168,11 @@ mod tests {
             }
             plan.join("\n")
         };
-        let expected: [(&str, &str); 5] = [
+        let expected: [(&str, &str); 7] = [
             (ORDER_BY_KEY, "INDEX rest_orders_idempotency (idempotency=? AND method=?)"),
             (&orders_sql(true), "INDEX rest_orders_method (method=? AND rowid>?)"),
+            (ORDER_OF, "INDEX rest_orders_certificate (serial=? AND issuer=?)"),
+            (ORDER_REPLACING, "INDEX rest_orders_replaces (replaces_serial=? AND replaces_issuer=?)"),
             (TO_SWEEP, "INDEX rest_orders_keep_until (keep_until<?)"),
             (SWEEP, "INDEX rest_orders_keep_until (keep_until<?)"),
             (&credentials::find_by_access_key_sql(), "INDEX credentials_access_key (username=?)"),

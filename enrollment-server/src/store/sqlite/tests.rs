@@ -11,8 +11,9 @@ use std::{
 
 use issuance::{
     audit,
+    identity::ResourceName,
     store::{
-        Commit, Conflict, Expect, Page, Store, StoreError, Write,
+        CertificateFilter, Commit, Conflict, Expect, Page, Store, StoreError, Write,
         suite::samples::{Snapshot, certificate, credential, event, insert, issuer, sealed, serial},
     },
 };
@@ -367,7 +368,13 @@ fn hot_statements_go_straight_to_their_rows() {
             statement.query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3)).unwrap();
         lines.collect::<Result<Vec<_>, _>>().unwrap().join("\n")
     };
+    let list = |filter| certificates::list_sql(&filter, &Page::first(1)).unwrap().unwrap().0;
+    let method = Some(ResourceName::new("plant", "api"));
+    let of_method = list(CertificateFilter { method: method.clone(), ..CertificateFilter::default() });
+    let numbered = CertificateFilter { serial: Some(serial(1)), method, ..CertificateFilter::default() };
     let expected = [
+        (of_method.as_str(), "INDEX certificates_method (method=? AND rowid>?)"),
+        (&list(numbered), "INDEX certificates_serial (serial=?)"),
         (
             certificates::REVOKED_AS_LONG,
             "COVERING INDEX certificates_revoked (issuer=? AND <expr>=? AND serial>?)",

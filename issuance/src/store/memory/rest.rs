@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use pki::serial::SerialNumber;
+
 use super::Tables;
 use crate::{
-    identity::{ResourceName, RestOrderId},
+    identity::{KeyId, ResourceName, RestOrderId},
     rest::{OrderKey, OrderRow},
     store::{Conflict, RequestKey, RestOrderFilter},
 };
@@ -19,6 +21,28 @@ impl Tables {
             row.method == *method && row.idempotency.is_some_and(|idempotency| idempotency.key == *key)
         };
         self.rest_orders.values().find(has_it).map(|row| &**row)
+    }
+
+    pub(super) fn rest_order_of(
+        &self,
+        method: &ResourceName,
+        certificate: (KeyId, SerialNumber),
+    ) -> Option<&OrderRow> {
+        let is_it =
+            |row: &&Arc<OrderRow>| row.method == *method && row.keyed_certificate() == Some(certificate);
+        self.rest_orders.values().find(is_it).map(|row| &**row)
+    }
+
+    pub(super) fn rest_order_replacing(
+        &self,
+        method: &ResourceName,
+        certificate: (KeyId, SerialNumber),
+    ) -> Option<&OrderRow> {
+        let replacing = self.rest_orders.iter().filter_map(|(number, row)| {
+            let found = row.replacing().filter(|(replaces, _)| *replaces == certificate);
+            found.filter(|_| row.method == *method).map(|(_, progress)| ((progress, *number), row))
+        });
+        replacing.max_by_key(|(place, _)| *place).map(|(_, row)| &**row)
     }
 
     pub(super) fn put_rest_order(&mut self, row: OrderRow) -> Result<(), Conflict> {

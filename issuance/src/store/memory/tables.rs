@@ -64,6 +64,9 @@ impl Tables {
             Expect::RestOrderVersion { id, version } => {
                 self.rest_order(id).map_or(0, |(_, row)| row.version) == *version
             }
+            Expect::RestReplacing { method, issuer, serial, by } => {
+                self.rest_order_replacing(method, (*issuer, *serial)).map(|row| &row.id) == by.as_ref()
+            }
         }
     }
 

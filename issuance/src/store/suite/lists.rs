@@ -9,8 +9,8 @@ use crate::{
     credential::CredentialRow,
     identity::{Owner, ResourceName},
     store::{
-        CertificateFilter, CertificateRow, CertificateStatus, CredentialFilter, Cursor, Page, RequestFilter,
-        RequestRow, RequestState, Store, Write,
+        CertificateFilter, CertificateRow, CertificateState, CertificateStatus, CredentialFilter, Cursor,
+        NamePart, Page, RequestFilter, RequestRow, RequestState, Store, Write,
     },
 };
 
@@ -59,6 +59,122 @@ pub async fn each_certificate_filter_selects_its_own(store: Arc<dyn Store>) {
     }
     let both = CertificateFilter { revoked: Some(true), expires_before: Some(NOW), ..any() };
     assert_eq!(store.certificates(&both, &Page::first(100)).await.unwrap(), []);
+}
+
+pub async fn each_filter_of_states_and_times_selects_its_own(store: Arc<dyn Store>) {
+    let name = ResourceName::new;
+    let status =
+        CertificateStatus::Revoked { at: NOW, reason: ReasonCode::Superseded, invalidity_date: None };
+    let rows = [
+        certificate(1),
+        CertificateRow { authority: Some(name("pki", "other")), ..certificate(2) },
+        CertificateRow { authority: None, ..certificate(3) },
+        CertificateRow { status, ..certificate(4) },
+        CertificateRow { status: CertificateStatus::Held { at: LATER }, ..certificate(5) },
+        CertificateRow { issued_at: EARLIER, ..certificate(6) },
+        CertificateRow { issued_at: LATER, ..certificate(7) },
+        CertificateRow { issuer: issuer(2), serial: serial(1), ..certificate(8) },
+    ];
+    let first = certificate(1);
+    for row in rows {
+        write(&*store, vec![insert(row)]).await;
+    }
+    let any = CertificateFilter::default;
+    let state = |state| CertificateFilter { state: Some(state), ..any() };
+    let cases: [(CertificateFilter, &[u32]); 15] = [
+        (CertificateFilter { serial: Some(serial(1)), ..any() }, &[1, 1]),
+        (CertificateFilter { serial: Some(serial(1)), issuer: Some(issuer(2)), ..any() }, &[1]),
+        (CertificateFilter { serial: Some(serial(99)), ..any() }, &[]),
+        (CertificateFilter { authority: Some(name("pki", "other")), ..any() }, &[2]),
+        (CertificateFilter { authority: first.authority, ..any() }, &[1, 4, 5, 6, 7, 1]),
+        (state(CertificateState::Valid), &[1, 2, 3, 6, 7, 1]),
+        (state(CertificateState::Held), &[5]),
+        (state(CertificateState::Revoked), &[4]),
+        (CertificateFilter { revoked_from: Some(NOW), ..any() }, &[4, 5]),
+        (CertificateFilter { revoked_from: Some(LATER), ..any() }, &[5]),
+        (CertificateFilter { revoked_before: Some(LATER), ..any() }, &[4]),
+        (CertificateFilter { revoked_before: Some(NOW), ..any() }, &[]),
+        (CertificateFilter { issued_from: Some(LATER), ..any() }, &[7]),
+        (CertificateFilter { issued_before: Some(NOW), ..any() }, &[6]),
+        (
+            CertificateFilter {
+                issued_from: Some(NOW),
+                issued_before: Some(LATER),
+                revoked: Some(false),
+                ..any()
+            },
+            &[1, 2, 3, 1],
+        ),
+    ];
+    assert_eq!(certificate(1).issued_at, NOW);
+    for (filter, expected) in cases {
+        let found = store.certificates(&filter, &Page::first(100)).await.unwrap();
+        let expected: Vec<_> = expected.iter().map(|number| serial(*number)).collect();
+        assert_eq!(found.into_iter().map(|(_, row)| row.serial).collect::<Vec<_>>(), expected, "{filter:?}");
+    }
+    // A serial number finds its own after a cursor too.
+    let filter = CertificateFilter { serial: Some(serial(1)), ..any() };
+    let mut page = Page::first(1);
+    let mut found = Vec::new();
+    while let Some((cursor, row)) = store.certificates(&filter, &page).await.unwrap().pop() {
+        page.after = Some(cursor);
+        found.push(row.issuer);
+    }
+    assert_eq!(found, [issuer(1), issuer(2)]);
+}
+
+pub async fn a_part_of_a_name_finds_whatever_holds_it(store: Arc<dyn Store>) {
+    let named = |number, subject: &str, names: &[&str]| CertificateRow {
+        subject: subject.into(),
+        subject_alt_names: names.iter().map(|name| (*name).to_owned()).collect(),
+        ..certificate(number)
+    };
+    let rows = [
+        named(1, "CN=Web-1,O=Acme\\, Inc", &["dns:web-1.acme.example", "ip:192.0.2.1"]),
+        named(2, "CN=web_2", &["dns:web-2.acme.example", "email:Ops@acme.example"]),
+        named(3, "", &["uri:urn:a%20b"]),
+        named(4, "CN=\u{e4}pfel", &[]),
+        named(5, "CN=x", &["other:say \"hi\" \\"]),
+    ];
+    for row in rows {
+        write(&*store, vec![insert(row)]).await;
+    }
+    let cases: [(&str, &[u32]); 22] = [
+        ("web-1", &[1]),
+        ("WEB", &[1, 2]),
+        ("acme.EXAMPLE", &[1, 2]),
+        ("dns:web-2", &[2]),
+        ("192.0.2.1", &[1]),
+        ("ops@", &[2]),
+        ("CN=", &[1, 2, 4, 5]),
+        ("O=Acme\\, Inc", &[1]),
+        (",O=", &[1]),
+        // No character stands for others.
+        ("web_", &[2]),
+        ("web%", &[]),
+        ("a%20b", &[3]),
+        ("%", &[3]),
+        ("\u{e4}pf", &[4]),
+        ("\u{c4}pf", &[]),
+        // What stands between names in a table is in none.
+        ("[", &[]),
+        ("\",\"", &[]),
+        ("example\"", &[]),
+        ("'; --", &[]),
+        ("\\", &[1]),
+        ("say ", &[5]),
+        ("hi", &[5]),
+    ];
+    for (part, expected) in cases {
+        let filter = CertificateFilter { name: NamePart::new(part), ..CertificateFilter::default() };
+        assert!(filter.name.is_some(), "{part:?}");
+        let found = store.certificates(&filter, &Page::first(100)).await.unwrap();
+        let expected: Vec<_> = expected.iter().map(|number| serial(*number)).collect();
+        assert_eq!(found.into_iter().map(|(_, row)| row.serial).collect::<Vec<_>>(), expected, "{part:?}");
+    }
+    for none in ["", "a\0b", "line\nbreak", &"x".repeat(NamePart::LONGEST + 1)] {
+        assert_eq!(NamePart::new(none), None);
+    }
 }
 
 pub async fn request_filters_select_their_own(store: Arc<dyn Store>) {

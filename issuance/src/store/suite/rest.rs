@@ -150,6 +150,93 @@ pub async fn of_many_who_fetch_a_key_exactly_one_has_it(store: Arc<dyn Store>) {
     assert_eq!(read(&*store, 1).await.key, OrderKey::HandedOut { at: NOW });
 }
 
+pub async fn an_order_is_found_by_its_certificate_where_the_server_made_the_key(store: Arc<dyn Store>) {
+    let held = OrderKey::Held { sealed: vec![1] };
+    let keyed = |number: u8| OrderRow { key: held.clone(), ..rest_order(number) };
+    let rows = [
+        issued(&keyed(1), 1),
+        issued(&rest_order(2), 2),
+        with(&issued(&keyed(3), 3), |row| row.hand_out_key(NOW)),
+        issued(&OrderRow { method: method("other"), ..keyed(4) }, 4),
+        keyed(5),
+    ];
+    for row in rows {
+        write(&*store, vec![put_rest_order(row)]).await;
+    }
+    let found = async |key: u8, number: u32| {
+        let row = store.rest_order_of(&method("api"), issuer(key), &serial(number)).await.unwrap();
+        row.map(|row| row.id)
+    };
+    for (number, expected) in [(1, Some(1)), (2, None), (3, Some(3)), (4, None), (5, None)] {
+        assert_eq!(found(1, number).await, expected.map(rest_order_id), "{number}");
+    }
+    assert_eq!(found(2, 1).await, None);
+    // It is found as soon as it is issued.
+    write(&*store, vec![put_rest_order(issued(&keyed(5), 5))]).await;
+    assert_eq!(found(1, 5).await, Some(rest_order_id(5)));
+}
+
+pub async fn the_order_that_renews_a_certificate_is_the_one_that_came_furthest(store: Arc<dyn Store>) {
+    let replaces = Some((issuer(1), serial(1)));
+    let renewing = |number: u8| OrderRow { replaces, ..rest_order(number) };
+    let rows = [
+        (OrderRow { replaces: Some((issuer(1), serial(2))), ..rest_order(9) }, None),
+        (OrderRow { replaces: Some((issuer(2), serial(1))), ..rest_order(10) }, None),
+        (OrderRow { method: method("other"), ..renewing(11) }, None),
+        (with(&renewing(1), |row| row.cancel(NOW)), None),
+        (renewing(2), Some(2)),
+        (with(&renewing(3), |row| row.pending(request_id(1), &[1], NOW)), Some(3)),
+        (issued(&renewing(4), 4), Some(4)),
+        (renewing(5), Some(4)),
+    ];
+    let found = async || {
+        let row = store.rest_order_replacing(&method("api"), issuer(1), &serial(1)).await.unwrap();
+        row.map(|row| row.id)
+    };
+    for (row, expected) in rows {
+        write(&*store, vec![put_rest_order(row)]).await;
+        assert_eq!(found().await, expected.map(rest_order_id));
+    }
+    // Those that come to nothing let others take their place.
+    for (gone, next) in [(5, Some(4)), (3, Some(4)), (2, Some(4))] {
+        let row = read(&*store, gone).await;
+        write(&*store, vec![put_rest_order(with(&row, |row| row.fail("no".into(), NOW)))]).await;
+        assert_eq!(found().await, next.map(rest_order_id));
+    }
+}
+
+/// Each of them saw that there is none.
+pub async fn of_many_orders_that_renew_one_certificate_exactly_one_is_made(store: Arc<dyn Store>) {
+    let seen = |by| Expect::RestReplacing { method: method("api"), issuer: issuer(1), serial: serial(1), by };
+    let renewing = |number| OrderRow { replaces: Some((issuer(1), serial(1))), ..rest_order(number) };
+    let tasks: Vec<_> = (1..=20)
+        .map(|number| {
+            let (store, expect) = (Arc::clone(&store), vec![seen(None), rest_order_version(number, 0)]);
+            tokio::spawn(
+                async move { try_write(&*store, expect, vec![put_rest_order(renewing(number))]).await },
+            )
+        })
+        .collect();
+    let mut made = 0;
+    for task in tasks {
+        match task.await.unwrap() {
+            Ok(_) => made += 1,
+            Err(conflict) => assert_eq!(conflict, Conflict::Expectation(Box::new(seen(None)))),
+        }
+    }
+    assert_eq!(made, 1);
+    // Whoever has seen the one that was made takes its place; of another certificate or method there is none.
+    let first = store.rest_order_replacing(&method("api"), issuer(1), &serial(1)).await.unwrap().unwrap().id;
+    try_write(&*store, vec![seen(Some(first.clone()))], vec![put_rest_order(renewing(30))]).await.unwrap();
+    let outcome =
+        try_write(&*store, vec![seen(Some(first.clone()))], vec![put_rest_order(renewing(31))]).await;
+    assert_eq!(outcome, Err(Conflict::Expectation(Box::new(seen(Some(first))))));
+    for (method, serial) in [(method("other"), serial(1)), (method("api"), serial(2))] {
+        let none = Expect::RestReplacing { method, issuer: issuer(1), serial, by: None };
+        try_write(&*store, vec![none], Vec::new()).await.unwrap();
+    }
+}
+
 pub async fn rest_order_filters_select_their_own(store: Arc<dyn Store>) {
     let mut of_other_credential = rest_order(3);
     of_other_credential.requester.credential = Some(credential_id(7));
