@@ -9,6 +9,7 @@ use pki::{extension::ReasonCode, serial::SerialNumber, time::Time};
 use crate::{
     Engine,
     audit::{Action, Actor, AuditEvent, AuditOutcome},
+    authn::Authenticated,
     error::{Error, Refusal, Result, Rule},
     identity::KeyId,
     publication,
@@ -42,34 +43,95 @@ impl Engine {
         let row = self.store().certificate(issuer, serial).await?.ok_or(Error::NotFound("certificate"))?;
         let now = self.clock().now();
         let (status, action) = next_status(&row, revocation, now)?;
+        let event = event(&row, revocation, AuditEvent::new(now, action, AuditOutcome::Done, actor));
+        self.record_status(row, status, event, Vec::new()).await
+    }
+
+    /// As [`Engine::revoke`], by somebody who was authenticated by the method that the certificate was asked for with.
+    ///
+    /// # Errors
+    /// As [`Engine::revoke`], where a certificate of another method is not found either, and a refusal is recorded;
+    /// [`Error::Stale`] where the credential is not any more what it was.
+    pub async fn revoke_as(
+        &self,
+        by: &Authenticated,
+        issuer: KeyId,
+        serial: &SerialNumber,
+        revocation: Revocation,
+    ) -> Result<CertificateRow> {
+        let row = self.store().certificate(issuer, serial).await?;
+        let row = row.filter(|row| row.method == by.method().name).ok_or(Error::NotFound("certificate"))?;
+        let now = self.clock().now();
+        let of = |action, outcome| {
+            let mut made = AuditEvent::new(now, action, outcome, Actor::of(by.requester()));
+            made.credential = by.requester().credential.clone();
+            event(&row, revocation, made)
+        };
+        match next_status(&row, revocation, now) {
+            Ok((status, action)) => {
+                let event = of(action, AuditOutcome::Done);
+                self.record_status(row, status, event, by.expect().to_vec()).await
+            }
+            Err(refusal) => {
+                let event = of(revocation.action(), AuditOutcome::Refused).because(refusal.sentence());
+                let commit = Commit { audit: vec![event], ..Commit::default() };
+                let recorded = self.store().commit(commit).await?;
+                recorded.map_err(|conflict| Error::Conflict(conflict.to_string()))?;
+                Err(refusal.into())
+            }
+        }
+    }
+
+    async fn record_status(
+        &self,
+        row: CertificateRow,
+        status: CertificateStatus,
+        event: AuditEvent,
+        mut expect: Vec<Expect>,
+    ) -> Result<CertificateRow> {
         if status == row.status {
             return Ok(row);
         }
-        let mut event = AuditEvent::new(now, action, AuditOutcome::Done, actor);
-        event.method = Some(row.method.clone());
-        event.profile = Some(row.profile.clone());
-        event.authority = row.authority.clone();
-        event.issuer = Some(issuer);
-        event.serial = Some(*serial);
-        event.subject = Some(row.subject.clone());
-        if let Revocation::Revoke { reason, .. } = revocation {
-            event = event.because(reason.as_str());
-        }
-        let commit = Commit {
-            expect: vec![Expect::CertificateStatus { issuer, serial: *serial, status: row.status.clone() }],
-            writes: vec![
-                Write::SetCertificateStatus { issuer, serial: *serial, status: status.clone() },
-                Write::PutJob(Box::new(publication::crl_job(issuer, now)?)),
-            ],
-            audit: vec![event],
-        };
-        match self.store().commit(commit).await? {
+        let (issuer, serial) = (row.issuer, row.serial);
+        let unchanged = Expect::CertificateStatus { issuer, serial, status: row.status.clone() };
+        expect.push(unchanged.clone());
+        let writes = vec![
+            Write::SetCertificateStatus { issuer, serial, status: status.clone() },
+            Write::PutJob(Box::new(publication::crl_job(issuer, event.at)?)),
+        ];
+        match self.store().commit(Commit { expect, writes, audit: vec![event] }).await? {
             Ok(_) => Ok(CertificateRow { status, ..row }),
-            Err(Conflict::Expectation(_)) => {
+            Err(Conflict::Expectation(expected)) if *expected == unchanged => {
                 Err(Error::Conflict("the certificate's status changed at the same time".into()))
             }
+            // What the evidence of whoever revokes rests on.
+            Err(Conflict::Expectation(_)) => Err(Error::Stale),
             Err(other) => Err(Error::Conflict(other.to_string())),
         }
+    }
+}
+
+impl Revocation {
+    fn action(self) -> Action {
+        match self {
+            Self::Revoke { .. } => Action::CertificateRevoked,
+            Self::Hold => Action::CertificateHeld,
+            Self::Release => Action::CertificateReleased,
+        }
+    }
+}
+
+/// With what is known of the certificate.
+fn event(row: &CertificateRow, revocation: Revocation, mut event: AuditEvent) -> AuditEvent {
+    event.method = Some(row.method.clone());
+    event.profile = Some(row.profile.clone());
+    event.authority = row.authority.clone();
+    event.issuer = Some(row.issuer);
+    event.serial = Some(row.serial);
+    event.subject = Some(row.subject.clone());
+    match revocation {
+        Revocation::Revoke { reason, .. } => event.because(reason.as_str()),
+        Revocation::Hold | Revocation::Release => event,
     }
 }
 
@@ -77,9 +139,8 @@ fn next_status(
     row: &CertificateRow,
     revocation: Revocation,
     now: Time,
-) -> Result<(CertificateStatus, Action)> {
-    let refuse =
-        |sentence: &str| Err(Refusal::new(Rule::Revocation, format!("revocation: {sentence}")).into());
+) -> Result<(CertificateStatus, Action), Refusal> {
+    let refuse = |sentence: &str| Err(Refusal::new(Rule::Revocation, format!("revocation: {sentence}")));
     if row.authority.is_none() {
         return refuse("a self-signed certificate has no authority that could revoke it");
     }

@@ -7,9 +7,9 @@ use pki::{extension::ReasonCode, serial::SerialNumber};
 use super::Revocation;
 use crate::{
     Error, Result,
-    audit::{Action, Actor},
+    audit::{Action, Actor, AuditOutcome},
     error::Rule,
-    identity::KeyId,
+    identity::{KeyId, ResourceName},
     policy::IssuerChoice,
     request::{Asked, AskedKey},
     store::{CertificateRow, CertificateStatus, Commit, JobKind, JobLease, Write, memory::MemoryStore},
@@ -137,6 +137,56 @@ async fn what_was_never_issued_is_not_found() {
     ));
     let foreign = scene.engine.revoke(KeyId([9; 20]), &serial, because(Superseded), operator()).await;
     assert!(matches!(foreign, Err(Error::NotFound("certificate"))));
+}
+
+#[tokio::test]
+async fn somebody_of_the_method_changes_what_the_method_issued_and_is_named() {
+    let (scene, serial) = scene_with(&CertificateStatus::Valid).await;
+    let issuer = scene.authority.key_id();
+    for (revocation, action) in [
+        (Revocation::Hold, Action::CertificateHeld),
+        (Revocation::Release, Action::CertificateReleased),
+        (because(Superseded), Action::CertificateRevoked),
+    ] {
+        let by = scene.login().await;
+        let row = scene.engine.revoke_as(&by, issuer, &serial, revocation).await.unwrap();
+        assert_eq!(scene.certificates().await.remove(0).status, row.status);
+        let event = scene.events().await.pop().unwrap();
+        assert_eq!((event.action, event.outcome, event.serial), (action, AuditOutcome::Done, Some(serial)));
+        assert_eq!((event.actor, event.credential), (Actor::of(by.requester()), Some(scene.ann.id.clone())));
+    }
+    // A refusal is recorded too.
+    let by = scene.login().await;
+    let outcome = scene.engine.revoke_as(&by, issuer, &serial, Revocation::Hold).await;
+    assert!(matches!(outcome, Err(Error::Refused(_))), "{outcome:?}");
+    let event = scene.events().await.pop().unwrap();
+    assert_eq!((event.action, event.outcome), (Action::CertificateHeld, AuditOutcome::Refused));
+    assert_eq!(event.reason.as_deref(), Some("revocation: the certificate is revoked for good"));
+    assert_eq!(event.credential, Some(scene.ann.id.clone()));
+}
+
+#[tokio::test]
+async fn nobody_changes_what_another_method_issued() {
+    let (scene, serial) = scene_with(&CertificateStatus::Valid).await;
+    let other = Scene::new(&policy()).await;
+    let row = scene.certificates().await.remove(0);
+    let foreign = CertificateRow { method: ResourceName::new("elsewhere", "api"), ..row };
+    let writes = vec![Write::InsertCertificate(Box::new(foreign))];
+    other.store.commit(Commit { writes, ..Commit::default() }).await.unwrap().unwrap();
+    let by = other.login().await;
+    let outcome = other.engine.revoke_as(&by, scene.authority.key_id(), &serial, because(Superseded)).await;
+    assert!(matches!(outcome, Err(Error::NotFound("certificate"))), "{outcome:?}");
+    assert_eq!(other.certificates().await.remove(0).status, CertificateStatus::Valid);
+}
+
+#[tokio::test]
+async fn a_credential_that_was_changed_meanwhile_revokes_nothing() {
+    let (scene, serial) = scene_with(&CertificateStatus::Valid).await;
+    let by = scene.login().await;
+    scene.change_ann(|_| {}).await;
+    let outcome = scene.engine.revoke_as(&by, scene.authority.key_id(), &serial, because(Superseded)).await;
+    assert!(matches!(outcome, Err(Error::Stale)), "{outcome:?}");
+    assert_eq!(scene.certificates().await.remove(0).status, CertificateStatus::Valid);
 }
 
 #[tokio::test]
