@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use pki::serial::SerialNumber;
 use serde::{Deserialize, Serialize};
 
 /// `namespace/name` of a resource: how rows and the audit trail refer to authorities, profiles and methods.
@@ -187,6 +188,33 @@ impl From<KeyId> for String {
     }
 }
 
+/// Names one certificate in URLs: `{issuer}.{serial}`, both hexadecimal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct CertificateId {
+    pub issuer: KeyId,
+    pub serial: SerialNumber,
+}
+
+impl fmt::Display for CertificateId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.issuer, self.serial)
+    }
+}
+
+impl FromStr for CertificateId {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let parts = || {
+            let (issuer, serial) = text.split_once('.')?;
+            Some(Self { issuer: issuer.parse().ok()?, serial: serial.parse().ok()? })
+        };
+        // One spelling each but for the case: no colons, no zeros before.
+        let id = parts().filter(|id| id.to_string().eq_ignore_ascii_case(text));
+        id.ok_or_else(|| ParseError { text: text.into(), expected: "of the form issuer.serial" })
+    }
+}
+
 /// Who asks the pipeline, in the protocol's own short name. The spelling is the one of resources, tables, logs
 /// and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -290,6 +318,31 @@ mod tests {
         let key = KeyId([9; 20]);
         assert_eq!(key.to_string().parse::<KeyId>().unwrap(), key);
         assert!("09".parse::<KeyId>().is_err());
+    }
+
+    #[test]
+    fn a_certificate_has_one_name_in_whatever_case() {
+        let id = CertificateId { issuer: KeyId([0xab; 20]), serial: SerialNumber::from_random([0x1c; 16]) };
+        let text = id.to_string();
+        assert_eq!(text, format!("{}.{}", "ab".repeat(20), "5C".to_owned() + &"1C".repeat(15)));
+        for same in [text.clone(), text.to_lowercase(), text.to_uppercase()] {
+            assert_eq!(same.parse(), Ok(id));
+        }
+        for other in [
+            String::new(),
+            ".".into(),
+            text.replace('.', ""),
+            text.replace('.', ".00"),
+            text.replace(".5C", ".5C:"),
+            text.replace(".5C", "..5C"),
+            text.split('.').next().unwrap().into(),
+            format!("{text}.7"),
+            format!("{text} "),
+            format!("{}.0", "ab".repeat(20)),
+            format!("{}.{}", "ab".repeat(20), "1C".repeat(40)),
+        ] {
+            assert!(other.parse::<CertificateId>().is_err(), "{other}");
+        }
     }
 
     #[test]

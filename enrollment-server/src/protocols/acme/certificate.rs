@@ -6,8 +6,8 @@ use http::{
     HeaderMap, HeaderValue,
     header::{ACCEPT, CONTENT_TYPE, LINK},
 };
-use issuance::{acme::AccountRow, identity::KeyId, store::CertificateRow};
-use pki::{pem, serial::SerialNumber};
+use issuance::{acme::AccountRow, identity::CertificateId, store::CertificateRow};
+use pki::pem;
 
 use super::{
     auth::ByAccount,
@@ -49,19 +49,14 @@ pub(super) async fn certificate(request: &ByAccount) -> Result<Response, AcmeErr
 
 /// A certificate of the method, which was issued to this account.
 async fn row(exchange: &Exchange, part: &str, account: &AccountRow) -> Result<CertificateRow, AcmeError> {
-    let (issuer, serial) = parse(part).ok_or(AcmeError::NotFound("certificate"))?;
-    let row = exchange.app.engine.store().certificate(issuer, &serial).await?;
+    let id: CertificateId = part.parse().map_err(|_| AcmeError::NotFound("certificate"))?;
+    let row = exchange.app.engine.store().certificate(id.issuer, &id.serial).await?;
     let row = row.filter(|row| row.method == exchange.service.method.name);
     let row = row.ok_or(AcmeError::NotFound("certificate"))?;
     if row.requester != account.requester() {
         return Err(AcmeError::Unauthorized("the certificate was issued to another account"));
     }
     Ok(row)
-}
-
-fn parse(part: &str) -> Option<(KeyId, SerialNumber)> {
-    let (issuer, serial) = part.split_once('.')?;
-    Some((issuer.parse().ok()?, serial.parse().ok()?))
 }
 
 /// RFC 9110 §12.5.1: no header is any type.

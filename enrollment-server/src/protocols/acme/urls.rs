@@ -2,7 +2,7 @@
 //! one of the server's own. A client that reaches the server by another of its names finds all URLs below that name.
 
 use http::{HeaderMap, Uri, header::HOST, uri::Authority};
-use issuance::identity::{AcmeAccountId, AcmeOrderId, KeyId};
+use issuance::identity::{AcmeAccountId, AcmeOrderId, CertificateId, KeyId};
 use pki::serial::SerialNumber;
 
 use super::hosts::Hosts;
@@ -99,7 +99,7 @@ impl Urls {
     }
 
     pub(super) fn certificate(&self, issuer: KeyId, serial: &SerialNumber) -> String {
-        format!("{}/cert/{issuer}.{serial}", self.base)
+        format!("{}/cert/{}", self.base, CertificateId { issuer, serial: *serial })
     }
 
     /// The account that a `kid` names. The authority may be another of the server's names than that of the request: a server
