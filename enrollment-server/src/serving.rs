@@ -26,6 +26,7 @@ use crate::{
     protocols::{
         acme::{AcmeService, AcmeShared},
         est::EstService,
+        rest::RestServices,
     },
     publish::{CrlCache, Published},
     usage::MethodCounters,
@@ -57,6 +58,7 @@ pub struct Serving {
     pub office: Office,
     pub est: Labelled<EstService>,
     pub acme: Labelled<AcmeService>,
+    pub rest: RestServices,
     /// What cert-manager's requests and the cluster's are served by, by the name of the method.
     pub issuers: HashMap<ResourceName, Arc<IssuerService>>,
     /// Authorities that sign elsewhere.
@@ -164,19 +166,24 @@ impl App {
     /// Counts a failure to authenticate: against the address, in the metrics and for the audit trail. A requester who
     /// has shown nothing yet has not failed: HTTP clients are asked before they show anything.
     pub fn authentication_failed(&self, method: &Method, failure: AuthenticationFailure, address: IpAddr) {
-        let kind = match failure {
-            AuthenticationFailure::Missing => return,
-            AuthenticationFailure::Unreadable | AuthenticationFailure::Mismatch => {
-                metrics::AuthenticationFailure::Secret
-            }
-            AuthenticationFailure::Revoked => metrics::AuthenticationFailure::Revoked,
-            AuthenticationFailure::Expired => metrics::AuthenticationFailure::Expired,
-            AuthenticationFailure::UsedUp => metrics::AuthenticationFailure::Replayed,
-            AuthenticationFailure::Untrusted | AuthenticationFailure::Foreign => {
-                metrics::AuthenticationFailure::Untrusted
-            }
-        };
-        self.failed_to_authenticate(method, failure, kind, address);
+        if let Some(kind) = kind_of(failure) {
+            self.failed_to_authenticate(method, failure, kind, address);
+        }
+    }
+
+    /// As [`App::authentication_failed`], where the protocol learns from the credential which method is asked, and what was
+    /// shown is of none.
+    pub fn authentication_of_nobody_failed(
+        &self,
+        protocol: Protocol,
+        failure: AuthenticationFailure,
+        address: IpAddr,
+    ) {
+        if let Some(kind) = kind_of(failure) {
+            self.throttle.failed(address, Instant::now());
+            self.metrics.authentication_failed(label(protocol), kind);
+            self.anonymous.count(protocol, None, failure, Some(address));
+        }
     }
 
     /// As [`App::authentication_failed`], where the protocol knows better than the reason of what kind the failure is.
@@ -244,6 +251,23 @@ impl<T> Labelled<T> {
             Some(label) => self.by_label.get(label),
             None => self.default.as_ref(),
         }
+    }
+}
+
+/// None: nothing was shown, which is no failure.
+fn kind_of(failure: AuthenticationFailure) -> Option<metrics::AuthenticationFailure> {
+    use metrics::AuthenticationFailure as Kind;
+    match failure {
+        AuthenticationFailure::Missing => None,
+        AuthenticationFailure::Unreadable | AuthenticationFailure::Mismatch => Some(Kind::Secret),
+        AuthenticationFailure::Revoked => Some(Kind::Revoked),
+        AuthenticationFailure::Expired => Some(Kind::Expired),
+        AuthenticationFailure::UsedUp => Some(Kind::Replayed),
+        AuthenticationFailure::Untrusted
+        | AuthenticationFailure::Foreign
+        | AuthenticationFailure::Audience
+        | AuthenticationFailure::NotYetValid
+        | AuthenticationFailure::Account => Some(Kind::Untrusted),
     }
 }
 

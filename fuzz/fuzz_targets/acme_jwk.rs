@@ -10,6 +10,7 @@
 mod wire {
     pub mod algorithm;
     pub mod base64url;
+    #[path = "../../json.rs"]
     pub mod json;
     pub mod jwk;
 }

@@ -12,6 +12,7 @@ mod wire {
     pub mod algorithm;
     pub mod base64url;
     pub mod identifier;
+    #[path = "../../json.rs"]
     pub mod json;
     pub mod jwk;
     pub mod jws;

@@ -11,11 +11,13 @@ use issuance::{
         Authority, CrlSettings, InheritedCrl, IssuingProfile, Method, PublicationUrls, key_identifier,
     },
     identity::{KeyId, ResourceName},
-    policy::{IssuerChoice, Profile},
+    policy::{IssuerChoice, Profile, Strength},
     ports::Signer,
 };
 use pki::{certificate::Certificate, crl::CertificateList};
-use resolve::{Compiled, CompiledAcme, CompiledAuthority, CompiledLimits, CompiledMethod, MethodSettings};
+use resolve::{
+    Compiled, CompiledAcme, CompiledAuthority, CompiledLimits, CompiledMethod, CompiledRest, MethodSettings,
+};
 
 use super::{FailedKind, Failure};
 use crate::{
@@ -23,6 +25,7 @@ use crate::{
     protocols::{
         acme::{AcmeProfiles, AcmeService, Chains, Hosts},
         est::EstService,
+        rest::{RestProducts, RestService},
     },
     publish::{self, Published},
     serving::{IssuerService, Labelled, Serving},
@@ -148,7 +151,14 @@ impl Builder<'_> {
                 let service = AcmeService::new(method.clone(), settings, profiles, chains.clone(), hosts)?;
                 label(&mut self.serving.acme, self.compiled, compiled, Arc::new(service));
             }
-            MethodSettings::Rest(_) => {}
+            MethodSettings::Rest(settings) => {
+                let products = self.rest_products(&method, settings)?;
+                let service = RestService::new(method.clone(), settings, products, &self.serving.office)?;
+                self.serving.rest.insert(Arc::new(service));
+                if !settings.notices.is_empty() {
+                    self.serving.notices.insert(compiled.name.clone(), settings.notices.clone());
+                }
+            }
             MethodSettings::Issuer(settings) => {
                 let service = IssuerService { method: method.clone(), granted: settings.namespaces.clone() };
                 self.serving.issuers.insert(compiled.name.clone(), Arc::new(service));
@@ -161,19 +171,37 @@ impl Builder<'_> {
     /// The method once for each profile that an order may choose.
     fn acme_profiles(&self, method: &Method, settings: &CompiledAcme) -> anyhow::Result<AcmeProfiles> {
         let listed = settings.profiles.iter().map(|listed| {
-            let profile = self.serving.office.profiles.get(&listed.profile);
-            let profile =
-                profile.with_context(|| format!("the profile {} is not in force", listed.profile))?;
-            let with_it = Method {
-                name: method.name.clone(),
-                protocol: method.protocol,
-                minimum: listed.minimum,
-                profile: profile.clone(),
-                retry_after: method.retry_after,
-            };
-            Ok((listed.name.clone(), Arc::new(with_it)))
+            let with_it = self.with_profile(method, &listed.profile, listed.minimum)?;
+            Ok((listed.name.clone(), with_it))
         });
         listed.collect()
+    }
+
+    /// The method once for each product that an order may name.
+    fn rest_products(&self, method: &Method, settings: &CompiledRest) -> anyhow::Result<RestProducts> {
+        let listed = settings.products.iter().map(|listed| {
+            let with_it = self.with_profile(method, &listed.profile, listed.minimum)?;
+            Ok((listed.name.clone(), with_it))
+        });
+        listed.collect()
+    }
+
+    /// The same method, which issues by another profile.
+    fn with_profile(
+        &self,
+        method: &Method,
+        profile: &ResourceName,
+        minimum: Strength,
+    ) -> anyhow::Result<Arc<Method>> {
+        let found = self.serving.office.profiles.get(profile);
+        let found = found.with_context(|| format!("the profile {profile} is not in force"))?;
+        Ok(Arc::new(Method {
+            name: method.name.clone(),
+            protocol: method.protocol,
+            minimum,
+            profile: found.clone(),
+            retry_after: method.retry_after,
+        }))
     }
 
     /// The chain of the authority that will take over from the one of this method; it need not sign here yet.

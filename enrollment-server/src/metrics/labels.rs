@@ -105,6 +105,60 @@ label! {
         RevokeCert => "revoke_cert",
         /// RFC 9773 §4.
         RenewalInfo => "renewal_info",
+        /// REST: a new order.
+        CreateOrder => "create_order",
+        /// REST: orders, listed.
+        ListOrders => "list_orders",
+        /// REST: an order, read.
+        ReadOrder => "read_order",
+        /// REST: a certificate request for an order.
+        SubmitCsr => "submit_csr",
+        /// REST: an order, cancelled.
+        CancelOrder => "cancel_order",
+        /// REST: the private key that was made for an order.
+        FetchKey => "fetch_key",
+        /// REST: order and certificate in one call.
+        IssueCertificate => "issue_certificate",
+        /// REST: certificates, listed.
+        ListCertificates => "list_certificates",
+        /// REST: a certificate, read.
+        ReadCertificate => "read_certificate",
+        /// REST: a certificate as a file.
+        DownloadCertificate => "download_certificate",
+        /// REST: a certificate, renewed.
+        RenewCertificate => "renew_certificate",
+        /// REST: a certificate, revoked.
+        RevokeCertificate => "revoke_certificate",
+        /// REST: a certificate, held.
+        HoldCertificate => "hold_certificate",
+        /// REST: a certificate, released.
+        ReleaseCertificate => "release_certificate",
+        /// REST: requests that wait for a person, listed.
+        ListRequests => "list_requests",
+        /// REST: a request, read.
+        ReadRequest => "read_request",
+        /// REST: a request, approved.
+        ApproveRequest => "approve_request",
+        /// REST: a request, denied.
+        DenyRequest => "deny_request",
+        /// REST: credentials, listed.
+        ListCredentials => "list_credentials",
+        /// REST: a credential, read.
+        ReadCredential => "read_credential",
+        /// REST: a new credential.
+        CreateCredential => "create_credential",
+        /// REST: a credential, revoked.
+        RevokeCredential => "revoke_credential",
+        /// REST: a credential with a new secret.
+        RegenerateCredential => "regenerate_credential",
+        /// REST: a report.
+        Report => "report",
+        /// REST: counts for a period.
+        ReportSummary => "report_summary",
+        /// REST: the audit trail.
+        QueryAudit => "query_audit",
+        /// REST: its description.
+        OpenApi => "openapi",
         /// A CRL, RFC 5280 §4.2.1.13.
         Crl => "crl",
         /// An authority's certificate, RFC 5280 §4.2.2.1.

@@ -2,8 +2,11 @@
 //! `auth` (evidence), `handlers` (a few lines each), `error` (one exhaustive map to the protocol's own words), `tests`.
 
 pub mod acme;
+mod client_trust;
 pub mod est;
 mod http_basic;
+pub mod json;
+pub mod rest;
 #[cfg(test)]
 mod testing;
 
@@ -15,5 +18,5 @@ use crate::serving::App;
 
 /// The endpoints of all protocols that devices speak.
 pub fn router(app: &Arc<App>) -> Router {
-    est::router(app.clone()).merge(acme::router(app.clone()))
+    est::router(app.clone()).merge(acme::router(app.clone())).merge(rest::router(app))
 }

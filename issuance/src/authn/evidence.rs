@@ -56,6 +56,19 @@ impl Evidence {
     pub fn credential(&self) -> Option<&CredentialId> {
         self.credential.as_ref()
     }
+
+    /// As rows and the audit trail remember whoever it is.
+    pub fn requester(&self, protocol: Protocol, address: Option<IpAddr>) -> Requester {
+        Requester {
+            protocol,
+            method: self.method.clone(),
+            name: self.name.clone(),
+            strength: self.strength,
+            credential: self.credential.clone(),
+            owner: self.owner.clone(),
+            address,
+        }
+    }
 }
 
 /// A requester who has proved enough for the method and its profile.
@@ -80,15 +93,7 @@ impl Authenticated {
             )));
         }
         method.check_strength(evidence.strength)?;
-        let requester = Requester {
-            protocol: method.protocol,
-            method: method.name.clone(),
-            name: evidence.name,
-            strength: evidence.strength,
-            credential: evidence.credential,
-            owner: evidence.owner,
-            address,
-        };
+        let requester = evidence.requester(method.protocol, address);
         Ok(Self { method, requester, expect: evidence.expect })
     }
 

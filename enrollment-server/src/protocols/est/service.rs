@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use crds::{EstAuthentication, RevocationCheck};
+use crds::EstAuthentication;
 use http::HeaderValue;
 use issuance::{
     Error,
-    authn::{self, ClientTrust, TrustMaterial},
+    authn::ClientTrust,
     authority::{Authority, Method, Office},
-    identity::KeyId,
 };
-use resolve::{CompiledEst, CompiledKeyGeneration, CompiledReenroll, CompiledTrust};
+use resolve::{CompiledEst, CompiledKeyGeneration, CompiledReenroll};
 
 use super::{
     csrattrs::csr_attrs,
     wire::{self, Layout},
 };
+use crate::protocols::client_trust::client_trust;
 
 /// A method that speaks EST.
 #[derive(Debug)]
@@ -108,22 +108,6 @@ impl CachedBody {
         let etag = HeaderValue::from_str(&etag).map_err(|error| Error::Internal(error.to_string()))?;
         Ok(Self { body, etag })
     }
-}
-
-fn client_trust(compiled: &CompiledTrust, office: &Office) -> Result<ClientTrust, Error> {
-    let of = |name| office.authorities.get(name).map(|authority: &Arc<Authority>| authority.key_id());
-    let authorities: Vec<KeyId> = compiled.authorities.iter().filter_map(of).collect();
-    let material = TrustMaterial {
-        anchors: &compiled.anchors,
-        intermediates: &compiled.intermediates,
-        crls: &compiled.crls,
-        revocation: match compiled.revocation {
-            RevocationCheck::IfGiven => authn::RevocationCheck::IfGiven,
-            RevocationCheck::Required => authn::RevocationCheck::Required,
-        },
-        authorities: &authorities,
-    };
-    ClientTrust::new(&material).map_err(|error| Error::Internal(error.to_string()))
 }
 
 /// RFC 7030 §4.1.3: the chain in force, and the one that will follow it, so that clients trust it before it signs.

@@ -2,7 +2,7 @@
 //!
 //! | file | what | |
 //! | --- | --- | --- |
-//! | `base64url.rs`, `json.rs` | one spelling for octets, each member once | [RFC 7515 §2](https://www.rfc-editor.org/rfc/rfc7515#section-2), [RFC 7493](https://www.rfc-editor.org/rfc/rfc7493) |
+//! | `base64url.rs`, [`json`] | one spelling for octets, each member once | [RFC 7515 §2](https://www.rfc-editor.org/rfc/rfc7515#section-2), [RFC 7493](https://www.rfc-editor.org/rfc/rfc7493) |
 //! | `algorithm.rs`, `jwk.rs` | what signs, keys and their thumbprints | [RFC 7518](https://www.rfc-editor.org/rfc/rfc7518), [RFC 7638](https://www.rfc-editor.org/rfc/rfc7638), [RFC 8037](https://www.rfc-editor.org/rfc/rfc8037) |
 //! | `jws.rs` | signed requests, external account bindings, keyChange | [RFC 8555 §6.2, §7.3.4, §7.3.5](https://www.rfc-editor.org/rfc/rfc8555#section-6.2) |
 //! | `problem.rs` | problem documents | [RFC 8555 §6.7](https://www.rfc-editor.org/rfc/rfc8555#section-6.7) |
@@ -32,11 +32,12 @@
 //! it is bound, `to_json()` what the account shows. Every error has `problem_type()`; those of payloads also `problem()`,
 //! with subproblems.
 
+pub use super::super::json;
+
 pub mod algorithm;
 pub mod ari;
 pub mod base64url;
 pub mod identifier;
-pub mod json;
 pub mod jwk;
 pub mod jws;
 pub mod objects;

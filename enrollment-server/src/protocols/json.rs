@@ -38,9 +38,7 @@ impl Object {
     /// # Errors
     /// [`JsonError::Syntax`], also for a member that is there twice; [`JsonError::NotAnObject`].
     pub fn parse(json: &[u8]) -> Result<Self, JsonError> {
-        let Unique(value) =
-            serde_json::from_slice(json).map_err(|error| JsonError::Syntax(error.to_string()))?;
-        match value {
+        match unique(json).map_err(|error| JsonError::Syntax(error.to_string()))? {
             Value::Object(members) => Ok(Self(members)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                 Err(JsonError::NotAnObject)
@@ -126,6 +124,14 @@ pub fn one_line(sentence: &str) -> String {
 }
 
 /// Any JSON whose objects hold each member once.
+///
+/// # Errors
+/// Of the category [`Data`](serde_json::error::Category::Data) where a member is there twice.
+pub fn unique(json: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice(json).map(|Unique(value)| value)
+}
+
+/// As [`unique`] reads it.
 struct Unique(Value);
 
 impl<'de> Deserialize<'de> for Unique {

@@ -1,0 +1,87 @@
+//! A request on its way in, before anybody looks at its body.
+
+use std::{convert::Infallible, sync::Arc};
+
+use axum::extract::FromRequestParts;
+use http::{HeaderMap, HeaderName, request::Parts};
+use issuance::{authn::Freshness, rest::RestAction};
+use pki::time::Time;
+
+use super::{
+    auth::{self, Caller},
+    error::RestError,
+    parameters::Parameters,
+};
+use crate::{
+    listeners::Peer,
+    serving::{App, Serving},
+};
+
+/// A request for REST from whoever it is. It takes the headers: no other extractor finds any.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) app: Arc<App>,
+    /// The generation of the configuration that the request began with.
+    pub(super) serving: Arc<Serving>,
+    pub(super) headers: HeaderMap,
+    pub(super) now: Time,
+    /// None only where no listener said so.
+    pub(super) peer: Option<Peer>,
+    query: Option<String>,
+}
+
+impl FromRequestParts<Arc<App>> for Ask {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        Ok(Self {
+            app: app.clone(),
+            serving: app.serving(),
+            headers: std::mem::take(&mut parts.headers),
+            now: app.engine.clock().now(),
+            peer: parts.extensions.remove::<Peer>(),
+            query: parts.uri.query().map(str::to_owned),
+        })
+    }
+}
+
+impl Ask {
+    /// Who asks, where the operation has no parameters in its query.
+    ///
+    /// # Errors
+    /// Whatever stands between a stranger and this action; [`RestError::Malformed`] for a parameter.
+    pub(super) async fn caller(self, action: RestAction, freshness: Freshness) -> Result<Caller, RestError> {
+        let (caller, parameters) = self.caller_with(action, freshness).await?;
+        parameters.finish()?;
+        Ok(caller)
+    }
+
+    /// Who asks, and the parameters of the query: take those that the operation has, and [`Parameters::finish`] them.
+    ///
+    /// # Errors
+    /// As [`Ask::caller`].
+    pub(super) async fn caller_with(
+        self,
+        action: RestAction,
+        freshness: Freshness,
+    ) -> Result<(Caller, Parameters), RestError> {
+        let mut parameters = Parameters::of(self.query.as_deref())?;
+        let method = parameters.take_parsed("method", "namespace/name")?;
+        let caller = auth::caller(self, method, action, freshness).await?;
+        Ok((caller, parameters))
+    }
+
+    /// The value of a header that may be there once.
+    ///
+    /// # Errors
+    /// [`RestError::Malformed`] where it is there twice, or is no visible ASCII.
+    pub(super) fn header(&self, name: &HeaderName) -> Result<Option<&str>, RestError> {
+        let mut values = self.headers.get_all(name).iter();
+        let Some(value) = values.next() else { return Ok(None) };
+        if values.next().is_some() {
+            return Err(RestError::Malformed(format!("the header {name} is there twice")));
+        }
+        let malformed = |_| RestError::Malformed(format!("the header {name} is no visible ASCII"));
+        value.to_str().map(Some).map_err(malformed)
+    }
+}

@@ -1,0 +1,85 @@
+//! REST: the interface of Chancery's own for programs, and the desk for operators. Described by an OpenAPI 3.1 document, which
+//! is made from this code and served with it.
+//!
+//! | operation | endpoint, below `/api/v1` | action |
+//! | --- | --- | --- |
+//! | openApi | `GET /openapi.json` | none: it is for everybody |
+//! | createOrder | `POST /orders` | request |
+//! | listOrders | `GET /orders` | read |
+//! | readOrder | `GET /orders/{id}` | read |
+//! | submitCsr | `PUT /orders/{id}/csr` | request |
+//! | cancelOrder | `DELETE /orders/{id}` | request |
+//! | fetchKey | `POST /orders/{id}/key` | request |
+//!
+//! Who asks is said by the credential, and so is which EnrollmentMethod is asked; nobody sees rows of another. To a stranger
+//! every operation but the first is 401. Every error is a problem document
+//! ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `service.rs` | one method, ready to serve: what is the same for every request |
+//! | `ask.rs`, `auth.rs` | a request on its way in, and who sent it |
+//! | `body.rs`, `parameters.rs`, `page.rs` | what comes in: bodies, queries, pages of lists |
+//! | `objects.rs` | values that several resources show |
+//! | `error.rs`, `problem.rs` | one map from what can go wrong to what is said |
+//! | `openapi.rs` | the document, and what all operations answer in common |
+//! | `orders/` | from what is asked to a certificate, and the keys that are made here |
+//! | `certificates/` | certificates: issued in one call, read, renewed, revoked |
+//! | `requests.rs`, `credentials.rs`, `reports.rs`, `audit.rs` | the desk |
+
+mod ask;
+mod audit;
+mod auth;
+mod body;
+mod certificates;
+mod credentials;
+mod error;
+mod objects;
+mod openapi;
+mod orders;
+mod page;
+mod parameters;
+mod problem;
+mod reports;
+mod requests;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use service::{RestProducts, RestService, RestServices};
+
+use std::sync::Arc;
+
+use axum::{Router, routing::get};
+
+use self::error::RestError;
+use crate::{
+    metrics::{Metrics, Operation, Protocol},
+    serving::App,
+    telemetry::TraceRequests,
+};
+
+/// Where everything is.
+const BASE: &str = "/api/v1";
+
+/// The endpoints.
+pub fn router(app: &Arc<App>) -> Router {
+    let traces = Traces(&app.metrics);
+    let (router, document) = openapi::described(&traces).split_for_parts();
+    let document = openapi::Document::of(&document);
+    let document = get(move || async move { document.answer() }).layer(traces.of(Operation::OpenApi));
+    let router = router
+        .route("/openapi.json", document)
+        .method_not_allowed_fallback(|| async { RestError::MethodNotAllowed })
+        .fallback(|| async { RestError::NotFound("path") });
+    Router::new().nest(BASE, router).with_state(app.clone())
+}
+
+/// Makes the layer that each operation has.
+struct Traces<'a>(&'a Metrics);
+
+impl Traces<'_> {
+    fn of(&self, operation: Operation) -> TraceRequests {
+        TraceRequests::new(self.0, Protocol::Rest, operation)
+    }
+}

@@ -1,0 +1,1 @@
+//! Requests against a server in memory.
