@@ -10,7 +10,7 @@ use const_oid::ObjectIdentifier;
 
 use crate::{
     algorithm::{KeyAlgorithm, SignatureAlgorithm},
-    der_io::{DerError, Reader, parse_all, tag},
+    der_io::{DerError, Reader, Writer, encode, parse_all, tag},
 };
 
 /// The named curves in use (RFC 5480 §2.1.1.1).
@@ -85,6 +85,54 @@ impl PublicKey {
             })
         })?;
         Ok(Self { spki: der.into(), key_offset: der.len().saturating_sub(key_length), key_type })
+    }
+
+    /// An RSA key from its numbers, big-endian (RFC 3279 §2.3.1).
+    ///
+    /// # Errors
+    /// [`KeyError`], as for any other key.
+    pub fn from_rsa_numbers(modulus: &[u8], exponent: &[u8]) -> Result<Self, KeyError> {
+        let numbers = |key: &mut Writer| {
+            key.unsigned(modulus);
+            key.unsigned(exponent);
+        };
+        let identifier = |algorithm: &mut Writer| {
+            algorithm.oid(&OID_RSA);
+            algorithm.null();
+        };
+        Self::assemble(identifier, &encode(|key| key.sequence(numbers)))
+    }
+
+    /// A key on a curve from its point, each coordinate as long as the curve's field (RFC 5480 §2).
+    ///
+    /// # Errors
+    /// [`KeyError::EcPoint`] for coordinates of another length, and off the curve.
+    pub fn from_ec_coordinates(curve: Curve, x: &[u8], y: &[u8]) -> Result<Self, KeyError> {
+        if x.len() != y.len() {
+            return Err(KeyError::EcPoint);
+        }
+        let identifier = |algorithm: &mut Writer| {
+            algorithm.oid(&OID_EC);
+            algorithm.oid(&curve.oid());
+        };
+        Self::assemble(identifier, &[&[0x04], x, y].concat())
+    }
+
+    /// An Ed25519 key from its 32 octets (RFC 8410 §4).
+    ///
+    /// # Errors
+    /// [`KeyError::Ed25519`] for another length.
+    pub fn from_ed25519_octets(octets: &[u8]) -> Result<Self, KeyError> {
+        Self::assemble(|algorithm| algorithm.oid(&OID_ED25519), octets)
+    }
+
+    fn assemble(identifier: impl FnOnce(&mut Writer), key: &[u8]) -> Result<Self, KeyError> {
+        Self::from_spki_der(&encode(|writer| {
+            writer.sequence(|spki| {
+                spki.sequence(identifier);
+                spki.bit_string(key);
+            });
+        }))
     }
 
     /// The whole `SubjectPublicKeyInfo`, as received.

@@ -2,7 +2,7 @@
 
 use pki::{
     algorithm::{KeyAlgorithm, SignatureAlgorithm},
-    der_io::{DerError, encode},
+    der_io::{DerError, encode, parse_all},
     key::{Curve, KeyError, KeyType, PublicKey},
 };
 
@@ -135,4 +135,42 @@ fn keys_are_equal_by_their_bytes_and_debug_shows_only_kind_and_identifier() {
     assert_eq!(one, one.clone());
     assert_ne!(one, other);
     assert_eq!(format!("{one:?}"), format!("PublicKey(ECDSA-P256, {})", hex::encode(one.key_identifier())));
+}
+
+#[test]
+fn parts_that_make_no_key_are_refused() {
+    let public = TestKey::p256().public();
+    let (x, y) = public.key_bytes()[1..].split_at(32);
+    let refused = |outcome: Result<PublicKey, KeyError>| outcome.expect_err("parts that make no key");
+    assert_eq!(refused(PublicKey::from_ec_coordinates(Curve::P256, y, y)), KeyError::EcPoint);
+    assert_eq!(refused(PublicKey::from_ec_coordinates(Curve::P384, x, y)), KeyError::EcPoint);
+    // The octets of the right point, divided elsewhere.
+    let (x, y) = public.key_bytes()[1..].split_at(31);
+    assert_eq!(refused(PublicKey::from_ec_coordinates(Curve::P256, x, y)), KeyError::EcPoint);
+    assert_eq!(refused(PublicKey::from_ed25519_octets(&[1; 33])), KeyError::Ed25519);
+    assert_eq!(refused(PublicKey::from_rsa_numbers(&[], &[3])), KeyError::RsaModulusSize { bits: 0 });
+    assert_eq!(refused(PublicKey::from_rsa_numbers(&[0xff; 256], &[2])), KeyError::RsaExponent);
+}
+
+#[test]
+fn a_key_that_is_put_together_is_the_key_whose_parts_it_has() {
+    for key in TestKey::one_of_each() {
+        let public = key.public();
+        let bytes = public.key_bytes();
+        let again = match public.key_type() {
+            KeyType::Ecdsa(curve) => {
+                let (x, y) = bytes[1..].split_at(bytes.len() / 2);
+                PublicKey::from_ec_coordinates(curve, x, y)
+            }
+            KeyType::Rsa { .. } => {
+                let (modulus, exponent) = parse_all(bytes, |reader| {
+                    reader.sequence(|rsa| Ok::<_, DerError>((rsa.unsigned()?, rsa.unsigned()?)))
+                })
+                .unwrap();
+                PublicKey::from_rsa_numbers(modulus, exponent)
+            }
+            KeyType::Ed25519 => PublicKey::from_ed25519_octets(bytes),
+        };
+        assert_eq!(again.unwrap(), public);
+    }
 }

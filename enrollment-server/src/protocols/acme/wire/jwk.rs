@@ -9,11 +9,7 @@ use aws_lc_rs::{
         RSA_PKCS1_2048_8192_SHA256, VerificationAlgorithm,
     },
 };
-use pki::{
-    ObjectIdentifier,
-    der_io::{Writer, encode},
-    key::{Curve, KeyError, KeyType, PublicKey},
-};
+use pki::key::{Curve, KeyError, KeyType, PublicKey};
 
 use super::{
     algorithm::Algorithm,
@@ -77,10 +73,6 @@ pub enum JwkError {
     Unusable,
 }
 
-const OID_EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-const OID_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
-const OID_ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
-
 /// RSA keys of 8192 bits have 1366 characters; more is judged by its length alone.
 const MAX_NUMBER: usize = 1400;
 const RSA_BITS: std::ops::RangeInclusive<u32> = 2048..=8192;
@@ -123,7 +115,7 @@ impl AccountKey {
     pub fn new(jwk: Jwk) -> Result<Self, JwkError> {
         let algorithm = jwk.members.algorithm();
         // What parses keys of certificates judges this one too: points on curves, odd exponents of 3 and more.
-        let public_key = PublicKey::from_spki_der(&jwk.members.spki()).map_err(|error| match error {
+        let public_key = jwk.members.public_key().map_err(|error| match error {
             KeyError::RsaModulusSize { bits } => JwkError::ModulusSize { bits },
             other => JwkError::Key(other),
         })?;
@@ -230,34 +222,12 @@ impl Members {
         }
     }
 
-    /// RFC 5280 §4.1.2.7, RFC 5480 §2, RFC 3279 §2.3.1, RFC 8410 §4.
-    fn spki(&self) -> Vec<u8> {
-        encode(|writer| {
-            writer.sequence(|spki| match self {
-                Self::Ec { curve, x, y } => {
-                    spki.sequence(|algorithm| {
-                        algorithm.oid(&OID_EC);
-                        algorithm.oid(&curve.oid());
-                    });
-                    spki.bit_string(&[&[0x04], x.as_slice(), y.as_slice()].concat());
-                }
-                Self::Rsa { n, e } => {
-                    spki.sequence(|algorithm| {
-                        algorithm.oid(&OID_RSA);
-                        algorithm.null();
-                    });
-                    let numbers = |key: &mut Writer| {
-                        key.unsigned(n);
-                        key.unsigned(e);
-                    };
-                    spki.bit_string(&encode(|key| key.sequence(numbers)));
-                }
-                Self::Ed25519 { x } => {
-                    spki.sequence(|algorithm| algorithm.oid(&OID_ED25519));
-                    spki.bit_string(x);
-                }
-            });
-        })
+    fn public_key(&self) -> Result<PublicKey, KeyError> {
+        match self {
+            Self::Ec { curve, x, y } => PublicKey::from_ec_coordinates(*curve, x, y),
+            Self::Rsa { n, e } => PublicKey::from_rsa_numbers(n, e),
+            Self::Ed25519 { x } => PublicKey::from_ed25519_octets(x),
+        }
     }
 }
 
