@@ -112,10 +112,16 @@ pub enum AuthenticationFailure {
     Expired,
     #[error("the credential has been used as often as it may be")]
     UsedUp,
-    #[error("the certificate does not lead to a trust anchor of this method")]
+    #[error("the certificate or the token does not lead to a trust anchor of this method")]
     Untrusted,
     #[error("the certificate was not issued under this profile")]
     Foreign,
+    #[error("the token is meant for another audience")]
+    Audience,
+    #[error("the token is not valid yet")]
+    NotYetValid,
+    #[error("the service account is not among those of this method")]
+    Account,
 }
 
 impl AuthenticationFailure {
@@ -130,6 +136,9 @@ impl AuthenticationFailure {
             Self::UsedUp => "usedUp",
             Self::Untrusted => "untrusted",
             Self::Foreign => "foreign",
+            Self::Audience => "audience",
+            Self::NotYetValid => "notYetValid",
+            Self::Account => "account",
         }
     }
 }

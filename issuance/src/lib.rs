@@ -22,6 +22,7 @@ pub mod credential;
 pub mod engine;
 pub mod error;
 pub mod identity;
+pub mod json;
 mod octets;
 pub mod pattern;
 pub mod policy;

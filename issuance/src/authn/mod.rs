@@ -10,6 +10,7 @@ mod operator;
 mod password;
 #[cfg(test)]
 mod tests;
+mod token;
 
 pub use access_key::KeyHolder;
 pub use acme::{AcmeRefusal, ActingAccount, CsrFault, OnCredentialRevoked};
@@ -18,3 +19,4 @@ pub use certificate::{ClientTrust, CurrentCertificate, RevocationCheck, TrustErr
 pub use evidence::{Authenticated, Evidence, Requester};
 pub use operator::{CLUSTER_SCOPE, GrantedNamespaces, Operator, OperatorTrust, namespace_owner};
 pub use password::PasswordVerifier;
+pub use token::{KeySetError, ServiceAccount, TokenFault, TokenHolder, TokenVerifier};
