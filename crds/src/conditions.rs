@@ -215,6 +215,7 @@ pub const ENROLLMENT_METHOD: &[ConditionRow] = &[
             Reason::SecretInvalid,
             Reason::ProtocolNotAllowed,
             Reason::AuthenticationTooWeak,
+            Reason::Unknown,
         ],
     },
     resolved_refs(&[

@@ -297,6 +297,17 @@ impl CompiledMethod {
         }
     }
 
+    /// The path of the URL without a label, where this method is reached by it: it is the server's default, or of REST, where what
+    /// a client shows says which method is meant.
+    pub fn unlabelled_path(&self, server: &CompiledServer) -> Option<String> {
+        let is_default = server.default_method.as_ref() == Some(&self.name);
+        let is_reached = match &self.settings {
+            MethodSettings::Rest(_) => true,
+            MethodSettings::Est(_) | MethodSettings::Acme(_) | MethodSettings::Issuer(_) => is_default,
+        };
+        self.path(None).filter(|_| is_reached)
+    }
+
     /// The resource that it was compiled from.
     pub fn resource(&self) -> (Kind, ResourceName) {
         let of_issuer = self.name.name().strip_prefix(ISSUER_PREFIX);
@@ -367,8 +378,7 @@ pub struct CompiledCredential {
     pub method: ResourceName,
     pub protocol: Protocol,
     /// None: a secret of the method, accepted with any user name. For ACME the key identifier, always there, which no other
-    /// credential of the method has that can be used. For REST the name of the access key in a value that is given, which no
-    /// other such credential has that can be used; none where the value is made, which brings a name of its own.
+    /// credential of the method has that can be used. None for REST: an access key says its own name.
     pub username: Option<String>,
     /// ACME only: the names that its accounts may order; none: every name.
     #[serde(default, skip_serializing_if = "Option::is_none")]

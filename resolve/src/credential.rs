@@ -11,7 +11,7 @@ use issuance::{
     credential::{CredentialState, MAX_SECRET_LENGTH},
     identity::{Owner, ResourceName},
     policy::Strength,
-    rest::RestActions,
+    rest::{AccessKey, RestActions},
     secret::Secret,
 };
 use pki::time::Time;
@@ -22,6 +22,7 @@ use crate::{
     method::Method,
     profile,
     resources::{Index, Judged, follow},
+    rest,
     status::{Problem, Problems},
     value_form::ValueForm,
 };
@@ -42,7 +43,8 @@ pub(crate) fn judge_all(
     methods: &Judged<Method>,
     now: Time,
 ) -> Judged<CompiledCredential> {
-    let world = World { index, secrets: secrets(index), kids: kids(index, now), methods, now };
+    let (secrets, kids, access_keys) = (secrets(index), kids(index, now), access_keys(index));
+    let world = World { index, secrets, kids, access_keys, methods, now };
     let mut judged = Judged::new();
     for (name, found) in &index.credentials {
         let outcome = match &found.resource {
@@ -61,6 +63,8 @@ struct World<'w> {
     secrets: Claims<ResourceName>,
     /// By the method and the key identifier.
     kids: Claims<(ResourceName, String)>,
+    /// By the name of a key that is given. All methods have them together: it is what a key is found by.
+    access_keys: Claims<String>,
     methods: &'w Judged<Method>,
     now: Time,
 }
@@ -108,7 +112,7 @@ fn judge(
         protocol: profile::protocol(own.protocol),
         username: own.username,
         identifiers: own.identifiers,
-        actions: RestActions::default(),
+        actions: own.actions,
         owner,
         expires_at: expires_at(spec),
         maximum_uses: spec.maximum_uses.map(u64::from),
@@ -124,24 +128,29 @@ struct Own {
     protocol: Protocol,
     username: Option<String>,
     identifiers: Option<Restriction>,
+    actions: RestActions,
 }
 
 impl Own {
     /// What is wrong with it is noted.
     fn of(name: &ResourceName, settings: CredentialProtocol<'_>, problems: &mut Problems) -> Self {
+        let actions = RestActions::default();
         match settings {
             CredentialProtocol::Est(est) => {
                 check_username(est.username.as_deref(), problems);
-                Self { protocol: Protocol::Est, username: est.username.clone(), identifiers: None }
+                Self { protocol: Protocol::Est, username: est.username.clone(), identifiers: None, actions }
             }
             CredentialProtocol::Acme(settings) => {
                 let kid = kid(name, settings);
                 check_kid(&kid, problems);
                 let restriction = settings.identifiers.as_ref();
                 let identifiers = restriction.map(|given| acme::restriction(given, problems));
-                Self { protocol: Protocol::Acme, username: Some(kid), identifiers }
+                Self { protocol: Protocol::Acme, username: Some(kid), identifiers, actions }
             }
-            CredentialProtocol::Rest(_) => Self { protocol: Protocol::Rest, username: None, identifiers: None },
+            CredentialProtocol::Rest(settings) => {
+                let actions = rest::actions("spec.rest.actions", &settings.actions, problems);
+                Self { protocol: Protocol::Rest, username: None, identifiers: None, actions }
+            }
         }
     }
 }
@@ -166,14 +175,26 @@ fn check_method(method: &Method, own: &Own, problems: &mut Problems) {
                 format!("the method {} takes no external account binding", method.compiled.name),
             );
         }
-        // A credential's reference names an EnrollmentMethod, and those speak a protocol of devices.
+        MethodSettings::Rest(rest) if !rest.access_keys => {
+            problems.invalid(METHOD_REF, format!("the method {} takes no access keys", method.compiled.name))
+        }
+        // A credential's reference names an EnrollmentMethod, which is no issuer.
         MethodSettings::Est(_)
         | MethodSettings::Acme(_)
         | MethodSettings::Rest(_)
         | MethodSettings::Issuer(_) => {}
     }
     // A certificate and a secret are together as strong as they are, whoever knows the secret.
-    if own.username.is_none() && method.compiled.minimum == Strength::PersonalSecret {
+    let is_shared = match protocol {
+        Protocol::Rest => false,
+        Protocol::Est
+        | Protocol::Scep
+        | Protocol::Acme
+        | Protocol::Cmp
+        | Protocol::Waep
+        | Protocol::Issuer => own.username.is_none(),
+    };
+    if is_shared && method.compiled.minimum == Strength::PersonalSecret {
         problems.invalid(
             format!("spec.{protocol}.username"),
             format!(
@@ -262,7 +283,8 @@ fn value(
             let reference = &source.secret_key_ref;
             let value = match spec.protocol() {
                 Some(CredentialProtocol::Acme(_)) => given_key(world.index, name, reference),
-                Some(CredentialProtocol::Est(_) | CredentialProtocol::Rest(_)) | None => given(world.index, name, reference),
+                Some(CredentialProtocol::Rest(_)) => given_access_key(world, name, reference),
+                Some(CredentialProtocol::Est(_)) | None => given(world.index, name, reference),
             };
             value.map(CredentialValue::Given)
         }
@@ -325,6 +347,17 @@ fn kids(index: &Index<'_>, now: Time) -> Claims<(ResourceName, String)> {
     })
 }
 
+/// A key that has ended keeps its name, by which it is still found and refused.
+fn access_keys(index: &Index<'_>) -> Claims<String> {
+    claims(index, |name, resource| {
+        let spec = &resource.spec;
+        spec.rest.as_ref()?;
+        let reference = &spec.value_from.as_ref()?.secret_key_ref;
+        let (value, _) = secret_value(index, name, reference, ValueForm::AccessKey.value_key()).ok()?;
+        AccessKey::parse(&Secret::new(value)).map(|key| key.name().to_owned())
+    })
+}
+
 fn claims<T: Ord>(
     index: &Index<'_>,
     claimed: impl Fn(&ResourceName, &EnrollmentCredential) -> Option<T>,
@@ -368,6 +401,27 @@ fn given_key(index: &Index<'_>, name: &ResourceName, reference: &SecretKeyRef) -
     let (value, place) = secret_value(index, name, reference, ValueForm::HmacKey.value_key())?;
     let refuse = |what: &str| Problem::new(Reason::SecretInvalid, SECRET_KEY_REF, format!("{place} {what}"));
     ValueForm::HmacKey.read(value).map_err(|error| refuse(&error.to_string()))
+}
+
+/// A whole access key, of a name that no other one has.
+fn given_access_key(
+    world: &World<'_>,
+    name: &ResourceName,
+    reference: &SecretKeyRef,
+) -> Result<Secret, Problem> {
+    let (value, place) = secret_value(world.index, name, reference, ValueForm::AccessKey.value_key())?;
+    let refuse = |what: &str| Problem::new(Reason::SecretInvalid, SECRET_KEY_REF, format!("{place} {what}"));
+    let value = ValueForm::AccessKey.read(value).map_err(|error| refuse(&error.to_string()))?;
+    let key = AccessKey::parse(&value).ok_or_else(|| refuse("is no access key"))?;
+    match claimed_by_other(&world.access_keys, &key.name().to_owned(), name) {
+        None => Ok(value),
+        // Who the other is may be no business of this namespace.
+        Some(_) => Err(Problem::new(
+            Reason::LabelConflict,
+            SECRET_KEY_REF,
+            format!("{place} has the name of an access key that another credential has already"),
+        )),
+    }
 }
 
 /// What `valueFrom` refers to, and how messages name the place.

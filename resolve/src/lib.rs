@@ -23,7 +23,11 @@
 //! | `method.rs` | grants, protocols, strength of authentication |
 //! | `acme/` | binding, profiles to choose, validation and the rest of ACME's settings |
 //! | `guard.rs` | which addresses may be contacted on behalf of others |
-//! | `est/` | trust, renewal, notices and the rest of EST's settings |
+//! | `est/` | renewal and the rest of EST's settings |
+//! | `rest/` | products, tokens and the rest of REST's settings |
+//! | `offered.rs` | profiles that an order may choose beside the method's own |
+//! | `trust.rs` | whose client certificates are taken |
+//! | `notice.rs` | webhooks |
 //! | `credential.rs` | owners, values, key identifiers |
 //! | `value_form.rs` | in which form values are handed out |
 //! | `issuer.rs` | grants of cert-manager's issuers |
@@ -43,15 +47,20 @@ mod encoding;
 mod est;
 mod guard;
 mod issuer;
+mod length;
 mod method;
+mod notice;
 mod observed;
+mod offered;
 pub mod parts;
 mod profile;
 mod resources;
+mod rest;
 mod server;
 mod status;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod value_form;
 mod want;
 
@@ -77,7 +86,8 @@ pub use crate::{
     guard::{AddressGuard, Reach},
     observed::{Observed, ObservedAuthority},
     resources::{
-        CLUSTER_SCOPE, Cluster, DEFAULT_NAMESPACE, Resources, cluster_resource_name, name_of, resource_name,
+        CLUSTER_SCOPE, Cluster, DEFAULT_NAMESPACE, Resources, TokenIssuer, cluster_resource_name, name_of,
+        resource_name,
     },
     server::implied_server_name,
     status::{ResourceStatus, StatusCondition},

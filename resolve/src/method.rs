@@ -10,7 +10,7 @@ use crate::{
     est,
     profile::{self, ResolvedProfile},
     resources::{Index, Judged, follow},
-    server,
+    rest, server,
     status::{Problem, Problems},
 };
 
@@ -32,6 +32,23 @@ impl Method {
     pub(crate) fn is_served_by(&self, server: &ResourceName) -> bool {
         self.server == *server && self.can_be_served
     }
+}
+
+/// What the settings of a method are compiled from, besides themselves.
+pub(crate) struct Context<'n, 'a> {
+    pub(crate) index: &'n Index<'a>,
+    pub(crate) authorities: &'n Judged<Authority<'a>>,
+    pub(crate) profiles: &'n Judged<ResolvedProfile<'a>>,
+    /// The method.
+    pub(crate) name: &'n ResourceName,
+    /// What `profileRef` names.
+    pub(crate) target: &'n ResourceName,
+    /// None where that is a problem already.
+    pub(crate) profile: Option<&'n ResolvedProfile<'a>>,
+    /// The least a caller must show for it; none where that is a problem already.
+    pub(crate) minimum: Option<Strength>,
+    /// None where that is a problem already.
+    pub(crate) server: Option<&'n ResourceName>,
 }
 
 pub(crate) fn judge_all<'a>(
@@ -71,21 +88,28 @@ fn judge(
         .and_then(|authority| authorities.get(authority))
         .and_then(|authority| authority.as_ref().ok());
     let server = profile.and_then(|_| problems.note(answering(index, name, spec, authority)));
+    let context = Context {
+        index,
+        authorities,
+        profiles,
+        name,
+        target: &target,
+        profile,
+        minimum,
+        server: server.as_ref(),
+    };
     let (retry_after, settings, waits) = match protocol {
         MethodProtocol::Est(est) => {
-            let context = est::Context { index, authorities, name, profile, server: server.as_ref() };
             let settings = est::compile(&context, est, &mut problems);
             (est.pending_retry_after.as_std(), MethodSettings::Est(settings.compiled), settings.waits)
         }
         MethodProtocol::Acme(acme) => {
-            let own = profile.zip(minimum).map(|(profile, minimum)| (&target, profile, minimum));
-            let server = server.as_ref();
-            let context = acme::Context { index, authorities, profiles, name, own, server };
             let settings = acme::compile(&context, acme, &mut problems);
             (acme.pending_retry_after.as_std(), MethodSettings::Acme(settings.compiled), settings.waits)
         }
         MethodProtocol::Rest(rest) => {
-            (rest.pending_retry_after.as_std(), MethodSettings::Rest(Default::default()), false)
+            let settings = rest::compile(&context, rest, &mut problems);
+            (rest.pending_retry_after.as_std(), MethodSettings::Rest(settings.compiled), settings.waits)
         }
     };
     let method: Option<Method> = minimum.zip(server).map(|(minimum, server)| Method {
@@ -143,7 +167,7 @@ impl Asking<'static> {
         let (strengths, weak) = match protocol {
             MethodProtocol::Est(est) => (est::strengths(est.authentication), est::AUTHENTICATION),
             MethodProtocol::Acme(acme) => (acme::strengths(acme.external_account_binding), acme::BINDING),
-            MethodProtocol::Rest(_) => ((Strength::PersonalSecret, Strength::PersonalSecret), "spec.rest"),
+            MethodProtocol::Rest(rest) => (rest::strengths(rest), rest::AUTHENTICATION),
         };
         Self { protocol: protocol.protocol(), strengths, path: "spec", weak }
     }

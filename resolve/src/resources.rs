@@ -57,11 +57,22 @@ pub struct Resources {
 pub struct Cluster {
     /// The domain of its Services.
     pub domain: String,
+    /// Who makes the tokens of its service accounts; where that could not be read, why not.
+    pub tokens: Result<TokenIssuer, String>,
+}
+
+/// Who makes tokens of service accounts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenIssuer {
+    /// What tokens say of it (`iss`).
+    pub issuer: String,
+    /// Its public keys, JSON (RFC 7517 §5).
+    pub jwks: String,
 }
 
 impl Default for Cluster {
     fn default() -> Self {
-        Self { domain: "cluster.local".to_owned() }
+        Self { domain: "cluster.local".to_owned(), tokens: Err("nobody has asked yet".to_owned()) }
     }
 }
 
@@ -258,24 +269,35 @@ fn by_name<T: kube::ResourceExt>(resources: &[T], name_of: fn(&ObjectMeta) -> Re
 
 /// RFC 1123 names, as Kubernetes takes them: they become URLs, file names and keys of rows.
 fn check_name(name: &ResourceName) -> Result<(), Problem> {
-    let label = |label: &str| {
-        !label.is_empty()
-            && label.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
-    };
-    if name.name().len() > 253 || !name.name().split('.').all(label) {
+    if !is_dns_subdomain(name.name()) {
         return Err(Problem::invalid(
             "metadata.name",
             "is not a name: small letters, digits, hyphens and dots, at most 253",
         ));
     }
     let in_namespace = name.namespace() != CLUSTER_SCOPE;
-    if in_namespace && (name.namespace().len() > 63 || !label(name.namespace())) {
+    if in_namespace && !is_dns_label(name.namespace()) {
         return Err(Problem::invalid(
             "metadata.namespace",
             "is not a name: small letters, digits and hyphens, at most 63",
         ));
     }
     Ok(())
+}
+
+/// RFC 1123: what namespaces are called.
+pub(crate) fn is_dns_label(text: &str) -> bool {
+    text.len() <= 63 && is_label(text)
+}
+
+/// RFC 1123: what most other objects are called.
+pub(crate) fn is_dns_subdomain(text: &str) -> bool {
+    text.len() <= 253 && text.split('.').all(is_label)
+}
+
+fn is_label(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-')
 }

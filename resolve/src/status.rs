@@ -215,17 +215,21 @@ pub(crate) fn refused(
     problems: &Problems,
 ) -> ResourceStatus {
     let (reason, message) = problems.summary();
-    let refused = |condition, reason, message: &str| StatusCondition {
+    // Nobody knows yet whether anything is wrong with it.
+    let is_unknown = reason == Reason::Unknown;
+    let status = if is_unknown { ConditionStatus::Unknown } else { ConditionStatus::False };
+    let accepted = StatusCondition { condition: ConditionType::Accepted, status, reason, message };
+    let refused = |condition| StatusCondition {
         condition,
         status: ConditionStatus::False,
-        reason,
-        message: message.to_owned(),
+        reason: Reason::NotAccepted,
+        message: String::new(),
     };
-    let mut conditions = vec![refused(ConditionType::Accepted, reason, &message), problems.resolved_refs()];
+    let mut conditions = vec![accepted, problems.resolved_refs()];
     if kind == Kind::CertificateAuthority {
-        conditions.push(refused(ConditionType::Issued, Reason::NotAccepted, ""));
+        conditions.push(refused(ConditionType::Issued));
     }
-    conditions.push(refused(ConditionType::Programmed, Reason::NotAccepted, ""));
-    conditions.push(refused(ConditionType::Ready, Reason::NotAccepted, ""));
+    conditions.push(refused(ConditionType::Programmed));
+    conditions.push(refused(ConditionType::Ready));
     ResourceStatus { kind, name, generation, conditions }
 }

@@ -5,6 +5,7 @@ use issuance::{
     Error,
     credential::{MAX_SECRET_LENGTH, MIN_HMAC_KEY_LENGTH, generate, generate_hmac_key},
     identity::Protocol,
+    rest::AccessKey,
     secret::Secret,
 };
 
@@ -15,6 +16,8 @@ pub enum ValueForm {
     Password,
     /// Octets, handed out as base64url without padding (RFC 4648 §5), as clients of ACME take them: `hmac`, beside `kid`.
     HmacKey,
+    /// As it is sent: `accessKey`. It holds its own name.
+    AccessKey,
 }
 
 /// Why a text is no key.
@@ -24,6 +27,11 @@ pub enum ValueFormError {
     Encoding,
     #[error("must be a key of {MIN_HMAC_KEY_LENGTH} to {MAX_SECRET_LENGTH} octets; it has {0}")]
     Length(usize),
+    #[error(
+        "is no access key: chancery_, 16 hexadecimal digits in small letters, _, and 27 characters of base64url, \
+         without a line break"
+    )]
+    AccessKey,
 }
 
 impl ValueForm {
@@ -31,21 +39,22 @@ impl ValueForm {
     pub const fn of(protocol: Protocol) -> Self {
         match protocol {
             Protocol::Acme => Self::HmacKey,
+            Protocol::Rest => Self::AccessKey,
             Protocol::Est
             | Protocol::Scep
             | Protocol::Cmp
-            | Protocol::Rest
             | Protocol::Waep
             | Protocol::Issuer
             | Protocol::Internal => Self::Password,
         }
     }
 
-    /// What the name of whoever has the value lies under.
-    pub const fn name_key(self) -> &'static str {
+    /// What the name of whoever has the value lies under; none where the value says it.
+    pub const fn name_key(self) -> Option<&'static str> {
         match self {
-            Self::Password => "username",
-            Self::HmacKey => "kid",
+            Self::Password => Some("username"),
+            Self::HmacKey => Some("kid"),
+            Self::AccessKey => None,
         }
     }
 
@@ -54,6 +63,7 @@ impl ValueForm {
         match self {
             Self::Password => "password",
             Self::HmacKey => "hmac",
+            Self::AccessKey => "accessKey",
         }
     }
 
@@ -65,13 +75,14 @@ impl ValueForm {
         match self {
             Self::Password => generate(),
             Self::HmacKey => generate_hmac_key(),
+            Self::AccessKey => Ok(AccessKey::generate()?.secret().clone()),
         }
     }
 
     /// A value as it is handed out.
     pub fn write(self, value: &Secret) -> Secret {
         match self {
-            Self::Password => value.clone(),
+            Self::Password | Self::AccessKey => value.clone(),
             Self::HmacKey => Secret::new(URL_SAFE_NO_PAD.encode(value.expose())),
         }
     }
@@ -79,7 +90,7 @@ impl ValueForm {
     /// What [`write`](Self::write) wrote.
     ///
     /// # Errors
-    /// [`ValueFormError`] for what is no key of a fit length. Any text is a password.
+    /// [`ValueFormError`] for what is no key of the form. Any text is a password.
     pub fn read(self, text: &[u8]) -> Result<Secret, ValueFormError> {
         match self {
             Self::Password => Ok(Secret::new(text)),
@@ -91,6 +102,10 @@ impl ValueForm {
                     length => Err(ValueFormError::Length(length)),
                 }
             }
+            Self::AccessKey => {
+                let value = Secret::new(text);
+                AccessKey::parse(&value).map(|_| value).ok_or(ValueFormError::AccessKey)
+            }
         }
     }
 }
@@ -101,7 +116,7 @@ mod tests {
 
     #[test]
     fn what_was_made_is_read_as_it_was_written() {
-        for form in [ValueForm::Password, ValueForm::HmacKey] {
+        for form in [ValueForm::Password, ValueForm::HmacKey, ValueForm::AccessKey] {
             let value = form.generate().unwrap();
             assert_eq!(form.read(form.write(&value).expose()), Ok(value.clone()), "{form:?}");
             assert_ne!(form.generate().unwrap(), value, "{form:?}");
@@ -136,5 +151,12 @@ mod tests {
             assert_eq!(read(&URL_SAFE_NO_PAD.encode(vec![1; length])), Err(ValueFormError::Length(length)));
         }
         assert!(read(&URL_SAFE_NO_PAD.encode(vec![1; 1024])).is_ok());
+
+        let read = |text: &str| ValueForm::AccessKey.read(text.as_bytes());
+        let key = "chancery_0123456789abcdef_abcdefghijklmnopqrstuvwx-_0";
+        assert!(read(key).is_ok());
+        for text in ["", &key[9..], &key[..52], &format!("{key}\n"), &key.to_uppercase()] {
+            assert_eq!(read(text), Err(ValueFormError::AccessKey), "{text:?}");
+        }
     }
 }

@@ -13,7 +13,9 @@ use issuance::{
     Engine, Error,
     audit::{Action, Actor, AuditEvent, AuditOutcome},
     credential::{CredentialRow, CredentialState, Verifier, generate_hmac_key, hmac_key_fingerprint},
+    error::{Refusal, Rule},
     identity::{CredentialId, ResourceName},
+    rest::AccessKey,
     sealing::SealingKeys,
     secret::Secret,
     store::{Commit, CredentialFilter, Expect, Page, Write},
@@ -148,14 +150,14 @@ impl Pass<'_> {
 
     async fn create(&mut self, wanted: &CompiledCredential) -> Result<(), Error> {
         let id = self.free_id(&wanted.name).await?;
-        let verifier = self.verifier(wanted, &id).await?;
+        let (username, verifier) = self.value(wanted, &id).await?;
         let row = CredentialRow {
             id: id.clone(),
             version: 0,
             method: wanted.method.clone(),
             protocol: wanted.protocol,
             name: wanted.name.clone(),
-            username: wanted.username.clone(),
+            username,
             verifier,
             owner: Some(wanted.owner.clone()),
             state: wanted.state,
@@ -167,7 +169,7 @@ impl Pass<'_> {
             declared: true,
             regeneration: wanted.regeneration,
             identifiers: wanted.identifiers.clone(),
-            actions: Default::default(),
+            actions: wanted.actions,
         };
         self.put(row, 0, Action::CredentialCreated).await?;
         self.known.insert(wanted.name.clone(), (wanted.clone(), id, 1));
@@ -198,6 +200,7 @@ impl Pass<'_> {
             maximum_uses: wanted.maximum_uses,
             state: wanted.state,
             identifiers: wanted.identifiers.clone(),
+            actions: wanted.actions,
             ..row.clone()
         };
         let mut action = match (row.state, wanted.state) {
@@ -208,7 +211,7 @@ impl Pass<'_> {
         let has_ended = wanted.state == CredentialState::Revoked
             || wanted.expires_at.is_some_and(|end| end <= self.engine.clock().now());
         if !has_ended && value_changed(wanted, &row).await? {
-            changed.verifier = self.verifier(wanted, &row.id).await?;
+            (changed.username, changed.verifier) = self.value(wanted, &row.id).await?;
             changed.regeneration = wanted.regeneration;
             changed.uses = 0;
             action = Action::CredentialRegenerated;
@@ -222,26 +225,47 @@ impl Pass<'_> {
         Ok((row.id, row.version + 1))
     }
 
-    async fn verifier(&self, wanted: &CompiledCredential, id: &CredentialId) -> Result<Verifier, Error> {
+    /// The user name that the row gets with the value, and what the value is checked by.
+    async fn value(
+        &self,
+        wanted: &CompiledCredential,
+        id: &CredentialId,
+    ) -> Result<(Option<String>, Verifier), Error> {
         let form = ValueForm::of(wanted.protocol);
-        match (&wanted.value, form) {
-            (CredentialValue::Given(secret), ValueForm::Password) => {
-                let secret = secret.clone();
-                slow(move || Verifier::of_chosen(&secret)).await
+        let made;
+        let (value, chosen) = match &wanted.value {
+            CredentialValue::Given(value) => (value, true),
+            CredentialValue::Generated(value) => (value, false),
+            CredentialValue::Generate { .. } => {
+                made = form.generate()?;
+                self.values.keep(wanted, &made)?;
+                (&made, false)
             }
-            (CredentialValue::Generated(secret), ValueForm::Password) => Ok(Verifier::of_generated(secret)),
-            (CredentialValue::Given(key) | CredentialValue::Generated(key), ValueForm::HmacKey) => {
-                self.hmac_key(id, key)
+        };
+        let username = wanted.username.clone();
+        match form {
+            ValueForm::Password if chosen => {
+                let secret = value.clone();
+                Ok((username, slow(move || Verifier::of_chosen(&secret)).await?))
             }
-            (CredentialValue::Generate { .. }, _) => {
-                let secret = form.generate()?;
-                self.values.keep(wanted, &secret)?;
-                match form {
-                    ValueForm::Password => Ok(Verifier::of_generated(&secret)),
-                    ValueForm::HmacKey => self.hmac_key(id, &secret),
-                }
+            ValueForm::Password => Ok((username, Verifier::of_generated(value))),
+            ValueForm::HmacKey => Ok((username, self.hmac_key(id, value)?)),
+            ValueForm::AccessKey => {
+                Ok((self.access_key_name(value, id).await?, Verifier::of_generated(value)))
             }
         }
+    }
+
+    /// None where it has ended, which an empty value says. One whose name another credential has would be found as that one, if
+    /// it were stored at all: resolving sees only the keys that are given, and no rows.
+    async fn access_key_name(&self, value: &Secret, id: &CredentialId) -> Result<Option<String>, Error> {
+        let Some(key) = AccessKey::parse(value) else { return Ok(None) };
+        let holder = self.engine.store().credential_by_access_key(key.name()).await?;
+        if holder.is_some_and(|holder| holder.id != *id) {
+            let sentence = "another credential has an access key of this name";
+            return Err(Error::Refused(Refusal::new(Rule::KeyReuse, sentence)));
+        }
+        Ok(Some(key.name().to_owned()))
     }
 
     fn hmac_key(&self, id: &CredentialId, key: &Secret) -> Result<Verifier, Error> {
@@ -264,10 +288,14 @@ impl Pass<'_> {
         }
     }
 
-    /// Revokes a row and lets its name go.
+    /// Revokes a row and lets its name go, that of its access key too: the same may be declared again.
     async fn release(&self, row: CredentialRow) -> Result<(), Error> {
         let version = row.version;
-        let changed = CredentialRow { state: CredentialState::Revoked, declared: false, ..row };
+        let username = match ValueForm::of(row.protocol) {
+            ValueForm::AccessKey => None,
+            ValueForm::Password | ValueForm::HmacKey => row.username.clone(),
+        };
+        let changed = CredentialRow { state: CredentialState::Revoked, declared: false, username, ..row };
         self.put(changed, version, Action::CredentialRevoked).await
     }
 
@@ -290,9 +318,14 @@ impl Pass<'_> {
     }
 }
 
-/// Whether the row was made for this resource: a credential's method and user never change.
+/// Whether the row was made for this resource: a credential's method and user never change. An access key has its name from its
+/// value, which does.
 fn is_same(wanted: &CompiledCredential, row: &CredentialRow) -> bool {
-    wanted.method == row.method && wanted.protocol == row.protocol && wanted.username == row.username
+    let is_of_user = match ValueForm::of(wanted.protocol) {
+        ValueForm::AccessKey => true,
+        ValueForm::Password | ValueForm::HmacKey => wanted.username == row.username,
+    };
+    wanted.method == row.method && wanted.protocol == row.protocol && is_of_user
 }
 
 async fn value_changed(wanted: &CompiledCredential, row: &CredentialRow) -> Result<bool, Error> {
@@ -301,7 +334,8 @@ async fn value_changed(wanted: &CompiledCredential, row: &CredentialRow) -> Resu
         (CredentialValue::Given(key) | CredentialValue::Generated(key), ValueForm::HmacKey) => {
             Ok(row.verifier.fingerprint() != Some(hmac_key_fingerprint(key)))
         }
-        (CredentialValue::Generated(secret), ValueForm::Password) => {
+        (CredentialValue::Generated(secret), ValueForm::Password)
+        | (CredentialValue::Given(secret) | CredentialValue::Generated(secret), ValueForm::AccessKey) => {
             Ok(row.verifier != Verifier::of_generated(secret))
         }
         (CredentialValue::Given(secret), ValueForm::Password) => {

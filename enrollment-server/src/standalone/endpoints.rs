@@ -16,7 +16,7 @@ pub struct Endpoint {
     pub method: String,
     /// The shortest label.
     pub label: String,
-    /// By the shortest label first; the last has none, where this is the default method. Of ACME the directories.
+    /// By the shortest label first; the last has none, where this is the default method. Of ACME the directories; of REST one.
     pub urls: Vec<String>,
     /// PEM of the root that the server's own certificate leads to.
     pub ca: PathBuf,
@@ -24,13 +24,13 @@ pub struct Endpoint {
 }
 
 /// One declared credential.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointCredential {
     pub name: String,
-    /// None: good with any user name, or for ACME.
+    /// None: good with any user name, or for ACME or REST.
     pub username: Option<String>,
-    /// None: the value is in a Secret of the folder of resources, or for ACME.
+    /// None: the value is in a Secret of the folder of resources, or for ACME or REST.
     pub password_file: Option<PathBuf>,
     /// For ACME only: the key identifier.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -38,6 +38,11 @@ pub struct EndpointCredential {
     /// For ACME only: the file with the key, base64url. None: it is in a Secret of the folder of resources.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hmac_file: Option<PathBuf>,
+    /// For REST only: the file with the access key. None: it is in a Secret of the folder of resources.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_key_file: Option<PathBuf>,
+    #[serde(skip)]
+    is_access_key: bool,
 }
 
 /// All endpoints, by method.
@@ -53,8 +58,7 @@ pub(super) fn endpoints(compiled: &Compiled, folder: &DataFolder, device: Socket
         let mut labels: Vec<&String> = short.collect();
         labels.sort_by_key(|label| label.len());
         labels.push(&method.label);
-        let is_default = compiled.server.default_method.as_ref() == Some(&method.name);
-        let unlabelled = is_default.then(|| method.path(None)).flatten();
+        let unlabelled = method.unlabelled_path(&compiled.server);
         let paths = labels.iter().filter_map(|label| method.path(Some(label))).chain(unlabelled);
         let urls = paths.map(|path| format!("{base}{path}")).collect();
         Endpoint {
@@ -80,17 +84,11 @@ fn credentials(compiled: &Compiled, folder: &DataFolder, method: &CompiledMethod
             CredentialValue::Given(_) | CredentialValue::Generated(_) => None,
         };
         let (name, username) = (credential.name.to_string(), credential.username.clone());
+        let empty = EndpointCredential { name, ..EndpointCredential::default() };
         match form {
-            ValueForm::Password => {
-                EndpointCredential { name, username, password_file: file, kid: None, hmac_file: None }
-            }
-            ValueForm::HmacKey => EndpointCredential {
-                name,
-                username: None,
-                password_file: None,
-                kid: username,
-                hmac_file: file,
-            },
+            ValueForm::Password => EndpointCredential { username, password_file: file, ..empty },
+            ValueForm::HmacKey => EndpointCredential { kid: username, hmac_file: file, ..empty },
+            ValueForm::AccessKey => EndpointCredential { access_key_file: file, is_access_key: true, ..empty },
         }
     };
     of_method.map(describe).collect()
@@ -131,11 +129,13 @@ pub(super) fn describe(endpoints: &[Endpoint]) -> Vec<String> {
         lines.extend(endpoint.urls.iter().map(|url| format!("  {url}")));
         lines.push(format!("  trust: {}", endpoint.ca.display()));
         for credential in &endpoint.credentials {
-            let user = match &credential.kid {
-                Some(kid) => format!("kid {kid}"),
-                None => credential.username.clone().unwrap_or_else(|| "any user name".to_owned()),
+            let user = match (&credential.kid, credential.is_access_key) {
+                (Some(kid), _) => format!("kid {kid}"),
+                (None, true) => "access key".to_owned(),
+                (None, false) => credential.username.clone().unwrap_or_else(|| "any user name".to_owned()),
             };
-            let place = match credential.password_file.as_ref().or(credential.hmac_file.as_ref()) {
+            let files = [&credential.password_file, &credential.hmac_file, &credential.access_key_file];
+            let place = match files.into_iter().flatten().next() {
                 Some(path) => path.display().to_string(),
                 None => "in its Secret".to_owned(),
             };

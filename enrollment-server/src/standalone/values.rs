@@ -9,8 +9,8 @@ use crate::configuration::Values;
 impl Values for DataFolder {
     fn keep(&self, credential: &CompiledCredential, value: &Secret) -> Result<(), Error> {
         let (files, form) = (self.credential(&credential.name), ValueForm::of(credential.protocol));
-        if let Some(username) = &credential.username {
-            write_private(&files.join(form.name_key()), username.as_bytes()).map_err(internal)?;
+        if let (Some(key), Some(username)) = (form.name_key(), &credential.username) {
+            write_private(&files.join(key), username.as_bytes()).map_err(internal)?;
         }
         write_private(&files.join(form.value_key()), form.write(value).expose()).map_err(internal)
     }

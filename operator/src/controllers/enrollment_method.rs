@@ -88,8 +88,7 @@ fn labels(served: &Served<'_>) -> Vec<String> {
 /// The shortest first.
 fn urls(served: &Served<'_>, labels: &[String]) -> Vec<MethodUrl> {
     let method = served.method;
-    let is_default = served.server.default_method.as_ref() == Some(&method.name);
-    let default = is_default.then(|| method.path(None)).flatten();
+    let default = method.unlabelled_path(served.server);
     let labelled = labels.iter().filter_map(|label| method.path(Some(label)));
     let purpose = purpose(method);
     let url = |path| MethodUrl { purpose: purpose.map(str::to_owned), url: format!("{}{path}", served.base) };

@@ -1,5 +1,6 @@
 //! Values of credentials that are made here, each in a Secret beside its resource: a password in one of type
-//! `kubernetes.io/basic-auth`, a key for ACME in one of type `Opaque`, with `kid` and `hmac`.
+//! `kubernetes.io/basic-auth`, a key for ACME in one of type `Opaque`, with `kid` and `hmac`, an access key for REST in one of
+//! type `Opaque`, with `accessKey`.
 //!
 //! | when | what |
 //! | --- | --- |
@@ -37,7 +38,7 @@ use crate::world::World;
 const fn type_of(form: ValueForm) -> &'static str {
     match form {
         ValueForm::Password => "kubernetes.io/basic-auth",
-        ValueForm::HmacKey => "Opaque",
+        ValueForm::HmacKey | ValueForm::AccessKey => "Opaque",
     }
 }
 
@@ -285,8 +286,10 @@ impl Wanted {
         let text = |text: &str| ByteString(text.as_bytes().to_vec());
         // The type of passwords wants one of the two keys, also where there is neither a name nor a value.
         let mut data: BTreeMap<String, ByteString> = BTreeMap::new();
-        if self.username.is_some() || held.value.is_none() {
-            data.insert(self.form.name_key().to_owned(), text(self.username.as_deref().unwrap_or_default()));
+        if let Some(key) = self.form.name_key()
+            && (self.username.is_some() || held.value.is_none())
+        {
+            data.insert(key.to_owned(), text(self.username.as_deref().unwrap_or_default()));
         }
         if let Some(value) = &held.value {
             let written = self.form.write(value);
@@ -416,7 +419,10 @@ async fn keep(client: &Client, wanted: &Wanted, now: Time) -> Result<Known, Prov
 /// Whether a Secret was made for a resource of the same name that is gone.
 fn is_of_former(found: &v1::Secret, wanted: &Wanted) -> bool {
     is_ours(&found.metadata)
-        && [ValueForm::Password, ValueForm::HmacKey].map(type_of).map(Some).contains(&found.type_.as_deref())
+        && [ValueForm::Password, ValueForm::HmacKey, ValueForm::AccessKey]
+            .map(type_of)
+            .map(Some)
+            .contains(&found.type_.as_deref())
         && annotation(&found.metadata, labels::FOR) == Some(wanted.credential.to_string().as_str())
         && label(&found.metadata, labels::OWNER_UID) != Some(wanted.uid.as_str())
 }

@@ -161,7 +161,8 @@ impl Reconciler {
         }));
         resources.secrets = secrets.context("a Secret that a resource names cannot be read")?;
         resources.namespaces.clone_from(world.namespaces());
-        resources.cluster = Some(Cluster { domain: self.context.options.cluster_domain.clone() });
+        resources.cluster =
+            Some(Cluster { domain: self.context.options.cluster_domain.clone(), ..Cluster::default() });
         Ok(resources)
     }
 

@@ -9,10 +9,10 @@ use crds::{Kind, ServerValidation, conditions::Reason};
 use ipnet::IpNet;
 use issuance::identity::ResourceName;
 
-use super::Context;
 use crate::{
     authority::network,
     guard::AddressGuard,
+    method::Context,
     status::{Problem, Problems},
 };
 

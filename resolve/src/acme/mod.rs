@@ -13,15 +13,15 @@ mod identifiers;
 mod profiles;
 mod validation;
 
-use crds::{AcmeCaa, AcmeMethod, AcmeRenewal, Duration, ExternalAccountBinding, PreAuthorizedNames};
-use issuance::{acme::ChallengeType, identity::ResourceName, policy::Strength};
+use crds::{AcmeCaa, AcmeMethod, AcmeRenewal, ExternalAccountBinding, PreAuthorizedNames};
+use issuance::{acme::ChallengeType, policy::Strength};
 use pki::general_name::is_valid_dns_name;
 
 use crate::{
-    authority::Authority,
     compiled_acme::{CompiledAcme, CompiledAcmeMeta, CompiledRenewal},
-    profile::ResolvedProfile,
-    resources::{Index, Judged},
+    length::{DAY, MINUTE, check_length},
+    method::Context,
+    offered,
     status::Problems,
 };
 
@@ -32,23 +32,6 @@ pub(crate) const BINDING: &str = "spec.acme.externalAccountBinding";
 
 /// Most names of an order; its row holds them all.
 const MOST_IDENTIFIERS: u16 = 250;
-
-const SECOND: u64 = 1;
-const MINUTE: u64 = 60;
-const DAY: u64 = 86_400;
-
-/// What the settings of a method are compiled from, besides themselves.
-pub(crate) struct Context<'n, 'a> {
-    pub(crate) index: &'n Index<'a>,
-    pub(crate) authorities: &'n Judged<Authority<'a>>,
-    pub(crate) profiles: &'n Judged<ResolvedProfile<'a>>,
-    /// The method.
-    pub(crate) name: &'n ResourceName,
-    /// The method's own profile, and the least a caller must show for it; none where that is a problem already.
-    pub(crate) own: Option<(&'n ResourceName, &'n ResolvedProfile<'a>, Strength)>,
-    /// None where that is a problem already.
-    pub(crate) server: Option<&'n ResourceName>,
-}
 
 /// Settings, as far as they can be compiled.
 pub(crate) struct Settings {
@@ -69,10 +52,10 @@ pub(crate) fn strengths(binding: ExternalAccountBinding) -> (Strength, Strength)
 
 /// The settings of a method; what is wrong with them is noted.
 pub(crate) fn compile(context: &Context<'_, '_>, acme: &AcmeMethod, problems: &mut Problems) -> Settings {
-    if let Some((own, profile, _)) = context.own
+    if let Some(profile) = context.profile
         && profile.authority.is_none()
     {
-        problems.invalid("spec.profileRef", profiles::signs_itself(own));
+        problems.invalid("spec.profileRef", offered::signs_itself(context.target));
     }
     check_proofs(acme, problems);
     if acme.pending_retry_after.seconds() == 0 {
@@ -211,26 +194,4 @@ fn is_url(text: &str) -> bool {
         !rest.is_empty()
             && rest.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'<' | b'>' | b'\\'))
     })
-}
-
-/// `bounds` in seconds.
-fn check_length(
-    path: &str,
-    given: &Duration,
-    bounds: std::ops::RangeInclusive<u64>,
-    problems: &mut Problems,
-) {
-    if !bounds.contains(&given.seconds()) {
-        let (least, most) = (in_words(*bounds.start()), in_words(*bounds.end()));
-        problems.invalid(path, format!("{given} is not between {least} and {most}"));
-    }
-}
-
-/// A round number of seconds as resources write it.
-fn in_words(seconds: u64) -> String {
-    match seconds {
-        days if days % DAY == 0 => format!("{}d", days / DAY),
-        minutes if minutes % MINUTE == 0 => format!("{}m", minutes / MINUTE),
-        seconds => format!("{seconds}s"),
-    }
 }

@@ -4,12 +4,13 @@ use std::net::{IpAddr, SocketAddr};
 
 use crds::AcmeValidation;
 
-use super::{
-    Context, MINUTE, SECOND,
-    bounds::{Bounds, networks},
-    check_length,
+use super::bounds::{Bounds, networks};
+use crate::{
+    compiled_acme::CompiledValidation,
+    length::{MINUTE, SECOND, check_length},
+    method::Context,
+    status::Problems,
 };
-use crate::{compiled_acme::CompiledValidation, status::Problems};
 
 /// Of DNS (RFC 1035 §4.2).
 const DNS_PORT: u16 = 53;

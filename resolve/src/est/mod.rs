@@ -1,13 +1,4 @@
-//! Settings of methods that speak EST.
-//!
-//! | file | decides |
-//! | --- | --- |
-//! | `mod.rs` | how strong, renewal, keys made by the server |
-//! | `trust.rs` | whose certificates let a device ask |
-//! | `notice.rs` | webhooks |
-
-mod notice;
-mod trust;
+//! Settings of methods that speak EST: how strong, renewal, keys made by the server.
 
 use crds::{
     DecryptKey, EstAuthentication, EstMethod, ReenrollState, ServerKeyGeneration, conditions::Reason,
@@ -15,27 +6,16 @@ use crds::{
 use issuance::{identity::ResourceName, policy::Strength, secret::Secret};
 
 use crate::{
-    authority::{self, Authority},
+    authority,
     compiled_est::{CompiledDecryptKey, CompiledEst, CompiledKeyGeneration, CompiledReenroll},
-    profile::{self, ResolvedProfile},
-    resources::{Index, Judged},
+    method::Context,
+    notice, profile,
     status::{Problem, Problems},
+    trust::{self, Given},
 };
 
 /// The member that says how strong a method is.
 pub(crate) const AUTHENTICATION: &str = "spec.est.authentication";
-
-/// What the settings of a method are compiled from, besides themselves.
-pub(crate) struct Context<'n, 'a> {
-    pub(crate) index: &'n Index<'a>,
-    pub(crate) authorities: &'n Judged<Authority<'a>>,
-    /// The method.
-    pub(crate) name: &'n ResourceName,
-    /// None where that is a problem already.
-    pub(crate) profile: Option<&'n ResolvedProfile<'a>>,
-    /// None where that is a problem already.
-    pub(crate) server: Option<&'n ResourceName>,
-}
 
 /// Settings, as far as they can be compiled.
 pub(crate) struct Settings {
@@ -51,7 +31,7 @@ pub(crate) fn compile(context: &Context<'_, '_>, est: &EstMethod, problems: &mut
     }
     let trust = match (&est.client_certificates, est.authentication.takes_certificates()) {
         (None, false) => None,
-        (Some(given), true) => Some(trust::compile(context, given, problems)),
+        (Some(given), true) => Some(trust::compile(context, &Given::of_est(given), problems)),
         (None, true) => {
             let what = format!("is needed with authentication {}", est.authentication);
             problems.invalid("spec.est.clientCertificates", what);
@@ -75,7 +55,7 @@ pub(crate) fn compile(context: &Context<'_, '_>, est: &EstMethod, problems: &mut
         authentication: est.authentication,
         reenroll,
         server_key_generation: key_generation.map(|given| key_generation_of(context, given, problems)),
-        notices: notice::compile(context, &est.notices, problems),
+        notices: notice::compile(context, "spec.est.notices", &est.notices, problems),
         trust: None,
     };
     match trust {

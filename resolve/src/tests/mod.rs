@@ -21,6 +21,9 @@ mod profiles;
 mod properties;
 mod provisioner;
 mod quickstart;
+mod rest;
+mod rest_credentials;
+mod rest_tokens;
 mod servers;
 mod world;
 

@@ -9,7 +9,9 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::provisioner::{Provisioner, Settled};
-use crate::{CLUSTER_SCOPE, Cluster, DEFAULT_NAMESPACE, Observed, Resolution, Resources, resolve};
+use crate::{
+    CLUSTER_SCOPE, Cluster, DEFAULT_NAMESPACE, Observed, Resolution, Resources, TokenIssuer, resolve,
+};
 
 /// A server, a root, an intermediate, a profile, a method and a credential, all named for what they are, in `pki`.
 pub(super) const BASE: &str = "
@@ -91,6 +93,12 @@ impl World {
 
     pub(super) fn in_cluster(mut self) -> Self {
         self.cluster = Some(Cluster::default());
+        self
+    }
+
+    /// The same, with what is known of who makes the tokens of service accounts.
+    pub(super) fn in_cluster_of(mut self, tokens: Result<TokenIssuer, String>) -> Self {
+        self.cluster = Some(Cluster { tokens, ..Cluster::default() });
         self
     }
 

@@ -1,31 +1,65 @@
-//! Whose certificates let a device ask: authorities here, and bundles of authorities elsewhere.
+//! Whose client certificates are taken: authorities here, and bundles of authorities elsewhere.
 
 use crds::{
-    ClientCertificates, Kind, ObjectRef, RevocationListBytes, RevocationListSource, SecretKeyRef,
-    TrustedAuthority, TrustedAuthoritySource, conditions::Reason,
+    ClientCertificates, Kind, ObjectRef, RestClientCertificates, RevocationCheck, RevocationListBytes,
+    RevocationListSource, SecretKeyRef, TrustedAuthority, TrustedAuthoritySource, conditions::Reason,
 };
 use issuance::identity::ResourceName;
 use pki::{certificate::Certificate, crl::CertificateList};
 
-use super::Context;
 use crate::{
     authority, bundle,
     compiled_est::CompiledTrust,
+    method::Context,
     resources::follow,
     status::{Problem, Problems},
 };
 
-const AUTHORITIES: &str = "spec.est.clientCertificates.authorities";
-const CRLS: &str = "spec.est.clientCertificates.crls";
-
 /// Most certificates of one bundle.
 const MOST_CERTIFICATES: usize = 64;
 
+/// What a resource says about them.
+pub(crate) struct Given<'g> {
+    /// The member that says it.
+    pub(crate) path: &'static str,
+    pub(crate) authorities: &'g [TrustedAuthority],
+    pub(crate) crls: &'g [RevocationListSource],
+    pub(crate) revocation: RevocationCheck,
+}
+
+impl<'g> Given<'g> {
+    pub(crate) fn of_est(given: &'g ClientCertificates) -> Self {
+        Self {
+            path: "spec.est.clientCertificates",
+            authorities: &given.authorities,
+            crls: &given.crls,
+            revocation: given.revocation,
+        }
+    }
+
+    pub(crate) fn of_rest(given: &'g RestClientCertificates) -> Self {
+        Self {
+            path: "spec.rest.clientCertificates",
+            authorities: &given.authorities,
+            crls: &given.crls,
+            revocation: given.revocation,
+        }
+    }
+
+    fn authorities_path(&self) -> String {
+        format!("{}.authorities", self.path)
+    }
+
+    fn crls_path(&self) -> String {
+        format!("{}.crls", self.path)
+    }
+}
+
 /// What is trusted, as far as it can be compiled.
-pub(super) struct Trust {
-    pub(super) compiled: CompiledTrust,
+pub(crate) struct Trust {
+    pub(crate) compiled: CompiledTrust,
     /// Whether an authority here is still to get its certificate.
-    pub(super) waits: bool,
+    pub(crate) waits: bool,
 }
 
 /// What the entries hold together.
@@ -38,33 +72,31 @@ struct Found {
 }
 
 /// The trust of a method; what is wrong with it is noted.
-pub(super) fn compile(
-    context: &Context<'_, '_>,
-    given: &ClientCertificates,
-    problems: &mut Problems,
-) -> Trust {
+pub(crate) fn compile(context: &Context<'_, '_>, given: &Given<'_>, problems: &mut Problems) -> Trust {
     let mut found = Found::default();
+    let path = given.authorities_path();
     if given.authorities.is_empty() {
-        problems.invalid(AUTHORITIES, "give at least one");
+        problems.invalid(&path, "give at least one");
     }
     let mut is_whole = true;
     for (index, entry) in given.authorities.iter().enumerate() {
-        let added = found.add(context, &format!("{AUTHORITIES}[{index}]"), entry);
+        let added = found.add(context, &format!("{path}[{index}]"), entry);
         is_whole &= problems.note(added).is_some();
     }
     // Only of the whole can be said whose issuer is missing; where a part could not be read, that is what is said.
     is_whole &= !found.waits;
     found.intermediates.retain(|certificate| !found.anchors.contains(certificate));
     if is_whole {
-        problems.note(found.check_intermediates());
+        problems.note(found.check_intermediates(&path));
     }
+    let path = given.crls_path();
     let mut crls = Vec::new();
     for (index, source) in given.crls.iter().enumerate() {
-        let lists = problems.note(read_lists(context, &format!("{CRLS}[{index}]"), source));
+        let lists = problems.note(read_lists(context, &format!("{path}[{index}]"), source));
         crls.extend(lists.unwrap_or_default());
     }
     if is_whole {
-        problems.note(found.check_lists(&crls));
+        problems.note(found.check_lists(&path, &crls));
     }
     found.authorities.sort();
     found.authorities.dedup();
@@ -147,7 +179,7 @@ impl Found {
     }
 
     /// One whose issuer is not here leads nowhere: its devices would be refused, and nothing would say why.
-    fn check_intermediates(&self) -> Result<(), Problem> {
+    fn check_intermediates(&self, path: &str) -> Result<(), Problem> {
         let is_led_on = |certificate: &&Certificate| {
             self.all().any(|issuer| {
                 issuer.subject() == certificate.issuer()
@@ -157,7 +189,7 @@ impl Found {
         match self.intermediates.iter().find(|certificate| !is_led_on(certificate)) {
             None => Ok(()),
             Some(lost) => Err(Problem::invalid(
-                AUTHORITIES,
+                path,
                 format!(
                     "\"{}\" is not self-signed, and no certificate here signed it by an algorithm that is taken: \
                      add \"{}\", or put it into a bundle without self-signed ones to trust it by itself",
@@ -169,7 +201,7 @@ impl Found {
     }
 
     /// One that nobody here signed would never be used.
-    fn check_lists(&self, lists: &[CertificateList]) -> Result<(), Problem> {
+    fn check_lists(&self, path: &str, lists: &[CertificateList]) -> Result<(), Problem> {
         let is_signed = |list: &&CertificateList| {
             self.all().any(|issuer| {
                 issuer.subject() == list.issuer() && list.verify_signed_by(issuer.public_key()).is_ok()
@@ -178,7 +210,7 @@ impl Found {
         match lists.iter().find(|list| !is_signed(list)) {
             None => Ok(()),
             Some(lost) => Err(Problem::invalid(
-                CRLS,
+                path,
                 format!("no certificate under authorities signed the list of \"{}\"", lost.issuer()),
             )),
         }

@@ -5,24 +5,25 @@ use std::time::Duration;
 use crds::{ExpiryNotice, NoticeWebhook, SecretKeyRef, conditions::Reason};
 use issuance::{identity::ResourceName, secret::Secret};
 
-use super::Context;
 use crate::{
     compiled_est::CompiledNotice,
+    method::Context,
     status::{Problem, Problems},
 };
 
 /// Octets of a key of signatures. Fewer could be guessed from one notice.
 const SECRET_LENGTH: std::ops::RangeInclusive<usize> = 16..=1024;
 
-/// The notices of a method; what is wrong with them is noted.
-pub(super) fn compile(
+/// The notices of a method; what is wrong with them is noted. `path` is the member that lists them.
+pub(crate) fn compile(
     context: &Context<'_, '_>,
+    path: &str,
     given: &[ExpiryNotice],
     problems: &mut Problems,
 ) -> Vec<CompiledNotice> {
     let mut compiled = Vec::with_capacity(given.len());
     for (index, notice) in given.iter().enumerate() {
-        let path = format!("spec.est.notices[{index}]");
+        let path = format!("{path}[{index}]");
         let mut before: Vec<Duration> = notice.before.iter().map(crds::Duration::as_std).collect();
         before.sort_unstable_by(|one, other| other.cmp(one));
         before.dedup();
