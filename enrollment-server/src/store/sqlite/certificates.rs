@@ -225,9 +225,9 @@ impl Conditions {
     /// None where no row can match.
     fn of(filter: &CertificateFilter, page: &Page) -> Result<Option<Self>, Failure> {
         let after = page.after.map_or(0, |cursor| cursor.0);
-        // With a serial number the rows are so few that the order costs nothing: its index is to be taken, whatever else.
-        let number = if filter.serial.is_some() { "+c.number > ?" } else { "c.number > ?" };
-        let mut conditions = Self { sql: number.into(), values: vec![Value::Integer(after)] };
+        // With a serial number the rows are so few that the order costs nothing: its index is to be taken, and no other.
+        let (number, c) = if filter.serial.is_some() { ("+c.number", "+c") } else { ("c.number", "c") };
+        let mut conditions = Self { sql: format!("{number} > ?"), values: vec![Value::Integer(after)] };
         if let Some(serial) = filter.serial {
             conditions.and("c.serial = ?", [Value::Blob(serial.as_bytes().to_vec())]);
         }
@@ -240,7 +240,9 @@ impl Conditions {
         for (column, name) in names {
             if let Some(name) = name {
                 conditions.and(
-                    &format!("c.{column} = (SELECT number FROM resources WHERE namespace = ? AND name = ?)"),
+                    &format!(
+                        "{c}.{column} = (SELECT number FROM resources WHERE namespace = ? AND name = ?)"
+                    ),
                     [name.namespace().to_owned().into(), name.name().to_owned().into()],
                 );
             }
