@@ -145,6 +145,15 @@ impl Authority {
         self.key_id
     }
 
+    /// What is handed out with a certificate, the authority's own first, DER. Without the root, which whoever trusts it has;
+    /// but never nothing, because programs look for a certificate beside their own.
+    pub fn presented_chain(&self) -> &[Vec<u8>] {
+        match self.chain.split_last() {
+            Some((_root, below)) if !below.is_empty() => below,
+            Some(_) | None => &self.chain,
+        }
+    }
+
     /// Whether it may sign CRLs.
     pub fn signs_crls(&self) -> bool {
         self.certificate

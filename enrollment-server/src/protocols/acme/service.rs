@@ -87,15 +87,18 @@ impl AcmeService {
 }
 
 impl Chains {
-    /// Without the root, which whoever trusts it has; but never nothing, because clients look for a certificate beside their
-    /// own. The whole chain is an alternate then.
+    /// [`Authority::presented_chain`]. Where that lacks the root, the whole chain is an alternate.
     pub fn of(authority: &Authority) -> Self {
-        let all: Vec<String> = authority.chain.iter().map(|der| pem::encode("CERTIFICATE", der)).collect();
-        let whole = Bytes::from(all.concat());
-        match all.split_last() {
-            Some((_root, below)) if !below.is_empty() => Self(vec![Bytes::from(below.concat()), whole]),
-            Some(_) | None => Self(vec![whole]),
+        let text = |chain: &[Vec<u8>]| {
+            let certificates = chain.iter().map(|der| pem::encode("CERTIFICATE", der));
+            Bytes::from(certificates.collect::<String>())
+        };
+        let (presented, whole) = (authority.presented_chain(), &authority.chain);
+        let mut chains = vec![text(presented)];
+        if presented.len() < whole.len() {
+            chains.push(text(whole));
         }
+        Self(chains)
     }
 
     /// Of each authority of an office.
