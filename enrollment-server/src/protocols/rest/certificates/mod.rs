@@ -1,13 +1,123 @@
 //! Certificates of the caller's method (`/certificates`).
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `object.rs` | a certificate as it is shown |
+//! | `list.rs` | which certificates a list has |
+//! | `formats.rs` | the forms of downloads |
+//! | `status.rs` | revoking, holding, releasing |
+
+mod formats;
+mod list;
+mod object;
+mod status;
 
 use std::sync::Arc;
 
-use utoipa_axum::router::OpenApiRouter;
+use axum::{extract::Path, response::Response};
+use http::{HeaderValue, StatusCode, header::VARY};
+use issuance::{
+    authn::Freshness, identity::CertificateId, rest::RestAction, store::CertificateRow,
+};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt as _},
+    routes,
+};
 
-use super::Traces;
-use crate::serving::App;
+use self::{list::Filters, object::CertificateObject};
+use super::{
+    Traces,
+    accept::choose,
+    ask::Ask,
+    auth::Caller,
+    error::RestError,
+    objects::json,
+    openapi::{FormProblem, MissingProblem, Problems},
+    page::{Items, PageParameters, items, page},
+};
+use crate::{metrics::Operation, serving::App};
 
 /// The operations.
-pub(super) fn routes(_traces: &Traces<'_>) -> OpenApiRouter<Arc<App>> {
+pub(super) fn routes(traces: &Traces<'_>) -> OpenApiRouter<Arc<App>> {
+    use status::{
+        __path_hold_certificate, __path_release_certificate, __path_revoke_certificate, hold_certificate,
+        release_certificate, revoke_certificate,
+    };
     OpenApiRouter::default()
+        .routes(routes!(list_certificates).layer(traces.of(Operation::ListCertificates)))
+        .routes(routes!(read_certificate).layer(traces.of(Operation::ReadCertificate)))
+        .routes(routes!(download_certificate).layer(traces.of(Operation::DownloadCertificate)))
+        .routes(routes!(revoke_certificate).layer(traces.of(Operation::RevokeCertificate)))
+        .routes(routes!(hold_certificate).layer(traces.of(Operation::HoldCertificate)))
+        .routes(routes!(release_certificate).layer(traces.of(Operation::ReleaseCertificate)))
+}
+
+/// Lists certificates in the order of issue, those that ended and were revoked too.
+#[utoipa::path(get, path = "/certificates", operation_id = "listCertificates", tag = "certificates",
+    params(PageParameters, Filters),
+    responses((status = 200, description = "A page of the list.", body = Items<CertificateObject>), Problems))]
+async fn list_certificates(ask: Ask) -> Result<Response, RestError> {
+    let (caller, mut parameters) = ask.caller_with(RestAction::Read, Freshness::Fresh).await?;
+    let now = caller.ask.now;
+    let page = page(&mut parameters)?;
+    let filter = list::filter(&mut parameters, caller.method(), now)?;
+    parameters.finish()?;
+    let rows = caller.app().engine.store().certificates(&filter, &page).await?;
+    json(StatusCode::OK, &items(rows, &page, |row| CertificateObject::listed(&row, now)))
+}
+
+/// Shows one certificate, with the certificate itself.
+#[utoipa::path(get, path = "/certificates/{id}", operation_id = "readCertificate", tag = "certificates",
+    params(("id" = String, Path, description = "`{issuer}.{serial}`")),
+    responses((status = 200, description = "The certificate.", body = CertificateObject),
+        Problems, MissingProblem))]
+async fn read_certificate(ask: Ask, Path(id): Path<String>) -> Result<Response, RestError> {
+    let caller = ask.caller(RestAction::Read, Freshness::Fresh).await?;
+    let row = find(&caller, &id).await?;
+    json(StatusCode::OK, &shown(&caller, &row).await?)
+}
+
+/// Gives a certificate as a file. Without `format`, `Accept` says in which form; without both it is PEM with its issuers.
+#[utoipa::path(get, path = "/certificates/{id}/download", operation_id = "downloadCertificate", tag = "certificates",
+    params(
+        ("id" = String, Path, description = "`{issuer}.{serial}`"),
+        ("format" = Option<String>, Query,
+            description = "`fullchain` (PEM, with its issuers), `pem`, `der`, `pkcs7` or `pkcs7-pem` (with its issuers)"),
+    ),
+    responses(
+        (status = 200, description = "The file.", content(
+            (String = "application/pem-certificate-chain"),
+            (String = "application/pkix-cert"),
+            (String = "application/pkcs7-mime"),
+            (String = "application/x-pem-file"),
+        )),
+        Problems, MissingProblem, FormProblem))]
+async fn download_certificate(ask: Ask, Path(id): Path<String>) -> Result<Response, RestError> {
+    let (caller, mut parameters) = ask.caller_with(RestAction::Read, Freshness::Fresh).await?;
+    let format = choose(&mut parameters, &caller.ask.headers, &formats::OFFERS)?;
+    parameters.finish()?;
+    let row = find(&caller, &id).await?;
+    let authority = caller.ask.serving.office.authority_by_key(row.issuer);
+    let mut response = formats::download(&row, authority.map(|authority| &**authority), format)?;
+    response.headers_mut().insert(VARY, HeaderValue::from_static("accept"));
+    Ok(response)
+}
+
+/// A certificate of the caller's method.
+async fn find(caller: &Caller, id: &str) -> Result<CertificateRow, RestError> {
+    let missing = RestError::NotFound("certificate");
+    let Ok(CertificateId { issuer, serial }) = id.parse() else { return Err(missing) };
+    let row = caller.app().engine.store().certificate(issuer, &serial).await?;
+    row.filter(|row| row.method == *caller.method()).ok_or(missing)
+}
+
+/// With the orders that it came by and that renews it.
+async fn shown(caller: &Caller, row: &CertificateRow) -> Result<CertificateObject, RestError> {
+    let store = caller.app().engine.store();
+    let (mut order, mut replacing) = (None, None);
+    if row.server_key {
+        order = store.rest_order_of(&row.method, row.issuer, &row.serial).await?;
+        replacing = store.rest_order_replacing(&row.method, row.issuer, &row.serial).await?;
+    }
+    Ok(CertificateObject::whole(row, order.as_ref(), replacing.as_ref(), caller.ask.now))
 }
