@@ -58,6 +58,10 @@ pub enum Action {
     RequestApproved,
     RequestDenied,
     RequestsExpired,
+    /// A private key that the server made was given to whoever ordered it.
+    KeyHandedOut,
+    /// Something that the credential is not for.
+    AccessRefused,
     CredentialCreated,
     CredentialRegenerated,
     CredentialChanged,
@@ -80,7 +84,7 @@ pub enum Action {
 }
 
 impl Action {
-    pub const ALL: [Action; 28] = [
+    pub const ALL: [Action; 30] = [
         Self::ServerStarted,
         Self::ServerStopped,
         Self::ConfigurationLoaded,
@@ -93,6 +97,8 @@ impl Action {
         Self::RequestApproved,
         Self::RequestDenied,
         Self::RequestsExpired,
+        Self::KeyHandedOut,
+        Self::AccessRefused,
         Self::CredentialCreated,
         Self::CredentialRegenerated,
         Self::CredentialChanged,
@@ -126,6 +132,8 @@ impl Action {
             Self::RequestApproved => "requestApproved",
             Self::RequestDenied => "requestDenied",
             Self::RequestsExpired => "requestsExpired",
+            Self::KeyHandedOut => "keyHandedOut",
+            Self::AccessRefused => "accessRefused",
             Self::CredentialCreated => "credentialCreated",
             Self::CredentialRegenerated => "credentialRegenerated",
             Self::CredentialChanged => "credentialChanged",
