@@ -26,7 +26,7 @@ use crate::{
     protocols::{
         acme::{AcmeService, AcmeShared},
         est::EstService,
-        rest::RestServices,
+        rest::{Exports, RestServices, RestShared},
     },
     publish::{CrlCache, Published},
     usage::MethodCounters,
@@ -47,6 +47,9 @@ pub struct App {
     pub crls: CrlCache,
     pub usage: MethodCounters,
     pub acme: AcmeShared,
+    pub rest: RestShared,
+    /// Answers of REST that are as long as there are rows.
+    pub exports: Exports,
     serving: ArcSwap<Serving>,
 }
 
@@ -91,6 +94,8 @@ impl App {
             crls: CrlCache::default(),
             usage: MethodCounters::default(),
             acme: AcmeShared::default(),
+            rest: RestShared::default(),
+            exports: Exports::default(),
         })
     }
 

@@ -7,6 +7,7 @@ pub mod est;
 mod http_basic;
 pub mod json;
 pub mod rest;
+mod server_key;
 #[cfg(test)]
 mod testing;
 

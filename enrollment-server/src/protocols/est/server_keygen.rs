@@ -27,7 +27,7 @@ use pki::{
         signed_data::SignedDataBuilder,
     },
     csr::{KeylessCsr, UnverifiedCsr},
-    key_package::{ASYMMETRIC_KEY_PACKAGE, asymmetric_key_package, private_key_info},
+    key_package::{ASYMMETRIC_KEY_PACKAGE, asymmetric_key_package},
 };
 use resolve::CompiledKeyGeneration;
 use signers::SoftwareSigner;
@@ -43,6 +43,7 @@ use super::{
 use crate::{
     listeners::Peer,
     metrics,
+    protocols::server_key::generate,
     roles::{Role, role_certificate},
     serving::App,
 };
@@ -69,7 +70,7 @@ pub(super) async fn server_keygen(
         found => found?,
     };
     let request_key = key("serverkeygen", &authenticated, csr.der());
-    let (signer, private_key) = generate(settings).await?;
+    let (signer, private_key) = generate(settings.key).await?;
     let asked = Asked::from_keyless(&csr, AskedKey::Server(signer))?;
     let mut outcome = app.engine.issue(authenticated, asked.clone(), request_key, Repeat::Another).await;
     if matches!(outcome, Err(Error::Stale)) {
@@ -101,19 +102,6 @@ enum Delivery<'a> {
     Plain(&'a Secret),
     /// ContentInfo of EnvelopedData, DER.
     Encrypted(Vec<u8>),
-}
-
-async fn generate(settings: &CompiledKeyGeneration) -> Result<(Arc<dyn Signer>, Secret), Error> {
-    let algorithm = settings.key;
-    // RSA takes seconds: not on a thread that serves.
-    let signer = tokio::task::spawn_blocking(move || SoftwareSigner::generate(algorithm))
-        .await
-        .map_err(|_| Error::Internal("making a key was interrupted".into()))?
-        .map_err(internal)?;
-    let private_key = signer.to_pkcs8().map_err(internal)?;
-    // Version 1: openssl 3.0 does not read the version 2 that Ed25519 keys come in (RFC 5958 §2).
-    let private_key = Secret::new(private_key_info(private_key.expose()).map_err(internal)?.to_vec());
-    Ok((Arc::new(signer), private_key))
 }
 
 fn asked_key_spki(private_key: &Secret) -> Result<Vec<u8>, Error> {

@@ -67,7 +67,7 @@ impl Ask {
     ) -> Result<(Caller, Parameters), RestError> {
         let mut parameters = Parameters::of(self.query.as_deref())?;
         let method = parameters.take_parsed("method", "namespace/name")?;
-        let caller = auth::caller(self, method, action, freshness).await?;
+        let caller = auth::caller(Arc::new(self), method, action, freshness).await?;
         Ok((caller, parameters))
     }
 

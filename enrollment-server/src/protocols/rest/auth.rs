@@ -19,7 +19,7 @@ use crate::{listeners::Peer, serving::App};
 /// Somebody who may do what is asked.
 #[derive(Debug)]
 pub(super) struct Caller {
-    pub(super) ask: Ask,
+    pub(super) ask: Arc<Ask>,
     pub(super) service: Arc<RestService>,
     pub(super) evidence: Evidence,
     /// All that the credential may do.
@@ -56,8 +56,8 @@ impl Caller {
     ///
     /// # Errors
     /// As [`Ask::caller`].
-    pub(super) async fn again(self) -> Result<Self, RestError> {
-        caller(self.ask, self.method, self.action, Freshness::Fresh).await
+    pub(super) async fn again(&self) -> Result<Self, RestError> {
+        caller(self.ask.clone(), self.method.clone(), self.action, Freshness::Fresh).await
     }
 }
 
@@ -71,7 +71,7 @@ struct Found {
 /// Judges the credential, and whether it has the action; nothing is looked up before. A cached row will do only for what commits
 /// with the evidence.
 pub(super) async fn caller(
-    ask: Ask,
+    ask: Arc<Ask>,
     method: Option<ResourceName>,
     action: RestAction,
     freshness: Freshness,

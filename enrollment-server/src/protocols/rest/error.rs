@@ -36,6 +36,8 @@ pub(super) enum RestError {
     /// `?method=` must say which.
     MethodRequired,
     ActionNotAllowed(RestAction),
+    /// A rule of the API itself says no, not of the profile.
+    Forbidden(String),
     NotFound(&'static str),
     MethodNotAllowed,
     NotAcceptable(String),
@@ -46,6 +48,8 @@ pub(super) enum RestError {
     NotRenewable(String),
     DeclaredByResource(String),
     Transition(TransitionError),
+    /// Somebody else ordered.
+    OthersOrder,
     /// Everybody who may do this at one time does.
     Busy(&'static str),
 }
@@ -98,6 +102,7 @@ impl RestError {
                     format!("the credential does not have the action \"{}\"", action.as_str()),
                 )
             },
+            Self::Forbidden(sentence) => Problem::new(Kind::Refused, one_line(sentence)),
             Self::NotFound(what) => Problem::new(Kind::NotFound, format!("{what} not found")),
             Self::MethodNotAllowed => {
                 Problem::new(Kind::MethodNotAllowed, "the HTTP method is not one of this resource")
@@ -114,6 +119,9 @@ impl RestError {
             Self::NotRenewable(sentence) => Problem::new(Kind::NotRenewable, one_line(sentence)),
             Self::DeclaredByResource(sentence) => Problem::new(Kind::DeclaredByResource, one_line(sentence)),
             Self::Transition(error) => Problem::new(transition_kind(error), error.to_string()),
+            Self::OthersOrder => {
+                Problem::new(Kind::Refused, "only the credential that ordered may do this with the order")
+            }
             Self::Busy(sentence) => Problem::new(Kind::Unavailable, *sentence),
         }
     }
@@ -131,6 +139,7 @@ impl RestError {
             | Self::Invalid(_)
             | Self::MethodRequired
             | Self::ActionNotAllowed(_)
+            | Self::Forbidden(_)
             | Self::NotFound(_)
             | Self::MethodNotAllowed
             | Self::NotAcceptable(_)
@@ -139,7 +148,8 @@ impl RestError {
             | Self::IdempotencyConflict
             | Self::NotRenewable(_)
             | Self::DeclaredByResource(_)
-            | Self::Transition(_) => None,
+            | Self::Transition(_)
+            | Self::OthersOrder => None,
         }
     }
 
@@ -162,6 +172,7 @@ impl RestError {
             | Self::Invalid(_)
             | Self::MethodRequired
             | Self::ActionNotAllowed(_)
+            | Self::Forbidden(_)
             | Self::NotFound(_)
             | Self::MethodNotAllowed
             | Self::NotAcceptable(_)
@@ -171,6 +182,7 @@ impl RestError {
             | Self::NotRenewable(_)
             | Self::DeclaredByResource(_)
             | Self::Transition(_)
+            | Self::OthersOrder
             | Self::Busy(_) => tracing::info!(reason = problem.detail, "refused"),
         }
     }

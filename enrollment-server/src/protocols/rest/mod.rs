@@ -17,6 +17,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
+//! | `shared.rs` | what all methods share for as long as the process lives |
 //! | `service.rs` | one method, ready to serve: what is the same for every request |
 //! | `ask.rs`, `auth.rs` | a request on its way in, and who sent it |
 //! | `body.rs`, `parameters.rs`, `page.rs` | what comes in: bodies, queries, pages of lists |
@@ -27,13 +28,16 @@
 //! | `certificates/` | certificates: issued in one call, read, renewed, revoked |
 //! | `requests.rs`, `credentials.rs`, `reports.rs`, `audit.rs` | the desk |
 
+mod accept;
 mod ask;
 mod audit;
 mod auth;
 mod body;
 mod certificates;
 mod credentials;
+mod csv;
 mod error;
+mod export;
 mod objects;
 mod openapi;
 mod orders;
@@ -42,11 +46,16 @@ mod parameters;
 mod problem;
 mod reports;
 mod requests;
+mod scan;
 mod service;
+mod shared;
 #[cfg(test)]
 mod tests;
+mod texts;
 
+pub use export::Exports;
 pub use service::{RestProducts, RestService, RestServices};
+pub use shared::RestShared;
 
 use std::sync::Arc;
 

@@ -128,6 +128,10 @@ problems! {
     ConflictProblem {
         409: "The resource is not in a state for this, or somebody else changed it.",
     }
+    /// What an operation may answer whose object can be had once.
+    GoneProblem {
+        410: "It was here, and is not any more.",
+    }
     /// What an operation may answer that gives files.
     FormProblem {
         406: "It is not given in this form.",

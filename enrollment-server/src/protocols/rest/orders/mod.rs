@@ -1,13 +1,264 @@
-//! Orders (`/orders`).
+//! Orders (`/orders`): from what is asked to a certificate, at once or step by step.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `request.rs`, `subject.rs`, `csr.rs` | what is asked for |
+//! | `place.rs` | a new order, once |
+//! | `issue.rs` | what becomes of an order |
+//! | `wait.rs` | answers that wait for that |
+//! | `key.rs` | private keys that the server made |
+//! | `list.rs`, `object.rs` | orders as they are shown |
+
+mod csr;
+mod issue;
+mod key;
+mod list;
+mod object;
+mod place;
+mod request;
+mod subject;
+mod wait;
+
+pub(super) use key::{Delivery, KeyFormat, KeyObject, hand_out};
+pub(super) use object::{OrderObject, wait_for};
+pub(super) use place::{Placed, Placing, place};
+pub(super) use request::OrderRequest;
 
 use std::sync::Arc;
 
-use utoipa_axum::router::OpenApiRouter;
+use axum::{body::Body, extract::Path, response::Response};
+use http::{HeaderName, HeaderValue, StatusCode};
+use issuance::{
+    authn::Freshness,
+    identity::RestOrderId,
+    rest::{OrderRow, OrderStatus, RestAction},
+};
+use pki::csr::Csr;
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouterExt as _},
+    routes,
+};
 
-use super::Traces;
-use crate::serving::App;
+use self::{
+    issue::{Material, check_own, is_open, load, look},
+    key::KeyRequest,
+    object::shown,
+};
+use super::{
+    Traces,
+    ask::Ask,
+    auth::Caller,
+    body,
+    error::RestError,
+    objects::json,
+    openapi::{BodyProblems, ConflictProblem, MissingProblem, Problems},
+};
+use crate::{
+    metrics::{self, Operation},
+    serving::App,
+};
+
+const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
 /// The operations.
-pub(super) fn routes(_traces: &Traces<'_>) -> OpenApiRouter<Arc<App>> {
+pub(super) fn routes(traces: &Traces<'_>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
+        .routes(routes!(create_order).layer(traces.of(Operation::CreateOrder)))
+        .routes(routes!(list::list_orders).layer(traces.of(Operation::ListOrders)))
+        .routes(routes!(read_order).layer(traces.of(Operation::ReadOrder)))
+        .routes(routes!(cancel_order).layer(traces.of(Operation::CancelOrder)))
+        .routes(routes!(submit_csr).layer(traces.of(Operation::SubmitCsr)))
+        .routes(routes!(fetch_key).layer(traces.of(Operation::FetchKey)))
+}
+
+/// Order a certificate.
+///
+/// With a certificate request or a key made by the server it is issued in the same call, unless a person decides first. The same
+/// order with the same `Idempotency-Key` is not made twice.
+#[utoipa::path(
+    post,
+    path = "/orders",
+    operation_id = "createOrder",
+    tag = "orders",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "The client's own name for this request.")),
+    request_body = OrderRequest,
+    responses(
+        (status = 201, description = "The order, as it is now.", body = OrderObject,
+            headers(("Location" = String, description = "The order."),
+                ("Retry-After" = u64, description = "Seconds, where it is pending."))),
+        Problems, BodyProblems, ConflictProblem,
+    )
+)]
+async fn create_order(ask: Ask, body: Body) -> Result<Response, RestError> {
+    let caller = ask.caller(RestAction::Request, Freshness::Cached).await?;
+    let request = body::read(&caller.ask, body).await?;
+    let placed = place(&caller, &Placing::new(&caller, request)?).await?;
+    let issued = placed.certificate.is_some();
+    let mut response = shown(&caller, StatusCode::CREATED, placed.order)?;
+    if issued {
+        response.extensions_mut().insert(metrics::Outcome::Issued);
+    }
+    Ok(response)
+}
+
+/// Read an order.
+///
+/// One that was approved is issued now, where whoever ordered reads it. With `Prefer: wait=N` the answer comes when something has
+/// become of an open order, or after N seconds (30 at most).
+#[utoipa::path(
+    get,
+    path = "/orders/{id}",
+    operation_id = "readOrder",
+    tag = "orders",
+    params(("id" = String, Path, description = "Of the order."),
+        ("Prefer" = Option<String>, Header, description = "RFC 7240: `wait=N`, in seconds.")),
+    responses(
+        (status = 200, description = "The order.", body = OrderObject,
+            headers(("Preference-Applied" = String, description = "Where it was waited."),
+                ("Retry-After" = u64, description = "Seconds, where it is pending."))),
+        Problems, MissingProblem, ConflictProblem,
+    )
+)]
+async fn read_order(ask: Ask, Path(id): Path<String>) -> Result<Response, RestError> {
+    let caller = ask.caller(RestAction::Read, Freshness::Fresh).await?;
+    let wait = wait::preferred(&caller.ask.headers);
+    // From before the order is read, so that nothing is missed.
+    let mut news = wait.map(|seconds| (seconds, caller.app().engine.store().subscribe()));
+    let mut order = look(&caller, find(&caller, &id).await?).await?;
+    let mut applied = None;
+    if let Some((seconds, news)) = &mut news
+        && is_open(&order, &caller)
+    {
+        let in_flight = caller.app().limits.load().requests_in_flight;
+        // Where all places are taken, the answer comes at once.
+        if let Some(_place) = caller.app().rest.wait(in_flight) {
+            order = wait::wait(&caller, order, *seconds, news).await?;
+            applied = Some(*seconds);
+        }
+    }
+    let mut response = shown(&caller, StatusCode::OK, order)?;
+    if let Some(seconds) = applied {
+        let value = HeaderValue::try_from(format!("wait={seconds}"));
+        response.headers_mut().extend(value.ok().map(|value| (PREFERENCE_APPLIED, value)));
+    }
+    Ok(response)
+}
+
+/// Cancel an order.
+///
+/// As long as nothing has become of it, and by whoever ordered.
+#[utoipa::path(
+    delete,
+    path = "/orders/{id}",
+    operation_id = "cancelOrder",
+    tag = "orders",
+    params(("id" = String, Path, description = "Of the order.")),
+    responses(
+        (status = 200, description = "The order, cancelled.", body = OrderObject),
+        Problems, MissingProblem, ConflictProblem,
+    )
+)]
+async fn cancel_order(ask: Ask, Path(id): Path<String>) -> Result<Response, RestError> {
+    let caller = ask.caller(RestAction::Request, Freshness::Fresh).await?;
+    let order = find(&caller, &id).await?;
+    check_own(&caller, &order)?;
+    let order = issue::cancel(&caller, order).await?;
+    shown(&caller, StatusCode::OK, order)
+}
+
+/// A certificate request for an order that waits for one.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CsrRequest {
+    /// PKCS #10: PEM, or DER in base64.
+    csr: String,
+}
+
+/// Send the certificate request of an order.
+///
+/// By whoever ordered. The same request again is not another one.
+#[utoipa::path(
+    put,
+    path = "/orders/{id}/csr",
+    operation_id = "submitCsr",
+    tag = "orders",
+    params(("id" = String, Path, description = "Of the order.")),
+    request_body = CsrRequest,
+    responses(
+        (status = 200, description = "The order, as it is now.", body = OrderObject,
+            headers(("Retry-After" = u64, description = "Seconds, where it is pending."))),
+        Problems, BodyProblems, MissingProblem, ConflictProblem,
+    )
+)]
+async fn submit_csr(ask: Ask, Path(id): Path<String>, body: Body) -> Result<Response, RestError> {
+    let caller = ask.caller(RestAction::Request, Freshness::Fresh).await?;
+    let CsrRequest { csr } = body::read(&caller.ask, body).await?;
+    let order = find(&caller, &id).await?;
+    check_own(&caller, &order)?;
+    let csr = csr::read(&csr)?;
+    let (order, issued) = submit(&caller, order, csr).await?;
+    let mut response = shown(&caller, StatusCode::OK, order)?;
+    if issued {
+        response.extensions_mut().insert(metrics::Outcome::Issued);
+    }
+    Ok(response)
+}
+
+async fn submit(caller: &Caller, order: OrderRow, csr: Csr) -> Result<(OrderRow, bool), RestError> {
+    if order.csr.as_deref() == Some(csr.der()) {
+        return Ok((look(caller, order).await?, false));
+    }
+    let status = order.status(caller.ask.now);
+    if status != OrderStatus::AwaitingCsr {
+        return Err(RestError::Transition(issuance::rest::TransitionError::Status(status)));
+    }
+    let names = request::general_names(&order.asked.domains)?;
+    let subject = order.asked.subject.as_deref().map(request::subject_name).transpose()?;
+    csr::check_agrees(&csr, &names, subject.as_ref())?;
+    let der = csr.der().to_vec();
+    let id = order.id.clone();
+    match issue::issue(caller, order, &Material::Csr(csr)).await {
+        Ok(ended) => Ok((ended.order, ended.issued.is_some())),
+        // A twin of this request may have come first.
+        Err(error @ RestError::Transition(_)) => {
+            let order = load(caller, &id).await?;
+            if order.csr.as_deref() == Some(&*der) { Ok((order, false)) } else { Err(error) }
+        }
+        Err(other) => Err(other),
+    }
+}
+
+/// Fetch the private key that the server made for an order.
+///
+/// Once, and by whoever ordered: it is not here afterwards.
+#[utoipa::path(
+    post,
+    path = "/orders/{id}/key",
+    operation_id = "fetchKey",
+    tag = "orders",
+    params(("id" = String, Path, description = "Of the order.")),
+    request_body = KeyRequest,
+    responses(
+        (status = 200, description = "The key.", body = KeyObject),
+        Problems, BodyProblems, MissingProblem, ConflictProblem, super::openapi::GoneProblem,
+    )
+)]
+async fn fetch_key(ask: Ask, Path(id): Path<String>, body: Body) -> Result<Response, RestError> {
+    let caller = ask.caller(RestAction::Request, Freshness::Fresh).await?;
+    let request: KeyRequest = body::read(&caller.ask, body).await?;
+    let delivery = request.check()?;
+    let order = look(&caller, find(&caller, &id).await?).await?;
+    json(StatusCode::OK, &hand_out(&caller, order, &delivery).await?)
+}
+
+/// The order of a path.
+///
+/// # Errors
+/// [`RestError::NotFound`].
+async fn find(caller: &Caller, id: &str) -> Result<OrderRow, RestError> {
+    let id: RestOrderId = id.parse().map_err(|_| RestError::NotFound("order"))?;
+    load(caller, &id).await
 }
