@@ -130,7 +130,10 @@ pub(super) fn run(run: &Run) -> Result<()> {
     let answers = Answers::choose()?;
     let chancery = Chancery::start(&workspace.file("chancery"), &binary, &answers)?;
     let peer = match &run.against {
-        Some(binary) => Peer::Other(Chancery::start(&workspace.file("other"), binary, &answers)?),
+        Some(binary) => {
+            let other = Chancery::start(&workspace.file("other"), binary, &answers)?;
+            Peer::Other(Box::new(other))
+        }
         None => {
             peers::build_pebble()?;
             Peer::Pebble
@@ -152,7 +155,7 @@ enum Peer {
     /// Started anew for each measurement.
     Pebble,
     /// Another build of Chancery.
-    Other(Chancery),
+    Other(Box<Chancery>),
 }
 
 impl Peer {
