@@ -78,6 +78,8 @@ fn run() -> anyhow::Result<()> {
         Command::Image(options) => image::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Fuzz(options) => fuzz::run(&options),
-        Command::Peers => peers::build().and_then(|()| peers::build_acme()),
+        Command::Peers => {
+            peers::build().and_then(|()| peers::build_acme()).and_then(|()| peers::install_openapi())
+        }
     }
 }

@@ -27,6 +27,8 @@ pub(crate) const STRONGSWAN: Package =
 /// Debian's certbot with its plugin for DNS updates, and what the newer certbot is installed with.
 pub(crate) const CERTBOT: Package =
     Package { program: "certbot", debian: "certbot python3-certbot-dns-rfc2136 python3-venv" };
+/// What programs from PyPI are installed with, and run by.
+pub(crate) const PYTHON_VENV: Package = Package { program: "python3", debian: "python3 python3-venv" };
 /// The name server of the tests of ACME, and the program that changes its zone.
 pub(crate) const BIND: Package = Package { program: "named", debian: "bind9 bind9-dnsutils" };
 /// The C compiler that estclient's PKCS#11 support needs.

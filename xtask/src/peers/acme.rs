@@ -1,7 +1,6 @@
-//! Clients of ACME, and pebble, from public modules in pinned versions.
+//! Clients of ACME that are written in Go, and pebble, from public modules in pinned versions.
 
 use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
@@ -111,26 +110,6 @@ fn build_of_copy(copy: &Path, list: &Path, target: &Path) -> Result<()> {
     let mut build = go(copy);
     build.env("CGO_ENABLED", "0").args(["build", "-o"]).arg(target).arg(format!("./{}", LEGO.package));
     shell::run(&mut build)
-}
-
-/// certbot as its authors publish it, newer than Debian's; `tests/peers/certbot.txt` pins it and what it needs.
-pub(super) fn install_certbot() -> Result<()> {
-    let pins = shell::repository().join("tests/peers/certbot.txt");
-    let wanted = fs::read(&pins).with_context(|| pins.display().to_string())?;
-    let home = cache_directory()?.join("certbot");
-    let (mark, program) = (home.join("installed.txt"), home.join("bin/certbot"));
-    if !program.is_file() || fs::read(&mark).ok().as_ref() != Some(&wanted) {
-        drop(fs::remove_dir_all(&home));
-        shell::run(shell::command("python3").args(["-m", "venv"]).arg(&home))?;
-        let mut install = shell::command(home.join("bin/pip"));
-        install.args(["install", "--quiet", "--disable-pip-version-check", "--no-deps", "--requirement"]);
-        shell::run(install.arg(&pins))?;
-        fs::write(&mark, &wanted)?;
-    }
-    let link = directory()?.join("certbot-pypi");
-    fs::create_dir_all(directory()?)?;
-    drop(fs::remove_file(&link));
-    symlink(&program, &link).with_context(|| format!("cannot make {}", link.display()))
 }
 
 /// `go install`, unless what is there already is the one that is pinned.

@@ -1,9 +1,10 @@
 //! The programs that tests and benchmarks run beside Chancery, all in pinned versions.
 //!
 //! `tests/peers/go.mod` and `go.sum` pin those of EST; helm and kubeconform are pinned and built by `tests/testbed`, the clients
-//! of ACME by `acme.rs`. Nothing is looked up as "latest".
+//! of ACME by `acme.rs`, and what is written in Python by `python.rs`. Nothing is looked up as "latest".
 
 mod acme;
+mod python;
 
 use std::path::{Path, PathBuf};
 
@@ -34,7 +35,12 @@ pub(crate) fn build_acme() -> Result<()> {
     acme::build_lego()?;
     acme::build_caddy()?;
     acme::build_pebble()?;
-    acme::install_certbot()
+    python::install_certbot()
+}
+
+/// Installs what reads the document of REST.
+pub(crate) fn install_openapi() -> Result<()> {
+    python::install_openapi()
 }
 
 /// Builds pebble alone.
@@ -118,6 +124,14 @@ pub(crate) fn check() -> Result<()> {
 /// The same for the clients of ACME.
 pub(crate) fn check_acme() -> Result<()> {
     for name in ["lego", "caddy", "pebble", "certbot-pypi", "certbot", "named", "nsupdate"] {
+        find(name)?;
+    }
+    Ok(())
+}
+
+/// The same for what reads the document of REST.
+pub(crate) fn check_openapi() -> Result<()> {
+    for name in ["schemathesis", "openapi-python-client", "openapi-python"] {
         find(name)?;
     }
     Ok(())

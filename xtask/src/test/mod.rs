@@ -11,11 +11,14 @@ use anyhow::{Result, bail};
 use self::report::Report;
 pub(crate) use self::steps::files;
 use crate::cluster::Provider;
-use crate::packages::{BIND, CC, CERTBOT, CXX, GO, POSTGRESQL, RUSTUP, STRONGSWAN};
+use crate::packages::{BIND, CC, CERTBOT, CXX, GO, POSTGRESQL, PYTHON_VENV, RUSTUP, STRONGSWAN};
 use crate::shell;
 
 /// What the step "clients of ACME" provides.
 const ACME_CLIENTS: [&str; 5] = ["caddy", "certbot", "certbot-pypi", "lego", "named"];
+
+/// What the step "clients of REST" provides.
+const REST_CLIENTS: [&str; 2] = ["schemathesis", "openapi-python-client"];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -41,6 +44,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             "dependencies",
             "peer programs",
             "clients of ACME",
+            "clients of REST",
             "tests of the server",
             "tests of two servers on one database",
             "tests on a cluster",
@@ -57,6 +61,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             if peers { Vec::new() } else { vec!["estclient", "pki", "zlint", "helm", "kubeconform"] };
         let acme = report.step_with("clients of ACME", &[GO, CERTBOT, BIND], steps::acme_clients);
         absent.extend(if acme { &[][..] } else { &ACME_CLIENTS });
+        let rest = report.step_with("clients of REST", &[PYTHON_VENV], steps::rest_clients);
+        absent.extend(if rest { &[][..] } else { &REST_CLIENTS });
         absent.extend((!postgresql).then_some("postgres"));
         report.step("tests of the server", |tally| steps::server(&absent, tally));
         let replicas = "tests of two servers on one database";

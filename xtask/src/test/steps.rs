@@ -62,6 +62,11 @@ pub(super) fn acme_clients(_: &mut Tally) -> Result<()> {
     peers::check_acme()
 }
 
+pub(super) fn rest_clients(_: &mut Tally) -> Result<()> {
+    peers::install_openapi()?;
+    peers::check_openapi()
+}
+
 /// Everything that runs the server as a program; `absent` names the peers that could not be provided.
 pub(super) fn server(absent: &[&str], tally: &mut Tally) -> Result<()> {
     packages::install(&[OPENSSL, CURL])?;
