@@ -1,0 +1,56 @@
+//! A client of REST, `/api/v1`.
+//!
+//! ```text
+//! Endpoint (URL) + TLS (trust) + Connect (how to get there) + BearerToken ─► Client ─► certificates, requests, credentials, …
+//! ```
+//!
+//! The description that the server gives of itself (`/api/v1/openapi.json`) is the contract. Objects are read as it says, and
+//! members that this release does not know are kept (`other`), so that a newer server loses nothing on its way through.
+//!
+//! | file | what |
+//! | --- | --- |
+//! | `endpoint.rs`, `trust.rs`, `connection.rs` | where the server is, how it is known, and how it is reached |
+//! | `token.rs` | what is shown to it |
+//! | `client.rs`, `answer.rs` | one request and its answer |
+//! | `error.rs`, `problem.rs` | what can go wrong, here and there |
+//! | `page.rs`, `query.rs` | lists, a page at a time |
+//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `audit.rs`, `reports.rs` | the resources |
+
+mod answer;
+mod audit;
+mod certificates;
+mod client;
+mod connection;
+mod credentials;
+mod endpoint;
+mod error;
+mod page;
+mod problem;
+mod query;
+mod reports;
+mod requests;
+#[cfg(test)]
+mod tests;
+mod token;
+mod trust;
+
+pub use self::{
+    answer::Answer,
+    audit::AuditRecord,
+    certificates::{Certificate, CertificateStatus, Renewal},
+    client::Client,
+    connection::{Connect, Direct, Stream},
+    credentials::{Credential, NewCredential, SecretCredential},
+    endpoint::{Endpoint, EndpointError},
+    error::ClientError,
+    page::Items,
+    problem::{Fault, Problem},
+    query::Query,
+    reports::{Report, ReportForm},
+    requests::Request,
+    token::{BearerToken, TokenError},
+    trust::{ClientIdentity, Trust, TrustError},
+};
+
+/// Members of an object that this release does not know.
+pub type Other = serde_json::Map<String, serde_json::Value>;
