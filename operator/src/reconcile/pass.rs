@@ -26,7 +26,7 @@ use crate::{
     revocation::revoked_intermediates,
     servers::{Fleet, InternalClient, Poller, ReplicaState, replicas_of},
     workload::Workloads,
-    world::{Entry, ReferencedSecrets, Watches, World},
+    world::{ClusterTokens, Entry, ReferencedSecrets, Watches, World},
 };
 
 /// Makes the cluster what resources say, and remembers between passes what need not be looked at again.
@@ -38,6 +38,7 @@ pub(super) struct Reconciler {
     poller: Poller,
     pub(super) client: InternalClient,
     secrets: ReferencedSecrets,
+    tokens: ClusterTokens,
     keeper: Keeper,
     pub(super) identified: Identified,
     pub(super) values: BTreeMap<ResourceName, Values>,
@@ -72,6 +73,7 @@ impl Reconciler {
             poller,
             client,
             secrets: ReferencedSecrets::default(),
+            tokens: ClusterTokens::default(),
             values: BTreeMap::new(),
             publisher: Publisher::default(),
             workloads: Workloads::default(),
@@ -161,8 +163,8 @@ impl Reconciler {
         }));
         resources.secrets = secrets.context("a Secret that a resource names cannot be read")?;
         resources.namespaces.clone_from(world.namespaces());
-        resources.cluster =
-            Some(Cluster { domain: self.context.options.cluster_domain.clone(), ..Cluster::default() });
+        let tokens = self.tokens.read(&self.context.client, &resources, self.context.clock.now()).await;
+        resources.cluster = Some(Cluster { domain: self.context.options.cluster_domain.clone(), tokens });
         Ok(resources)
     }
 

@@ -55,6 +55,9 @@ impl FakeApi {
             }
         }
         let Some((key, subresource)) = route(&path) else {
+            if let Some(document) = self.lock().documents.get(&path) {
+                return Ok(found(document));
+            }
             return Ok(refused(&Refusal(404, "NotFound", path)));
         };
         let asked = Asked {

@@ -14,7 +14,10 @@ mod objects;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use kube::{Client, Resource, core::ApiResource};
 use serde::{Serialize, de::DeserializeOwned};
@@ -37,6 +40,8 @@ struct State {
     calls: Vec<Call>,
     faults: Vec<Fault>,
     down: bool,
+    /// Documents that are no objects, by their path.
+    documents: BTreeMap<String, Value>,
     /// Watches that begin before this version are told that it is too old.
     oldest_watch: u64,
 }
@@ -150,6 +155,11 @@ impl FakeApi {
     pub(crate) fn delete<K: Resource<DynamicType = ()>>(&self, namespace: Option<&str>, name: &str) {
         let key = key::<K>(namespace, name);
         self.change(|objects| objects.delete(&key));
+    }
+
+    /// Answers this where it is asked for a path that is no object's.
+    pub(crate) fn publish(&self, path: &str, document: Value) {
+        self.lock().documents.insert(path.to_owned(), document);
     }
 
     /// What was asked so far, the oldest first.

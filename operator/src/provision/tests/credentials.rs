@@ -7,7 +7,7 @@ use issuance::{
     credential::{CredentialState, Verifier},
     identity::{Owner, Protocol, ResourceName},
     ports::Clock as _,
-    rest::RestActions,
+    rest::{AccessKey, RestActions},
     secret,
 };
 use k8s_openapi::api::core::v1::Secret;
@@ -85,6 +85,16 @@ spec: {{methodRef: {{name: method}}, acme: {{kid: web-1}}, owner: {{group: facto
     ))
 }
 
+fn declared_access_key(extra: &str) -> Resources {
+    resources(&format!(
+        "
+kind: EnrollmentCredential
+metadata: {{name: credential, namespace: pki}}
+spec: {{methodRef: {{name: method}}, rest: {{}}, owner: {{group: factory}}{extra}}}
+"
+    ))
+}
+
 /// As resolving does.
 fn compile(resources: &Resources) -> CompiledCredential {
     let spec = &resources.credentials[0].spec;
@@ -92,7 +102,11 @@ fn compile(resources: &Resources) -> CompiledCredential {
     CompiledCredential {
         name: named("credential"),
         method: named("method"),
-        protocol: if spec.acme.is_some() { Protocol::Acme } else { Protocol::Est },
+        protocol: match (&spec.acme, &spec.rest) {
+            (Some(_), _) => Protocol::Acme,
+            (None, Some(_)) => Protocol::Rest,
+            (None, None) => Protocol::Est,
+        },
         username: match (&spec.est, &spec.acme) {
             (Some(est), _) => est.username.clone(),
             (None, acme) => acme.as_ref().and_then(|acme| acme.kid.clone()),
@@ -314,4 +328,48 @@ async fn a_secret_of_another_kind_is_not_made_one_for_acme() {
     let (given, fulfilled) = scene.fulfil_all(declared_key("")).await;
     assert_eq!((given, fulfilled.failures.len()), (None, 1));
     assert_eq!(scene.secret(), before);
+}
+
+#[tokio::test]
+async fn an_access_key_lies_in_its_secret_as_it_is_sent() {
+    let mut scene = Scene::new().await;
+    let given = async |scene: &mut Scene, extra: &str| {
+        let (found, fulfilled) = scene.fulfil_all(declared_access_key(extra)).await;
+        let found = found.unwrap_or_else(|| panic!("{:?}", fulfilled.failures));
+        match found.value {
+            CredentialValue::Generated(value) => (value, found.regeneration),
+            other => panic!("{other:?}"),
+        }
+    };
+    let (key, _) = given(&mut scene, "").await;
+    assert!(AccessKey::parse(&key).is_some());
+    let made = scene.secret();
+    assert_eq!(made.type_.as_deref(), Some("Opaque"));
+    let data = made.data.unwrap();
+    assert_eq!(data.keys().collect::<Vec<_>>(), ["accessKey"]);
+    assert_eq!(data["accessKey"].0, key.expose());
+    // The Secret is the truth, also for an operator that was started anew.
+    scene.values = Values::new(scene.api.client(), scene.clock.clone());
+    assert_eq!(given(&mut scene, "").await, (key.clone(), 0));
+    // What somebody broke is no key: it is replaced, as one that was removed.
+    let mut broken = scene.secret();
+    broken.data.as_mut().unwrap().get_mut("accessKey").unwrap().0.push(b'\n');
+    scene.api.put(&broken);
+    scene.values = Values::new(scene.api.client(), scene.clock.clone());
+    let (mended, _) = given(&mut scene, "").await;
+    assert_ne!(mended, key);
+    // Another value has another name, too.
+    let name = |key: &secret::Secret| AccessKey::parse(key).unwrap().name().to_owned();
+    let (regenerated, number) = given(&mut scene, ", regeneration: 1").await;
+    assert!(number == 1 && name(&regenerated) != name(&mended));
+    let rotating = ", regeneration: 1, rotation: {every: 1d}";
+    assert_eq!(given(&mut scene, rotating).await.0, regenerated);
+    scene.clock.turn(DAY);
+    let (rotated, number) = given(&mut scene, rotating).await;
+    assert!(number == 2 && name(&rotated) != name(&regenerated));
+    assert_eq!(scene.secret().data.unwrap()["accessKey"].0, rotated.expose());
+    // Nothing is left of it when it has ended.
+    let (ended, _) = given(&mut scene, ", regeneration: 1, revoked: true").await;
+    assert!(ended.is_empty());
+    assert!(scene.secret().data.unwrap_or_default().is_empty());
 }
