@@ -22,4 +22,5 @@ pub mod serving;
 pub mod standalone;
 pub mod store;
 pub mod telemetry;
+mod trail;
 pub mod usage;

@@ -1,7 +1,6 @@
 //! `chancery-server audit`: the trail, and the proof that it is whole.
 
 mod list;
-mod syslog;
 
 use std::{
     fs,

@@ -143,12 +143,16 @@ label! {
         DenyRequest => "deny_request",
         /// REST: credentials, listed.
         ListCredentials => "list_credentials",
+        /// REST: credentials, all of them.
+        ExportCredentials => "export_credentials",
         /// REST: a credential, read.
         ReadCredential => "read_credential",
         /// REST: a new credential.
         CreateCredential => "create_credential",
         /// REST: a credential, revoked.
         RevokeCredential => "revoke_credential",
+        /// REST: when a credential ends.
+        ExpireCredential => "expire_credential",
         /// REST: a credential with a new secret.
         RegenerateCredential => "regenerate_credential",
         /// REST: a report.
@@ -157,6 +161,8 @@ label! {
         ReportSummary => "report_summary",
         /// REST: the audit trail.
         QueryAudit => "query_audit",
+        /// REST: the audit trail, all of it.
+        ExportAudit => "export_audit",
         /// REST: its description.
         OpenApi => "openapi",
         /// A CRL, RFC 5280 §4.2.1.13.

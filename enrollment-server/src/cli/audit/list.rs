@@ -12,15 +12,13 @@ use issuance::{
 use pki::{serial::SerialNumber, time::Time};
 use serde::Serialize;
 
-use super::{
-    super::{
-        DataArgs, Format,
-        offline::with_store,
-        output::{self, printable},
-        times,
-    },
-    syslog,
+use super::super::{
+    DataArgs, Format,
+    offline::with_store,
+    output::{self, printable},
+    times,
 };
+use crate::trail::{DOCUMENTATION_ENTERPRISE, Lines};
 
 /// Records read at a time.
 const PAGE: usize = 1000;
@@ -51,7 +49,7 @@ pub(in crate::cli) struct ExportArgs {
     format: ExportFormat,
     /// The private enterprise number in the name of the structured data (syslog). What is there by default is reserved for
     /// documentation (RFC 5612): give your own where collectors tell senders apart by it.
-    #[arg(long, value_name = "NUMBER", default_value_t = syslog::DOCUMENTATION_ENTERPRISE)]
+    #[arg(long, value_name = "NUMBER", default_value_t = DOCUMENTATION_ENTERPRISE)]
     enterprise_number: u32,
 }
 
@@ -133,12 +131,12 @@ impl ExportArgs {
     pub(in crate::cli) fn run(self) -> anyhow::Result<()> {
         with_store(&self.data.clone(), async |offline| {
             let filter = AuditFilter::from(&self.which);
+            let lines = match self.format {
+                ExportFormat::Jsonl => Lines::Jsonl,
+                ExportFormat::Syslog => Lines::Syslog { enterprise: self.enterprise_number },
+            };
             each(&**offline.engine.store(), filter, AuditOrder::OldestFirst, usize::MAX, |record, event| {
-                let line = match self.format {
-                    ExportFormat::Jsonl => serde_json::to_string(record)?,
-                    ExportFormat::Syslog => syslog::message(record, event, self.enterprise_number),
-                };
-                Ok(output::line(line)?)
+                Ok(output::line(lines.line(record, event)?)?)
             })
             .await
         })

@@ -49,9 +49,10 @@ fn accepted<'a, T>(headers: &HeaderMap, offers: &'a [Offer<T>]) -> Option<&'a Of
 /// A media range, and its weight in thousandths; none where it is nothing of the kind.
 fn range(text: &str) -> Option<(&str, u16)> {
     let (range, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let weight = parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(|(name, value)| {
-        name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse::<f32>().ok())
-    });
+    let weight =
+        parameters.split(';').filter_map(|parameter| parameter.split_once('=')).find_map(|(name, value)| {
+            name.trim().eq_ignore_ascii_case("q").then(|| value.trim().parse::<f32>().ok())
+        });
     let weight = match weight {
         Some(value) => value.filter(|weight| (0.0..=1.0).contains(weight))?,
         None => 1.0,
@@ -118,7 +119,9 @@ mod tests {
         for query in ["format=", "format=xml", "format=CSV"] {
             assert!(matches!(chosen(query, &[]), Err(RestError::Malformed(_))), "{query}");
         }
-        for accept in ["image/png", "text/csv;q=0", "text/csv;q=2", "application/*;q=0, text/html", "", "json"] {
+        for accept in
+            ["image/png", "text/csv;q=0", "text/csv;q=2", "application/*;q=0, text/html", "", "json"]
+        {
             assert!(matches!(chosen("", &[accept]), Err(RestError::NotAcceptable(_))), "{accept}");
         }
     }

@@ -57,7 +57,10 @@ mod tests {
     #[test]
     fn cells_come_back_as_they_went() {
         assert_eq!(line(&["a", "", "b c"]), "a,,b c\r\n");
-        assert_eq!(line(&["a,b", "say \"so\"", "two\r\nlines"]), "\"a,b\",\"say \"\"so\"\"\",\"two\r\nlines\"\r\n");
+        assert_eq!(
+            line(&["a,b", "say \"so\"", "two\r\nlines"]),
+            "\"a,b\",\"say \"\"so\"\"\",\"two\r\nlines\"\r\n"
+        );
         assert_eq!(line(&[""]), "\"\"\r\n");
     }
 

@@ -13,7 +13,10 @@ use http::{
     HeaderValue,
     header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE},
 };
-use issuance::{Error, store::Cursor, store::Page};
+use issuance::{
+    Error,
+    store::{Cursor, Page},
+};
 use serde::Serialize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -236,7 +239,10 @@ impl<R: Rows> Written<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::VecDeque;
+    use std::{
+        collections::VecDeque,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
 
     use http::StatusCode;
     use http_body_util::BodyExt as _;
@@ -309,10 +315,35 @@ mod tests {
         }
     }
 
+    /// Endless, and counted.
+    struct Counted(Arc<AtomicUsize>);
+
+    impl Rows for Counted {
+        type Row = Row;
+
+        async fn next(&mut self) -> Result<Option<Vec<Row>>, Error> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Some(vec![Row("a", 1)]))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_page_is_read_when_the_client_has_taken_the_one_before() {
+        let read = Arc::new(AtomicUsize::new(0));
+        let rows = Counted(read.clone());
+        let response = answer(&Exports::default(), "rows", Form::Json, rows).await.unwrap();
+        let mut body = response.into_body();
+        for taken in 1..=5 {
+            assert_eq!(read.load(Ordering::Relaxed), taken.max(2) - 1);
+            body.frame().await.unwrap().unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn only_so_many_export_at_one_time_and_whoever_ends_makes_room() {
         let exports = Exports::default();
-        let begin = async || answer(&exports, "rows", Form::Json, Script([Ok(vec![Row("a", 1)])].into())).await;
+        let begin =
+            async || answer(&exports, "rows", Form::Json, Script([Ok(vec![Row("a", 1)])].into())).await;
         let mut begun = Vec::new();
         for _ in 0..PLACES {
             begun.push(begin().await.unwrap());

@@ -36,11 +36,20 @@ pub(super) struct Items<T> {
 /// # Errors
 /// [`RestError::Malformed`].
 pub(super) fn page(parameters: &mut Parameters) -> Result<Page, RestError> {
+    let limit = limit(parameters)?;
+    let after = parameters.take_with("cursor", "what \"next\" of a page was", read_cursor)?;
+    Ok(Page { after, limit })
+}
+
+/// `?limit=` alone.
+///
+/// # Errors
+/// [`RestError::Malformed`].
+pub(super) fn limit(parameters: &mut Parameters) -> Result<usize, RestError> {
     let limit = parameters.take_with("limit", "a number from 1 to 1000", |text| {
         text.parse().ok().filter(|limit| (1..=MOST).contains(limit))
     })?;
-    let after = parameters.take_with("cursor", "what \"next\" of a page was", read_cursor)?;
-    Ok(Page { after, limit: limit.unwrap_or(DEFAULT_LIMIT) })
+    Ok(limit.unwrap_or(DEFAULT_LIMIT))
 }
 
 /// A page as it is shown. A full one has a next, which may be empty.

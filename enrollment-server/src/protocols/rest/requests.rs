@@ -26,12 +26,13 @@ use super::{
     Traces,
     ask::Ask,
     auth::Caller,
-    body::{self, Reason},
+    body,
     error::RestError,
     objects::{Timestamp, json},
     openapi::{BodyProblems, ConflictProblem, MissingProblem, Problems},
     page::{Items, PageParameters, page},
     scan::scan,
+    texts::Reason,
 };
 use crate::{metrics::Operation, serving::App};
 
@@ -145,7 +146,8 @@ impl Request {
             at: decision.at.into(),
             reason: decision.reason.clone(),
         });
-        let certificate = row.certificate.map(|(issuer, serial)| CertificateId { issuer, serial }.to_string());
+        let certificate =
+            row.certificate.map(|(issuer, serial)| CertificateId { issuer, serial }.to_string());
         Self {
             id: row.id.to_string(),
             state: State::of(row, now),

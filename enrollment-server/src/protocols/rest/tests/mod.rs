@@ -1,1 +1,8 @@
 //! Requests against a server in memory.
+
+mod audit;
+mod credentials;
+mod desk;
+mod reports;
+mod requests;
+pub(super) mod scene;

@@ -1,0 +1,189 @@
+//! A credential as it is shown.
+
+use issuance::{
+    credential::{CredentialRow, CredentialState},
+    error::AuthenticationFailure,
+    rest::RestAction,
+};
+use pki::time::Time;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::{export::Tabular, objects::Timestamp};
+
+/// Who may ask by the method. Never a secret.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Credential {
+    id: String,
+    name: String,
+    pub(super) status: Status,
+    protocol: &'static str,
+    /// The user name; of an access key its name, which is the part of it that is no secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    username: Option<String>,
+    /// `user:NAME` or `group:NAME`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    owner: Option<String>,
+    /// What may be done with it over REST.
+    actions: Vec<Action>,
+    created_at: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    expires_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    maximum_uses: Option<u64>,
+    /// Certificates that were issued with its present secret.
+    uses: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    last_used_at: Option<Timestamp>,
+    /// How often it was given another secret.
+    regeneration: u64,
+    /// The EnrollmentCredential that declares it, as `namespace/name`; only there does it change.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    declared_by: Option<String>,
+}
+
+/// Whether it may be used now, and if not, why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CredentialStatus)]
+pub(super) enum Status {
+    Active,
+    Revoked,
+    Expired,
+    /// As often as it may be.
+    UsedUp,
+}
+
+/// What a credential may do over REST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CredentialAction)]
+pub(super) enum Action {
+    Request,
+    Read,
+    Revoke,
+    Approve,
+    Report,
+    Credentials,
+}
+
+impl From<RestAction> for Action {
+    fn from(action: RestAction) -> Self {
+        match action {
+            RestAction::Request => Self::Request,
+            RestAction::Read => Self::Read,
+            RestAction::Revoke => Self::Revoke,
+            RestAction::Approve => Self::Approve,
+            RestAction::Report => Self::Report,
+            RestAction::Credentials => Self::Credentials,
+        }
+    }
+}
+
+impl From<Action> for RestAction {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Request => Self::Request,
+            Action::Read => Self::Read,
+            Action::Revoke => Self::Revoke,
+            Action::Approve => Self::Approve,
+            Action::Report => Self::Report,
+            Action::Credentials => Self::Credentials,
+        }
+    }
+}
+
+impl Status {
+    fn of(row: &CredentialRow, now: Time) -> Self {
+        match row.usable(now) {
+            Ok(()) => Self::Active,
+            Err(AuthenticationFailure::Expired) => Self::Expired,
+            Err(AuthenticationFailure::UsedUp) => Self::UsedUp,
+            Err(_) => match row.state {
+                CredentialState::Active => Self::Active,
+                CredentialState::Revoked => Self::Revoked,
+            },
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        serde_json::from_value(text.into()).ok()
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Revoked => "revoked",
+            Self::Expired => "expired",
+            Self::UsedUp => "usedUp",
+        }
+    }
+}
+
+impl Credential {
+    pub(super) fn of(row: &CredentialRow, now: Time) -> Self {
+        Self {
+            id: row.id.to_string(),
+            name: row.name.name().to_owned(),
+            status: Status::of(row, now),
+            protocol: row.protocol.as_str(),
+            username: row.username.clone(),
+            owner: row.owner.as_ref().map(ToString::to_string),
+            actions: row.actions.iter().map(Action::from).collect(),
+            created_at: row.created_at.into(),
+            expires_at: row.expires_at.map(Timestamp::from),
+            maximum_uses: row.maximum_uses,
+            uses: row.uses,
+            last_used_at: row.last_used_at.map(Timestamp::from),
+            regeneration: row.regeneration,
+            declared_by: row.declared.then(|| row.name.to_string()),
+        }
+    }
+}
+
+impl Tabular for Credential {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "name",
+        "status",
+        "protocol",
+        "username",
+        "owner",
+        "actions",
+        "createdAt",
+        "expiresAt",
+        "maximumUses",
+        "uses",
+        "lastUsedAt",
+        "regeneration",
+        "declaredBy",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let time = |time: Option<Timestamp>| time.map(|time| time.0.to_string()).unwrap_or_default();
+        let actions = self.actions.iter().map(|action| RestAction::from(*action).as_str());
+        vec![
+            self.id.clone(),
+            self.name.clone(),
+            self.status.as_str().into(),
+            self.protocol.into(),
+            self.username.clone().unwrap_or_default(),
+            self.owner.clone().unwrap_or_default(),
+            actions.collect::<Vec<_>>().join(" "),
+            self.created_at.0.to_string(),
+            time(self.expires_at),
+            self.maximum_uses.map(|uses| uses.to_string()).unwrap_or_default(),
+            self.uses.to_string(),
+            time(self.last_used_at),
+            self.regeneration.to_string(),
+            self.declared_by.clone().unwrap_or_default(),
+        ]
+    }
+}
