@@ -14,13 +14,13 @@ pub struct Endpoints(pub Vec<Endpoint>);
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Endpoint {
-    /// `est`, `acme`
+    /// `est`, `acme`, `rest`
     pub protocol: String,
     /// `namespace/name` of the EnrollmentMethod.
     pub method: String,
     /// The path segment that names the method, `namespace.name` or a short label.
     pub label: Option<String>,
-    /// EST: base URLs, to which the operation is appended. ACME: the directory.
+    /// EST: base URLs, to which the operation is appended. ACME: the directory. REST: one.
     pub urls: Vec<String>,
     /// PEM file with the certificate that the TLS listener chains to.
     pub ca: PathBuf,
@@ -45,6 +45,9 @@ pub struct Credential {
     /// ACME: file that holds the key in base64url and nothing else; none where a person gave it in a Secret.
     #[serde(default)]
     pub hmac_file: Option<PathBuf>,
+    /// REST: file that holds the access key and nothing else; none where a person gave it in a Secret.
+    #[serde(default)]
+    pub access_key_file: Option<PathBuf>,
 }
 
 /// The key of an external account binding, as ACME clients take it (RFC 8555 §7.3.4).
@@ -80,6 +83,11 @@ impl Endpoints {
         self.of("acme", method)
     }
 
+    /// The endpoint of a method of REST, named `namespace/name`.
+    pub fn rest(&self, method: &str) -> Result<&Endpoint> {
+        self.of("rest", method)
+    }
+
     fn of(&self, protocol: &str, method: &str) -> Result<&Endpoint> {
         self.0
             .iter()
@@ -98,6 +106,13 @@ impl Endpoint {
             .or_else(|| self.urls.first())
             .with_context(|| format!("{} has no URL", self.method))?;
         Ok(format!("{}/{operation}", base.trim_end_matches('/')))
+    }
+
+    /// REST: the file with the access key that a credential of the method declares, `namespace/name`.
+    pub fn access_key_file(&self, credential: &str) -> Result<&Path> {
+        let found = self.credentials.iter().find(|one| one.name == credential);
+        let file = found.and_then(|one| one.access_key_file.as_deref());
+        file.with_context(|| format!("{credential} has no access key in {:?}", self.credentials))
     }
 
     /// The URL of the directory of an ACME method.

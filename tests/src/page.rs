@@ -26,3 +26,9 @@ pub fn blocks(page: &str) -> Result<Vec<Block>> {
     ensure!(text.matches("```sh").count() == found.len(), "{page}: a block of commands has no mark above it");
     Ok(found)
 }
+
+/// The names that a block of commands assigns.
+pub fn assigned(commands: &str) -> Vec<&str> {
+    let lines = commands.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| Some(line.split_once('=')?.0)).collect()
+}

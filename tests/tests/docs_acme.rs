@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use chancery_tests::bind::Bind;
-use chancery_tests::page::blocks;
+use chancery_tests::page::{assigned, blocks};
 use chancery_tests::program::{cache_directory, declared_absent, output, printed};
 use chancery_tests::{Endpoint, Resources, Scene, Workspace};
 
@@ -15,12 +15,6 @@ const BEGINNING: &str = "set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXI
 /// Free a moment ago: clients do not say which port they got, and the server has to know.
 fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-/// The names that a block of shell commands assigns.
-fn assigned(commands: &str) -> Vec<&str> {
-    let lines = commands.lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| Some(line.split_once('=')?.0)).collect()
 }
 
 /// The same variables as the page has, with what they are here.

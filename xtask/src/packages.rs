@@ -19,6 +19,8 @@ pub(crate) struct Package {
 pub(crate) const OPENSSL: Package = Package { program: "openssl", debian: "openssl" };
 /// What the tests call directly.
 pub(crate) const CURL: Package = Package { program: "curl", debian: "curl" };
+/// What the page on REST reads answers with.
+pub(crate) const JQ: Package = Package { program: "jq", debian: "jq" };
 /// What the peers and load tools are built with.
 pub(crate) const GO: Package = Package { program: "go", debian: "golang-go" };
 /// strongSwan's EST client, and the plugin it fetches revocation lists with.

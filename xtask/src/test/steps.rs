@@ -9,7 +9,7 @@ use super::report::Tally;
 use crate::cargo::cargo;
 use crate::cluster::{self, Provider};
 use crate::image::Profile;
-use crate::packages::{self, CURL, OPENSSL};
+use crate::packages::{self, CURL, JQ, OPENSSL};
 use crate::{fuzz, generate, peers, shell};
 
 /// Long enough that every seed runs, short enough for each push.
@@ -69,7 +69,7 @@ pub(super) fn rest_clients(_: &mut Tally) -> Result<()> {
 
 /// Everything that runs the server as a program; `absent` names the peers that could not be provided.
 pub(super) fn server(absent: &[&str], tally: &mut Tally) -> Result<()> {
-    packages::install(&[OPENSSL, CURL])?;
+    packages::install(&[OPENSSL, CURL, JQ])?;
     let binary = server::build(&[]).context("the server does not build")?;
     let mut tests = cargo(&["test", "--package", "chancery-tests", "--no-fail-fast", "--lib"]);
     // Those of a cluster are another step's.
