@@ -74,6 +74,12 @@ use crate::{
         "!has(self.keyUsage) || !has(self.preset) || self.preset != 'CA' \
          || (self.keyUsage.mode == 'Fixed' && self.keyUsage.usages.exists(usage, usage == 'keyCertSign'))"
     ).message("with the preset CA keyUsage must have mode Fixed and hold keyCertSign (RFC 5280 §4.2.1.9)").field_path(".keyUsage"),
+    validation = Rule::new(
+        "self.proofOfControl == 'NotRequired' || !has(self.subjectAltNames) \
+         || ((!has(self.subjectAltNames.dns) || self.subjectAltNames.dns.presence != 'Fixed') \
+         && (!has(self.subjectAltNames.ip) || self.subjectAltNames.ip.presence != 'Fixed'))"
+    ).message("names that every certificate gets are proved by nobody: with proofOfControl Required neither DNS names nor IP addresses can be Fixed")
+        .field_path(".proofOfControl"),
 )]
 pub struct CertificateProfileSpec {
     /// The CertificateAuthority that signs. In another namespace it must list this one under `allowedNamespaces`.
@@ -96,6 +102,13 @@ pub struct CertificateProfileSpec {
     /// What the subject alternative names may hold. A form that is absent here is treated as `others` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject_alt_names: Option<SubjectAltNamePolicy>,
+
+    /// Whether whoever asks must have proved to control each DNS name and each IP address that the certificate is to hold, a
+    /// common name that is one of them included. ACME proves by its challenges, and by names that a key is restricted to; REST by
+    /// those of `domainValidation` of the method. Nothing else can be attached to a profile that requires it: not EST, and no
+    /// issuer. What other forms of names hold, `subjectAltNames` alone decides.
+    #[serde(default = "not_required")]
+    pub proof_of_control: ProofOfControl,
 
     /// Which keys a request may bring. Absent, and no preset: every key algorithm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -206,6 +219,16 @@ string_enum! {
     }
 }
 
+string_enum! {
+    /// Whether control of names must be proved.
+    pub enum ProofOfControl {
+        /// Each DNS name and each IP address must have been proved, or nothing is issued.
+        Required = "Required",
+        /// The credential and the policy are enough.
+        NotRequired = "NotRequired",
+    }
+}
+
 /// A protocol that may be attached to a profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -290,6 +313,10 @@ pub struct CertificateProfileStatus {
     /// How the requests of all its methods and issuers ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counters: Option<Counters>,
+}
+
+fn not_required() -> ProofOfControl {
+    ProofOfControl::NotRequired
 }
 
 fn automatic() -> Approval {

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    acme_method::{AcmeCaa, AcmeValidation, ChallengeType},
     common::{KeyAlgorithm, ObjectRef, SecretKeyRef},
     duration::{Duration, Unit, longer_than_zero},
     est_method::{ExpiryNotice, RevocationCheck, RevocationListSource, TrustedAuthority},
@@ -38,7 +39,11 @@ pub struct RestMethod {
     /// Keys that the server makes for orders that bring no request. Absent: it makes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_keys: Option<RestServerKeys>,
-    /// How long an order may wait for its request, from `1m` to `90d`.
+    /// How control of names is proved, for products whose profile has `proofOfControl: Required`; for others nobody is asked. Absent:
+    /// no such product is accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain_validation: Option<RestDomainValidation>,
+    /// How long an order may wait for its request, and for proofs of control, from `1m` to `90d`.
     #[serde(default = "seven_days")]
     #[x_kube(validation = longer_than_zero())]
     pub order_lifetime: Duration,
@@ -200,6 +205,28 @@ pub struct RestServerKeys {
     pub algorithm: KeyAlgorithm,
 }
 
+/// How whoever orders proves to control the names of the order: by the challenges of ACME, which are shown with the order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestDomainValidation {
+    /// By what control may be proved. Wildcard names need `dns-01`, IP addresses one of the others.
+    #[serde(default = "http_and_dns")]
+    #[schemars(length(min = 1, max = 3))]
+    #[x_kube(merge_strategy = ListMerge::Set)]
+    pub challenges: Vec<ChallengeType>,
+    /// How challenges are validated, and which addresses may be contacted for that.
+    #[serde(default)]
+    pub validation: AcmeValidation,
+    /// Has CAA records (RFC 8659, RFC 8657) looked up when a challenge is validated, and again before anything is issued that was
+    /// proved more than eight hours before. Absent: they are not looked at, as is usual for names that only exist inside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caa: Option<AcmeCaa>,
+    /// How long after it was given a proof of control counts, from `1m` to `90d`. It counts for its own order only.
+    #[serde(default = "thirty_days")]
+    #[x_kube(validation = longer_than_zero())]
+    pub authorization_lifetime: Duration,
+}
+
 /// What an EnrollmentCredential says about an access key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -234,6 +261,14 @@ fn if_given() -> RevocationCheck {
 
 fn ecdsa_p256() -> KeyAlgorithm {
     KeyAlgorithm::EcdsaP256
+}
+
+fn http_and_dns() -> Vec<ChallengeType> {
+    vec![ChallengeType::Http01, ChallengeType::Dns01]
+}
+
+fn thirty_days() -> Duration {
+    Duration::of(30, Unit::Days)
 }
 
 fn seven_days() -> Duration {

@@ -8,9 +8,9 @@ use issuance::{
     identity::{Protocol, ResourceName},
     policy::{
         Approval, BasicConstraintsPolicy, CommonNameUse, DnsRule, ExtendedKeyUsagePolicy, Inclusion, IpRule,
-        IssuerChoice, KeyUsagePolicy, KeysPolicy, NameRule, Oid, Permission, Presence, Profile, ProtocolRule,
-        PublishPolicy, Request, RequestExtensionsPolicy, Strength, SubjectAltNamesPolicy, SubjectPolicy,
-        Unlisted, UsageMode, ValidityPolicy,
+        IssuerChoice, KeyUsagePolicy, KeysPolicy, NameRule, Oid, Permission, Presence, Profile,
+        ProofOfControl, ProtocolRule, PublishPolicy, Request, RequestExtensionsPolicy, Strength,
+        SubjectAltNamesPolicy, SubjectPolicy, Unlisted, UsageMode, ValidityPolicy,
     },
     ports::Signer as _,
     request::{Asked, AskedKey, AskedValidity, Exactness},
@@ -257,6 +257,7 @@ pub(crate) fn policy(role: &Role, authority: &ResourceName) -> Profile {
         },
         request_extensions: RequestExtensionsPolicy { copy: Vec::new(), others: Unlisted::Refuse },
         approval: Approval::Automatic,
+        proof_of_control: ProofOfControl::NotRequired,
         protocols: vec![ProtocolRule {
             protocol: Protocol::Internal,
             minimum_authentication: Strength::CertificateAndSecret,

@@ -51,6 +51,9 @@ pub struct Profile {
     /// Extensions in a request that no other rule speaks of.
     pub request_extensions: RequestExtensionsPolicy,
     pub approval: Approval,
+    /// What is absent is read as every profile was before this could be said.
+    #[serde(default, skip_serializing_if = "ProofOfControl::is_not_required")]
+    pub proof_of_control: ProofOfControl,
     /// Who may ask over what, and how well they must prove who they are. A protocol that is not listed may not
     /// be used.
     pub protocols: Vec<ProtocolRule>,
@@ -252,6 +255,23 @@ pub struct RequestExtensionsPolicy {
 pub enum Approval {
     Automatic,
     Manual,
+}
+
+/// Whether control of each DNS name and each address of the certificate must have been proved by whoever asks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProofOfControl {
+    Required,
+    #[default]
+    NotRequired,
+}
+
+impl ProofOfControl {
+    fn is_not_required(&self) -> bool {
+        match self {
+            Self::NotRequired => true,
+            Self::Required => false,
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -234,6 +234,21 @@ pub(super) const REJECTS: &[Reject] = &[
         "\"manual\" is not one of Automatic, Manual",
     ),
     (
+        "{authorityRef: {name: a}, preset: Device, proofOfControl: true}",
+        "spec.proofOfControl",
+        "must be a string, not a boolean",
+    ),
+    (
+        "{authorityRef: {name: a}, preset: Device, proofOfControl: Required, subjectAltNames: {dns: {presence: Fixed, values: [a.example]}}}",
+        "spec.proofOfControl",
+        "names that every certificate gets are proved by nobody",
+    ),
+    (
+        "{authorityRef: {name: a}, preset: Device, proofOfControl: Required, subjectAltNames: {ip: {presence: Fixed, values: [192.0.2.1]}}}",
+        "spec.proofOfControl",
+        "names that every certificate gets are proved by nobody",
+    ),
+    (
         "{authorityRef: {name: a}, preset: Device, protocols: []}",
         "spec.protocols",
         "is 0 long; 1 is the least",
@@ -286,6 +301,8 @@ fn certificate_profile_accepts() {
         "{authorityRef: {name: a}, preset: TLSServer}",
         "{authorityRef: {name: a, namespace: pki}, preset: CA, basicConstraints: {pathLength: 1}, validity: {default: 5y}}",
         "{authorityRef: {name: a}, preset: CA, keyUsage: {usages: [keyCertSign, cRLSign, digitalSignature]}}",
+        "{authorityRef: {name: a}, preset: TLSServer, proofOfControl: Required}",
+        "{authorityRef: {name: a}, preset: Device, proofOfControl: Required, subjectAltNames: {dns: {presence: Required}, ip: {}, uri: {presence: Fixed, values: ['urn:acme']}}}",
         "{selfSigned: {}, preset: TLSServer, publish: {crlDistributionPoint: Omit, authorityInfoAccess: Omit}}",
         "{authorityRef: {name: a}, keyUsage: {mode: FromRequest, usages: [digitalSignature, keyAgreement]}, extendedKeyUsage: {usages: []}, subjectAltNames: {uri: {}}}",
         "{authorityRef: {name: a}, preset: Device, subject: {attributes: [{type: commonName, presence: Required, patterns: ['*.acme.com', '**.lab.acme.com']}, {type: organization, presence: Fixed, values: [Acme]}, {type: 1.2.3.4}], others: Drop, empty: Allowed}}",

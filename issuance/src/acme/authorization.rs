@@ -161,6 +161,20 @@ impl StoredProblem {
     }
 }
 
+/// Why an authorization was not changed. It is as it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AuthorizationError {
+    #[error("the authorization is {}", .0.as_str())]
+    Status(AuthorizationStatus),
+    #[error("the authorization has no such challenge")]
+    NoChallenge,
+    #[error("the challenge is {}", .0.as_str())]
+    Challenge(ChallengeStatus),
+    /// One challenge of an authorization is validated at a time.
+    #[error("the {} challenge of this authorization is being validated", .0.as_str())]
+    OtherChallenge(ChallengeType),
+}
+
 impl Challenge {
     /// That nobody has answered yet.
     pub fn new(kind: ChallengeType, token: impl Into<String>) -> Self {
@@ -215,6 +229,107 @@ impl Authorization {
     /// The one that is being validated; there is never a second.
     pub fn processing(&self) -> Option<&Challenge> {
         self.challenges.iter().find(|challenge| challenge.status == ChallengeStatus::Processing)
+    }
+
+    /// Whoever is to control the name says that this challenge can be looked at (RFC 8555 §7.5.1).
+    ///
+    /// # Errors
+    /// [`AuthorizationError`]; [`AuthorizationError::Challenge`] where it was said before, which is no fault of theirs.
+    pub fn start(&mut self, kind: ChallengeType, now: Time) -> Result<(), AuthorizationError> {
+        let challenge = self.challenge(kind).ok_or(AuthorizationError::NoChallenge)?;
+        if challenge.status != ChallengeStatus::Pending {
+            return Err(AuthorizationError::Challenge(challenge.status));
+        }
+        if let Some(other) = self.processing() {
+            return Err(AuthorizationError::OtherChallenge(other.kind));
+        }
+        self.check_provable(now)?;
+        self.of(kind)?.status = ChallengeStatus::Processing;
+        Ok(())
+    }
+
+    /// The validation failed, and is to be tried again.
+    ///
+    /// # Errors
+    /// [`AuthorizationError`].
+    pub fn attempt_failed(
+        &mut self,
+        kind: ChallengeType,
+        now: Time,
+        error: StoredProblem,
+    ) -> Result<(), AuthorizationError> {
+        let challenge = self.being_validated(kind, now)?;
+        challenge.attempts = challenge.attempts.saturating_add(1);
+        challenge.error = Some(error);
+        Ok(())
+    }
+
+    /// The validation succeeded: valid, until then.
+    ///
+    /// # Errors
+    /// [`AuthorizationError`].
+    pub fn succeeded(
+        &mut self,
+        kind: ChallengeType,
+        now: Time,
+        until: Time,
+    ) -> Result<(), AuthorizationError> {
+        let challenge = self.being_validated(kind, now)?;
+        challenge.status = ChallengeStatus::Valid;
+        challenge.validated_at = Some(now);
+        challenge.error = None;
+        self.status = AuthorizationStatus::Valid;
+        self.validated_at = Some(now);
+        self.expires_at = until;
+        Ok(())
+    }
+
+    /// The validation failed for the last time, and with it the authorization.
+    ///
+    /// # Errors
+    /// [`AuthorizationError`].
+    pub fn failed(
+        &mut self,
+        kind: ChallengeType,
+        now: Time,
+        error: StoredProblem,
+    ) -> Result<(), AuthorizationError> {
+        let challenge = self.being_validated(kind, now)?;
+        challenge.attempts = challenge.attempts.saturating_add(1);
+        challenge.status = ChallengeStatus::Invalid;
+        challenge.error = Some(error);
+        self.status = AuthorizationStatus::Invalid;
+        Ok(())
+    }
+
+    fn being_validated(
+        &mut self,
+        kind: ChallengeType,
+        now: Time,
+    ) -> Result<&mut Challenge, AuthorizationError> {
+        let challenge = self.challenge(kind).ok_or(AuthorizationError::NoChallenge)?;
+        if challenge.status != ChallengeStatus::Processing {
+            return Err(AuthorizationError::Challenge(challenge.status));
+        }
+        self.check_provable(now)?;
+        self.of(kind)
+    }
+
+    /// Whether it can still become valid.
+    fn check_provable(&self, now: Time) -> Result<(), AuthorizationError> {
+        match self.status_at(now) {
+            AuthorizationStatus::Pending => Ok(()),
+            other @ (AuthorizationStatus::Valid
+            | AuthorizationStatus::Invalid
+            | AuthorizationStatus::Deactivated
+            | AuthorizationStatus::Revoked
+            | AuthorizationStatus::Expired) => Err(AuthorizationError::Status(other)),
+        }
+    }
+
+    fn of(&mut self, kind: ChallengeType) -> Result<&mut Challenge, AuthorizationError> {
+        let found = self.challenges.iter_mut().find(|challenge| challenge.kind == kind);
+        found.ok_or(AuthorizationError::NoChallenge)
     }
 }
 

@@ -42,6 +42,28 @@ pub fn general_name(identifier: &Identifier, wildcard: bool) -> GeneralName {
     }
 }
 
+/// The identifier of a name, and whether it is a wildcard: the other way round. None for what no challenge could prove.
+pub fn identifier_of(name: &GeneralName) -> Option<(Identifier, bool)> {
+    match name {
+        GeneralName::Dns(text) => Some(dns_identifier(text)),
+        GeneralName::Ip(address) => Some((Identifier::Ip(*address), false)),
+        GeneralName::Uri(_)
+        | GeneralName::Email(_)
+        | GeneralName::OtherName { .. }
+        | GeneralName::DirectoryName(_)
+        | GeneralName::RegisteredId(_) => None,
+    }
+}
+
+/// RFC 4343: case does not matter.
+pub(crate) fn dns_identifier(text: &str) -> (Identifier, bool) {
+    let text = text.to_ascii_lowercase();
+    match text.strip_prefix("*.") {
+        Some(rest) => (Identifier::Dns(rest.to_owned()), true),
+        None => (Identifier::Dns(text), false),
+    }
+}
+
 /// Which names the accounts of a credential may ask for. A kind of name without an entry: none of that kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -27,12 +27,14 @@ mod validation;
 
 pub use account::{AccountNotValid, AccountRow, AccountStatus, Binding};
 pub use authorization::{
-    Authorization, AuthorizationStatus, Challenge, ChallengeStatus, ChallengeType, StoredProblem,
+    Authorization, AuthorizationError, AuthorizationStatus, Challenge, ChallengeStatus, ChallengeType,
+    StoredProblem,
 };
 pub use completion::OrderCompletion;
-pub use identifier::{Identifier, Restriction, general_name, identifier_text};
+pub(crate) use identifier::dns_identifier;
+pub use identifier::{Identifier, Restriction, general_name, identifier_of, identifier_text};
 pub use key::{canonical_jwk, jwk_thumbprint};
 pub use order::{OrderRow, OrderState, OrderStatus, TransitionError};
-pub use validation::{validation_job, validation_of};
+pub use validation::{ValidatedOrder, validation_job, validation_of};
 
 pub use crate::identity::{AcmeAccountId, AcmeOrderId};

@@ -13,7 +13,9 @@
 use pki::{serial::SerialNumber, time::Time};
 use serde::{Deserialize, Serialize};
 
-use super::{Authorization, AuthorizationStatus, Challenge, ChallengeStatus, ChallengeType, StoredProblem};
+use super::{
+    Authorization, AuthorizationError, AuthorizationStatus, ChallengeStatus, ChallengeType, StoredProblem,
+};
 use crate::identity::{AcmeAccountId, AcmeOrderId, KeyId, RequestId, ResourceName};
 
 /// One order of one account, with its authorizations and their challenges.
@@ -110,6 +112,17 @@ pub enum TransitionError {
     OtherRequest,
 }
 
+impl From<AuthorizationError> for TransitionError {
+    fn from(error: AuthorizationError) -> Self {
+        match error {
+            AuthorizationError::Status(status) => Self::Authorization(status),
+            AuthorizationError::NoChallenge => Self::NoChallenge,
+            AuthorizationError::Challenge(status) => Self::Challenge(status),
+            AuthorizationError::OtherChallenge(kind) => Self::OtherChallenge(kind),
+        }
+    }
+}
+
 impl OrderRow {
     /// What the order is now. An order that ended, or has an authorization that can no longer become or stay valid, is
     /// invalid, whether or not anybody has recorded that.
@@ -154,16 +167,7 @@ impl OrderRow {
         kind: ChallengeType,
         now: Time,
     ) -> Result<(), TransitionError> {
-        let authorization = self.authorization(place)?;
-        let challenge = authorization.challenge(kind).ok_or(TransitionError::NoChallenge)?;
-        if challenge.status != ChallengeStatus::Pending {
-            return Err(TransitionError::Challenge(challenge.status));
-        }
-        if let Some(other) = authorization.processing() {
-            return Err(TransitionError::OtherChallenge(other.kind));
-        }
-        self.check_provable(place, now)?;
-        self.change_challenge(place, kind, |_, challenge| challenge.status = ChallengeStatus::Processing)
+        self.change_pending(place, now, |authorization| authorization.start(kind, now))
     }
 
     /// The validation failed, and is to be tried again.
@@ -177,11 +181,7 @@ impl OrderRow {
         now: Time,
         error: StoredProblem,
     ) -> Result<(), TransitionError> {
-        self.check_processing(place, kind, now)?;
-        self.change_challenge(place, kind, |_, challenge| {
-            challenge.attempts = challenge.attempts.saturating_add(1);
-            challenge.error = Some(error);
-        })
+        self.change_pending(place, now, |authorization| authorization.attempt_failed(kind, now, error))
     }
 
     /// The validation succeeded, and with it the authorization, which is good until then.
@@ -195,18 +195,7 @@ impl OrderRow {
         now: Time,
         until: Time,
     ) -> Result<(), TransitionError> {
-        self.check_processing(place, kind, now)?;
-        self.change_challenge(place, kind, |status, challenge| {
-            challenge.status = ChallengeStatus::Valid;
-            challenge.validated_at = Some(now);
-            challenge.error = None;
-            *status = AuthorizationStatus::Valid;
-        })?;
-        if let Some(authorization) = self.authorizations.get_mut(place) {
-            authorization.validated_at = Some(now);
-            authorization.expires_at = until;
-        }
-        Ok(())
+        self.change_pending(place, now, |authorization| authorization.succeeded(kind, now, until))
     }
 
     /// The validation failed for the last time, and with it the authorization and the order (RFC 8555 §7.1.6).
@@ -220,13 +209,7 @@ impl OrderRow {
         now: Time,
         error: StoredProblem,
     ) -> Result<(), TransitionError> {
-        self.check_processing(place, kind, now)?;
-        self.change_challenge(place, kind, |status, challenge| {
-            challenge.attempts = challenge.attempts.saturating_add(1);
-            challenge.status = ChallengeStatus::Invalid;
-            challenge.error = Some(error.clone());
-            *status = AuthorizationStatus::Invalid;
-        })?;
+        self.change_pending(place, now, |authorization| authorization.failed(kind, now, error.clone()))?;
         self.state = OrderState::Invalid { error };
         Ok(())
     }
@@ -326,42 +309,23 @@ impl OrderRow {
         }
     }
 
-    /// Whether the authorization can still become valid, and that would matter.
-    fn check_provable(&self, place: usize, now: Time) -> Result<(), TransitionError> {
-        match self.authorization(place)?.status_at(now) {
-            AuthorizationStatus::Pending => {}
-            other @ (AuthorizationStatus::Valid
-            | AuthorizationStatus::Invalid
-            | AuthorizationStatus::Deactivated
-            | AuthorizationStatus::Revoked
-            | AuthorizationStatus::Expired) => return Err(TransitionError::Authorization(other)),
-        }
+    /// Changes an authorization while that matters.
+    fn change_pending(
+        &mut self,
+        place: usize,
+        now: Time,
+        change: impl FnOnce(&mut Authorization) -> Result<(), AuthorizationError>,
+    ) -> Result<(), TransitionError> {
+        let mut changed = self.authorization(place)?.clone();
+        change(&mut changed)?;
         match self.status(now) {
-            OrderStatus::Pending => Ok(()),
+            OrderStatus::Pending => {}
             other @ (OrderStatus::Ready
             | OrderStatus::Processing
             | OrderStatus::Valid
-            | OrderStatus::Invalid) => Err(TransitionError::Order(other)),
+            | OrderStatus::Invalid) => return Err(TransitionError::Order(other)),
         }
-    }
-
-    fn check_processing(&self, place: usize, kind: ChallengeType, now: Time) -> Result<(), TransitionError> {
-        let challenge = self.authorization(place)?.challenge(kind).ok_or(TransitionError::NoChallenge)?;
-        if challenge.status != ChallengeStatus::Processing {
-            return Err(TransitionError::Challenge(challenge.status));
-        }
-        self.check_provable(place, now)
-    }
-
-    fn change_challenge(
-        &mut self,
-        place: usize,
-        kind: ChallengeType,
-        change: impl FnOnce(&mut AuthorizationStatus, &mut Challenge),
-    ) -> Result<(), TransitionError> {
-        let authorization = self.authorizations.get_mut(place).ok_or(TransitionError::NoAuthorization)?;
-        let challenge = authorization.challenges.iter_mut().find(|challenge| challenge.kind == kind);
-        change(&mut authorization.status, challenge.ok_or(TransitionError::NoChallenge)?);
+        *self.authorizations.get_mut(place).ok_or(TransitionError::NoAuthorization)? = changed;
         self.version += 1;
         Ok(())
     }

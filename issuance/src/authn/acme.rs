@@ -13,7 +13,8 @@ use super::Evidence;
 use crate::{
     acme::{
         AccountNotValid, AccountRow, AccountStatus, Authorization, AuthorizationStatus, Identifier, OrderRow,
-        OrderState, OrderStatus, canonical_jwk, general_name, identifier_text, jwk_thumbprint,
+        OrderState, OrderStatus, canonical_jwk, dns_identifier, general_name, identifier_of, identifier_text,
+        jwk_thumbprint,
     },
     authority::Method,
     credential::{CredentialRow, CredentialState},
@@ -163,6 +164,7 @@ impl<'a> ActingAccount<'a> {
             strength: self.strength(),
             credential: binding.map(|binding| binding.credential.clone()),
             owner: account.owner.clone(),
+            proven: asked.subject_alt_names.clone(),
             expect,
         })
     }
@@ -246,23 +248,14 @@ fn check_request(order: &OrderRow, account: &AccountRow, asked: &Asked) -> Resul
         Err(AcmeRefusal::Csr(CsrFault::NameNotOrdered(name)))
     };
     for name in &asked.subject_alt_names {
-        take(match name {
-            GeneralName::Dns(text) => dns(text),
-            GeneralName::Ip(address) => (Identifier::Ip(*address), false),
-            GeneralName::Uri(_)
-            | GeneralName::Email(_)
-            | GeneralName::OtherName { .. }
-            | GeneralName::DirectoryName(_)
-            | GeneralName::RegisteredId(_) => {
-                return Err(AcmeRefusal::Csr(CsrFault::NameNotOrdered(name.to_string())));
-            }
-        })?;
+        let named = identifier_of(name);
+        take(named.ok_or_else(|| AcmeRefusal::Csr(CsrFault::NameNotOrdered(name.to_string())))?)?;
     }
     // In place of a subjectAltName, or beside it.
     for attribute in asked.subject.attributes() {
         if attribute.kind == AttributeType::CommonName {
             let address = attribute.value.parse().map(|address| (Identifier::Ip(address), false));
-            take(address.unwrap_or_else(|_| dns(&attribute.value)))?;
+            take(address.unwrap_or_else(|_| dns_identifier(&attribute.value)))?;
         }
     }
     if let Some((identifier, wildcard)) = missing.first() {
@@ -276,15 +269,6 @@ fn check_request(order: &OrderRow, account: &AccountRow, asked: &Asked) -> Resul
             Err(AcmeRefusal::Csr(CsrFault::AccountKey))
         }
         AskedKey::Requester(_) | AskedKey::Server(_) => Ok(()),
-    }
-}
-
-/// RFC 4343: case does not matter.
-fn dns(text: &str) -> (Identifier, bool) {
-    let text = text.to_ascii_lowercase();
-    match text.strip_prefix("*.") {
-        Some(rest) => (Identifier::Dns(rest.to_owned()), true),
-        None => (Identifier::Dns(text), false),
     }
 }
 

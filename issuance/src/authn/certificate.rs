@@ -145,6 +145,7 @@ impl ClientTrust {
             strength: Strength::Certificate,
             credential: None,
             owner: None,
+            proven: Vec::new(),
             expect,
         })
     }
@@ -249,6 +250,7 @@ impl CurrentCertificate {
             strength: Strength::Certificate,
             credential: row.credential.clone(),
             owner: row.owner.clone(),
+            proven: Vec::new(),
             expect: vec![expected],
         };
         Ok((evidence, Self { row, certificate }))
@@ -298,6 +300,7 @@ impl Evidence {
             strength,
             credential: secret.credential.or(self.credential),
             owner: secret.owner.or(self.owner),
+            proven: Vec::new(),
             expect,
         }
     }

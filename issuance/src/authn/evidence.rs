@@ -3,13 +3,16 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use pki::{general_name::GeneralName, time::Time};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    acme::{AuthorizationStatus, general_name},
     authority::Method,
     error::Error,
     identity::{CredentialId, Owner, Protocol, ResourceName},
     policy::Strength,
+    rest::OrderRow,
     store::Expect,
 };
 
@@ -38,6 +41,8 @@ pub struct Evidence {
     pub(super) strength: Strength,
     pub(super) credential: Option<CredentialId>,
     pub(super) owner: Option<Owner>,
+    /// Names whose control was proved, DNS names in lower case.
+    pub(super) proven: Vec<GeneralName>,
     /// What must still be true when something is issued on this evidence.
     pub(super) expect: Vec<Expect>,
 }
@@ -55,6 +60,30 @@ impl Evidence {
 
     pub fn credential(&self) -> Option<&CredentialId> {
         self.credential.as_ref()
+    }
+
+    /// With the names that whoever this is has proved for an order over REST, as a row read just now says. Somebody else's order
+    /// proves nothing, nor does what is not valid now.
+    #[must_use]
+    pub fn with_proofs_of(mut self, order: &OrderRow, now: Time) -> Self {
+        let is_own = match (&order.requester.credential, &self.credential) {
+            (Some(ordered), Some(asks)) => ordered == asks,
+            (None, None) => order.requester.name == self.name,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if order.method != self.method || !is_own || order.authorizations.is_empty() {
+            return self;
+        }
+        let authorizations = order.authorizations.iter();
+        let valid = authorizations.filter(|one| one.status_at(now) == AuthorizationStatus::Valid);
+        self.proven.extend(valid.map(|one| general_name(&one.identifier, one.wildcard)));
+        self.expect.push(Expect::RestOrderVersion { id: order.id.clone(), version: order.version });
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn proven(&self) -> &[GeneralName] {
+        &self.proven
     }
 
     /// As rows and the audit trail remember whoever it is.
@@ -76,6 +105,7 @@ impl Evidence {
 pub struct Authenticated {
     method: Arc<Method>,
     requester: Requester,
+    proven: Vec<GeneralName>,
     expect: Vec<Expect>,
 }
 
@@ -94,7 +124,7 @@ impl Authenticated {
         }
         method.check_strength(evidence.strength)?;
         let requester = evidence.requester(method.protocol, address);
-        Ok(Self { method, requester, expect: evidence.expect })
+        Ok(Self { method, requester, proven: evidence.proven, expect: evidence.expect })
     }
 
     /// The server itself, for its own role certificates: only the engine can say so.
@@ -108,7 +138,7 @@ impl Authenticated {
             owner: None,
             address: None,
         };
-        Self { method, requester, expect: Vec::new() }
+        Self { method, requester, proven: Vec::new(), expect: Vec::new() }
     }
 
     pub fn method(&self) -> &Arc<Method> {
@@ -117,6 +147,11 @@ impl Authenticated {
 
     pub fn requester(&self) -> &Requester {
         &self.requester
+    }
+
+    /// Names whose control the requester has proved, DNS names in lower case.
+    pub(crate) fn proven(&self) -> &[GeneralName] {
+        &self.proven
     }
 
     pub(crate) fn expect(&self) -> &[Expect] {

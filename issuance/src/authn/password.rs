@@ -160,6 +160,7 @@ pub(super) fn evidence(row: &CredentialRow, name: String, now: Time) -> Evidence
         strength: row.strength(),
         credential: Some(row.id.clone()),
         owner: row.owner.clone(),
+        proven: Vec::new(),
         expect: vec![Expect::CredentialUsable { id: row.id.clone(), version: row.version, now }],
     }
 }

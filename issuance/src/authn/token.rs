@@ -228,6 +228,7 @@ impl TokenVerifier {
             strength: Strength::PersonalSecret,
             credential: None,
             owner: Some(Owner::User(verified.subject.clone())),
+            proven: Vec::new(),
             expect: Vec::new(),
         };
         Ok(TokenHolder { evidence, actions: account.actions })

@@ -5,6 +5,7 @@
 //! | `subject.rs` | subject attributes: allowed, required, fixed, patterns |
 //! | `constraints.rs` | the name constraints of the authority and of those above it |
 //! | `names.rs` | subjectAltName: DNS, IP, URI, e-mail, otherName |
+//! | `proof.rs` | that whoever asks has proved to control the names, where that is asked for |
 //! | `usages.rs` | keyUsage, extendedKeyUsage, basicConstraints, what is copied from the request |
 //! | `validity.rs` | notBefore and notAfter; never beyond the authority |
 //! | `exact.rs` | that nothing asked for was changed, where that is asked for |
@@ -14,6 +15,7 @@
 mod constraints;
 mod exact;
 mod names;
+mod proof;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -34,7 +36,7 @@ use crate::{
     authn::Authenticated,
     authority::IssuingProfile,
     error::{Error, Refusal, Rule},
-    policy::{Inclusion, IssuerChoice, Permission, Profile},
+    policy::{Inclusion, IssuerChoice, Permission, Profile, ProofOfControl},
     request::{Asked, AskedKey, Exactness},
 };
 
@@ -80,8 +82,28 @@ impl Authorized {
 /// # Errors
 /// [`Error::Refused`] with the rule that says no.
 pub fn authorize(authenticated: Authenticated, asked: Asked, now: Time) -> Result<Authorized, Error> {
-    let template = judge(&authenticated.method().profile, &asked, now)?;
+    let profile = &authenticated.method().profile;
+    let template = judge(profile, &asked, now)?;
+    proof::check(&profile.policy, &template, authenticated.proven())?;
     Ok(Authorized { authenticated, asked, template })
+}
+
+/// The names whose control whoever asks for this must have proved, DNS names in lower case: for protocols that have them proved
+/// before they ask the engine. None where the profile does not ask for proof.
+///
+/// # Errors
+/// The rule that says no to what is asked, whoever asks.
+pub fn names_to_prove(
+    profile: &IssuingProfile,
+    asked: &Asked,
+    now: Time,
+) -> Result<Vec<GeneralName>, Refusal> {
+    match profile.policy.proof_of_control {
+        ProofOfControl::NotRequired => Ok(Vec::new()),
+        ProofOfControl::Required => {
+            judge(profile, asked, now).map(|template| proof::names(&profile.policy, &template))
+        }
+    }
 }
 
 /// Whether a certificate of the profile could hold this name, whatever else it holds: for protocols that are told names long

@@ -96,7 +96,12 @@ fn common_name(policy: &Profile, subject: &Name) -> Option<GeneralName> {
         return None;
     }
     let name = subject.first(AttributeType::CommonName)?;
-    (name.contains('.') && is_valid_dns_name(name, true)).then(|| GeneralName::Dns(name.into()))
+    is_host(name).then(|| GeneralName::Dns(name.into()))
+}
+
+/// Whether a common name is meant to be the DNS name of a host: one word alone is as often something else.
+pub(super) fn is_host(common_name: &str) -> bool {
+    common_name.contains('.') && is_valid_dns_name(common_name, true)
 }
 
 fn dns(policy: &Profile, name: &GeneralName) -> Result<GeneralName, Refusal> {

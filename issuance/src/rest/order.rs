@@ -1,12 +1,14 @@
 //! What is asked for over REST, and every way in which that changes.
 //!
 //! ```text
-//!                      CSR, or a key made here
-//! awaitingCsr ─┬───────────────────────────────┬─► issued ──► its key is handed out, once
-//!              ├─► pending ────────────────────┘
-//!              │      ├─► denied, failed
-//!              └──────┴─► cancelled
+//!       CSR, or a key made here
+//! awaitingCsr ─┬─► awaitingProof ─┬─► pending ─┬─► issued ──► its key is handed out, once
+//!              │                  │            ├─► denied
+//!              └──────────────────┴────────────┴─► failed, cancelled
 //! ```
+//!
+//! Where no control of names is to be proved, nor a person asked, those states are left out. Names may be proved before there
+//! is a CSR.
 //!
 //! A transition that is refused leaves the row as it was; one that is made adds one to its version. Nothing leads out of
 //! `issued`, `denied`, `cancelled` and `failed`.
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Idempotency, OrderKey};
 use crate::{
+    acme::{Authorization, AuthorizationError, AuthorizationStatus, ChallengeType, StoredProblem},
     authn::Requester,
     identity::{KeyId, RequestId, ResourceName, RestOrderId},
 };
@@ -33,7 +36,7 @@ pub struct OrderRow {
     /// The name by which the method offers a profile.
     pub product: String,
     pub created_at: Time,
-    /// Whoever has not sent a CSR until then must order again. What waits for a person ends with its request.
+    /// Whoever has not sent a CSR until then, or not proved all names, must order again. What waits for a person ends with its request.
     pub expires_at: Time,
     /// Swept afterwards, in whatever state it is.
     pub keep_until: Time,
@@ -42,6 +45,10 @@ pub struct OrderRow {
     #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::octets::optional")]
     pub csr: Option<Vec<u8>>,
     pub state: OrderState,
+    /// One for each name whose control is to be proved, in the order of the names; their places are part of URLs. Empty where none
+    /// is, or the names are not known yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub authorizations: Vec<Authorization>,
     pub key: OrderKey,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<Idempotency>,
@@ -75,6 +82,8 @@ pub struct AskedOrder {
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "state")]
 pub enum OrderState {
     AwaitingCsr,
+    /// What is asked for is known, and control of a name was still to be proved when that was recorded.
+    AwaitingProof,
     /// Not yet signed: the engine is asked again with this request.
     Pending {
         request: RequestId,
@@ -101,18 +110,20 @@ pub enum OrderState {
 #[serde(rename_all = "camelCase")]
 pub enum OrderStatus {
     AwaitingCsr,
+    AwaitingProof,
     Pending,
     Issued,
     Denied,
     Cancelled,
     Failed,
-    /// No CSR came in time.
+    /// No CSR came in time, or no proof.
     Expired,
 }
 
 impl OrderStatus {
-    pub const ALL: [OrderStatus; 7] = [
+    pub const ALL: [OrderStatus; 8] = [
         Self::AwaitingCsr,
+        Self::AwaitingProof,
         Self::Pending,
         Self::Issued,
         Self::Denied,
@@ -125,6 +136,7 @@ impl OrderStatus {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::AwaitingCsr => "awaitingCsr",
+            Self::AwaitingProof => "awaitingProof",
             Self::Pending => "pending",
             Self::Issued => "issued",
             Self::Denied => "denied",
@@ -134,12 +146,12 @@ impl OrderStatus {
         }
     }
 
-    /// As rows have it: what was recorded, and whether [`OrderRow::expires_at`] has come, where that matters.
-    pub fn recorded(self) -> (Self, Option<bool>) {
+    /// As rows have it: what was recorded, one or the other, and whether [`OrderRow::expires_at`] has come, where that matters.
+    pub fn recorded(self) -> ([Self; 2], Option<bool>) {
         match self {
-            Self::AwaitingCsr => (Self::AwaitingCsr, Some(false)),
-            Self::Expired => (Self::AwaitingCsr, Some(true)),
-            Self::Pending | Self::Issued | Self::Denied | Self::Cancelled | Self::Failed => (self, None),
+            Self::AwaitingCsr | Self::AwaitingProof => ([self; 2], Some(false)),
+            Self::Expired => ([Self::AwaitingCsr, Self::AwaitingProof], Some(true)),
+            Self::Pending | Self::Issued | Self::Denied | Self::Cancelled | Self::Failed => ([self; 2], None),
         }
     }
 }
@@ -149,6 +161,7 @@ impl OrderState {
     pub fn recorded(&self) -> OrderStatus {
         match self {
             Self::AwaitingCsr => OrderStatus::AwaitingCsr,
+            Self::AwaitingProof => OrderStatus::AwaitingProof,
             Self::Pending { .. } => OrderStatus::Pending,
             Self::Issued { .. } => OrderStatus::Issued,
             Self::Denied { .. } => OrderStatus::Denied,
@@ -165,6 +178,17 @@ pub enum Progress {
     Issued = 1,
 }
 
+/// What the proofs of control of an order are worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof<'a> {
+    /// Of all names; also where none is to be proved.
+    Given,
+    /// Of one at least.
+    Awaited,
+    /// This one will not be proved.
+    Failed(&'a Authorization),
+}
+
 /// Why a transition was not made. The row is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransitionError {
@@ -172,6 +196,10 @@ pub enum TransitionError {
     Status(OrderStatus),
     #[error("the order is pending with another certificate request")]
     OtherCsr,
+    #[error("the order has no such authorization")]
+    NoAuthorization,
+    #[error(transparent)]
+    Authorization(#[from] AuthorizationError),
     #[error("the requester made the key of this order")]
     RequestersKey,
     #[error("the key of this order was handed out at {at}")]
@@ -184,7 +212,9 @@ impl OrderRow {
     /// What the order is now.
     pub fn status(&self, now: Time) -> OrderStatus {
         match self.state.recorded() {
-            OrderStatus::AwaitingCsr if self.expires_at <= now => OrderStatus::Expired,
+            OrderStatus::AwaitingCsr | OrderStatus::AwaitingProof if self.expires_at <= now => {
+                OrderStatus::Expired
+            }
             other => other,
         }
     }
@@ -194,6 +224,7 @@ impl OrderRow {
         match &self.state {
             OrderState::Issued { issuer, serial } => Some((*issuer, *serial)),
             OrderState::AwaitingCsr
+            | OrderState::AwaitingProof
             | OrderState::Pending { .. }
             | OrderState::Denied { .. }
             | OrderState::Cancelled
@@ -213,17 +244,112 @@ impl OrderRow {
     /// nothing.
     pub fn replacing(&self) -> Option<((KeyId, SerialNumber), Progress)> {
         let progress = match &self.state {
-            OrderState::AwaitingCsr | OrderState::Pending { .. } => Progress::Open,
+            OrderState::AwaitingCsr | OrderState::AwaitingProof | OrderState::Pending { .. } => {
+                Progress::Open
+            }
             OrderState::Issued { .. } => Progress::Issued,
             OrderState::Denied { .. } | OrderState::Cancelled | OrderState::Failed { .. } => return None,
         };
         Some((self.replaces?, progress))
     }
 
+    /// What the proofs of control are worth: none where one can no longer become valid, or is valid no more.
+    pub fn proof(&self, now: Time) -> Proof<'_> {
+        let mut proof = Proof::Given;
+        for authorization in &self.authorizations {
+            match authorization.status_at(now) {
+                AuthorizationStatus::Valid => {}
+                AuthorizationStatus::Pending => proof = Proof::Awaited,
+                AuthorizationStatus::Invalid
+                | AuthorizationStatus::Deactivated
+                | AuthorizationStatus::Revoked
+                | AuthorizationStatus::Expired => return Proof::Failed(authorization),
+            }
+        }
+        proof
+    }
+
+    /// # Errors
+    /// [`TransitionError::NoAuthorization`].
+    pub fn authorization(&self, place: usize) -> Result<&Authorization, TransitionError> {
+        self.authorizations.get(place).ok_or(TransitionError::NoAuthorization)
+    }
+
+    /// There is a request, or a key made here; what it asks for waits until the names are proved.
+    ///
+    /// # Errors
+    /// [`TransitionError::Status`] unless it waits for one of both, [`TransitionError::OtherCsr`].
+    pub fn await_proof(&mut self, csr: &[u8], now: Time) -> Result<(), TransitionError> {
+        self.check_provable(now)?;
+        self.check_issuable(csr, now)?;
+        self.take_csr(csr);
+        self.change(OrderState::AwaitingProof);
+        Ok(())
+    }
+
+    /// The requester says that this challenge can be looked at.
+    ///
+    /// # Errors
+    /// [`TransitionError`]; [`AuthorizationError::Challenge`] where it was said before.
+    pub fn start_challenge(
+        &mut self,
+        place: usize,
+        kind: ChallengeType,
+        now: Time,
+    ) -> Result<(), TransitionError> {
+        self.change_authorization(place, now, |authorization| authorization.start(kind, now))
+    }
+
+    /// The validation failed, and is to be tried again.
+    ///
+    /// # Errors
+    /// [`TransitionError`].
+    pub fn attempt_failed(
+        &mut self,
+        place: usize,
+        kind: ChallengeType,
+        now: Time,
+        error: StoredProblem,
+    ) -> Result<(), TransitionError> {
+        self.change_authorization(place, now, |authorization| authorization.attempt_failed(kind, now, error))
+    }
+
+    /// The name is proved, which is good until then.
+    ///
+    /// # Errors
+    /// [`TransitionError`].
+    pub fn challenge_succeeded(
+        &mut self,
+        place: usize,
+        kind: ChallengeType,
+        now: Time,
+        until: Time,
+    ) -> Result<(), TransitionError> {
+        self.change_authorization(place, now, |authorization| authorization.succeeded(kind, now, until))
+    }
+
+    /// The validation failed for the last time, and with it the order.
+    ///
+    /// # Errors
+    /// [`TransitionError`].
+    pub fn challenge_failed(
+        &mut self,
+        place: usize,
+        kind: ChallengeType,
+        now: Time,
+        error: StoredProblem,
+    ) -> Result<(), TransitionError> {
+        let detail = error.detail.clone();
+        self.change_authorization(place, now, |authorization| authorization.failed(kind, now, error))?;
+        let name = self.authorization(place)?.name();
+        self.end(OrderState::Failed { problem: format!("control of {name} was not proved: {detail}") });
+        Ok(())
+    }
+
     /// Somebody has to approve. Again with another request where nobody did in time.
     ///
     /// # Errors
-    /// [`TransitionError::Status`] unless it waits for a CSR or is pending, [`TransitionError::OtherCsr`].
+    /// [`TransitionError::Status`] unless it is open, [`TransitionError::OtherCsr`].
     pub fn pending(&mut self, request: RequestId, csr: &[u8], now: Time) -> Result<(), TransitionError> {
         self.check_issuable(csr, now)?;
         self.take_csr(csr);
@@ -255,6 +381,7 @@ impl OrderRow {
         match self.status(now) {
             OrderStatus::Pending => {}
             other @ (OrderStatus::AwaitingCsr
+            | OrderStatus::AwaitingProof
             | OrderStatus::Issued
             | OrderStatus::Denied
             | OrderStatus::Cancelled
@@ -268,7 +395,7 @@ impl OrderRow {
     /// A rule said no when the certificate was to be made, or nobody decided in time.
     ///
     /// # Errors
-    /// [`TransitionError::Status`] unless it waits for a CSR or is pending.
+    /// [`TransitionError::Status`] unless it is open.
     pub fn fail(&mut self, problem: String, now: Time) -> Result<(), TransitionError> {
         self.check_open(now)?;
         self.end(OrderState::Failed { problem });
@@ -278,7 +405,7 @@ impl OrderRow {
     /// By the requester.
     ///
     /// # Errors
-    /// [`TransitionError::Status`] unless it waits for a CSR or is pending.
+    /// [`TransitionError::Status`] unless it is open.
     pub fn cancel(&mut self, now: Time) -> Result<(), TransitionError> {
         self.check_open(now)?;
         self.end(OrderState::Cancelled);
@@ -293,6 +420,7 @@ impl OrderRow {
         match self.status(now) {
             OrderStatus::Issued => {}
             other @ (OrderStatus::AwaitingCsr
+            | OrderStatus::AwaitingProof
             | OrderStatus::Pending
             | OrderStatus::Denied
             | OrderStatus::Cancelled
@@ -325,13 +453,40 @@ impl OrderRow {
 
     fn check_open(&self, now: Time) -> Result<(), TransitionError> {
         match self.status(now) {
-            OrderStatus::AwaitingCsr | OrderStatus::Pending => Ok(()),
+            OrderStatus::AwaitingCsr | OrderStatus::AwaitingProof | OrderStatus::Pending => Ok(()),
             other @ (OrderStatus::Issued
             | OrderStatus::Denied
             | OrderStatus::Cancelled
             | OrderStatus::Failed
             | OrderStatus::Expired) => Err(TransitionError::Status(other)),
         }
+    }
+
+    /// Whether a proof of control matters.
+    fn check_provable(&self, now: Time) -> Result<(), TransitionError> {
+        match self.status(now) {
+            OrderStatus::AwaitingCsr | OrderStatus::AwaitingProof => Ok(()),
+            other @ (OrderStatus::Pending
+            | OrderStatus::Issued
+            | OrderStatus::Denied
+            | OrderStatus::Cancelled
+            | OrderStatus::Failed
+            | OrderStatus::Expired) => Err(TransitionError::Status(other)),
+        }
+    }
+
+    fn change_authorization(
+        &mut self,
+        place: usize,
+        now: Time,
+        change: impl FnOnce(&mut Authorization) -> Result<(), AuthorizationError>,
+    ) -> Result<(), TransitionError> {
+        let mut changed = self.authorization(place)?.clone();
+        change(&mut changed)?;
+        self.check_provable(now)?;
+        *self.authorizations.get_mut(place).ok_or(TransitionError::NoAuthorization)? = changed;
+        self.version += 1;
+        Ok(())
     }
 
     fn check_issuable(&self, csr: &[u8], now: Time) -> Result<(), TransitionError> {

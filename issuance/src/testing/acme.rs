@@ -16,7 +16,10 @@ use crate::{
     authority::Method,
     credential::{CredentialRow, Verifier, generate_hmac_key},
     identity::{AcmeAccountId, AcmeOrderId, Owner, Protocol, ResourceName},
-    policy::{Approval, DnsRule, IpRule, NameRule, Permission, Presence, ProtocolRule, Strength},
+    policy::{
+        Approval, DnsRule, IpRule, NameRule, Permission, Presence, Profile, ProofOfControl, ProtocolRule,
+        Strength,
+    },
     ports::Signer as _,
     request::Asked,
     sealing::SealingKeys,
@@ -38,6 +41,14 @@ impl AcmeScene {
     pub(crate) fn acting(&self) -> ActingAccount<'_> {
         let (account, credential) = (&self.account, self.credential.as_ref());
         ActingAccount { account, credential, on_credential_revoked: self.policy }
+    }
+
+    /// The profile asks for proof of control, and is changed otherwise.
+    pub(crate) fn require_proof(&mut self, change: impl FnOnce(&mut Profile)) {
+        let profile = Arc::get_mut(&mut self.method).and_then(|method| Arc::get_mut(&mut method.profile));
+        let profile = profile.unwrap();
+        profile.policy.proof_of_control = ProofOfControl::Required;
+        change(&mut profile.policy);
     }
 
     pub(crate) fn ask(&self, request: &Request) -> Result<(Evidence, Asked), AcmeRefusal> {

@@ -23,9 +23,9 @@ use crate::{
     pattern::Pattern,
     policy::{
         Approval, AttributeRule, BasicConstraintsPolicy, CommonNameUse, ExtendedKeyUsagePolicy, Inclusion,
-        IssuerChoice, KeyUsagePolicy, KeysPolicy, Oid, Permission, Presence, Profile, ProtocolRule,
-        PublishPolicy, Request, RequestExtensionsPolicy, Strength, SubjectAltNamesPolicy, SubjectPolicy,
-        Unlisted, UsageMode, ValidityPolicy,
+        IssuerChoice, KeyUsagePolicy, KeysPolicy, Oid, Permission, Presence, Profile, ProofOfControl,
+        ProtocolRule, PublishPolicy, Request, RequestExtensionsPolicy, Strength, SubjectAltNamesPolicy,
+        SubjectPolicy, Unlisted, UsageMode, ValidityPolicy,
     },
     ports::{Clock, Signer as _, random},
 };
@@ -105,6 +105,7 @@ pub(crate) fn policy() -> Profile {
         },
         request_extensions: RequestExtensionsPolicy { copy: Vec::new(), others: Unlisted::Refuse },
         approval: Approval::Automatic,
+        proof_of_control: ProofOfControl::NotRequired,
         protocols: vec![ProtocolRule {
             protocol: Protocol::Est,
             minimum_authentication: Strength::SharedSecret,

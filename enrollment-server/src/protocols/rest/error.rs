@@ -10,6 +10,7 @@ use http::{
 };
 use issuance::{
     Error,
+    acme::AuthorizationError,
     error::{AuthenticationFailure, Retry},
     rest::{RestAction, TransitionError},
     store::StoreError,
@@ -231,6 +232,13 @@ fn body_kind(error: BodyError) -> ProblemKind {
 fn transition_kind(error: &TransitionError) -> ProblemKind {
     match error {
         TransitionError::Status(_) | TransitionError::OtherCsr => ProblemKind::Conflict,
+        TransitionError::NoAuthorization
+        | TransitionError::Authorization(AuthorizationError::NoChallenge) => ProblemKind::NotFound,
+        TransitionError::Authorization(
+            AuthorizationError::Status(_)
+            | AuthorizationError::Challenge(_)
+            | AuthorizationError::OtherChallenge(_),
+        ) => ProblemKind::Conflict,
         TransitionError::RequestersKey => ProblemKind::KeyNotAvailable,
         TransitionError::KeyHandedOut { .. } | TransitionError::KeyDiscarded => ProblemKind::KeyGone,
     }

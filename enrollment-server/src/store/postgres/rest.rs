@@ -27,7 +27,7 @@ const ORDER_REPLACING: &str = "SELECT document FROM rest_orders WHERE replaces_s
 /// A filter that is not given is NULL and thereby true; the plan is made for the values given.
 const ORDERS: &str = "SELECT number, document FROM rest_orders WHERE number > $1 \
     AND ($3::text IS NULL OR method = $3) AND ($4::bytea IS NULL OR credential = $4) \
-    AND ($5::text IS NULL OR state = $5) AND ($6::boolean IS NULL OR (expires_at <= $7::bigint) = $6) \
+    AND ($5::text IS NULL OR state IN ($5, $11)) AND ($6::boolean IS NULL OR (expires_at <= $7::bigint) = $6) \
     AND ($8::bigint IS NULL OR created_at >= $8) AND ($9::bigint IS NULL OR created_at < $9) \
     AND ($10::boolean IS NULL OR key_held = $10) ORDER BY number LIMIT $2";
 
@@ -82,12 +82,13 @@ pub(super) async fn orders(
             &documents::limit(page),
             &filter.method.as_ref().map(ToString::to_string),
             &filter.credential.as_ref().map(|id| octets::<16>(id.as_str())).transpose()?,
-            &status.map(|((state, _), _)| state.as_str()),
+            &status.map(|(([state, _], _), _)| state.as_str()),
             &status.and_then(|((_, ended), _)| ended),
             &status.map(|(_, now)| now.unix()),
             &filter.created_from.map(Time::unix),
             &filter.created_before.map(Time::unix),
             &filter.key_held,
+            &status.map(|(([_, or], _), _)| or.as_str()),
         ],
     )
     .await

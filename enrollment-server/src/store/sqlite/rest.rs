@@ -75,12 +75,13 @@ pub(super) fn orders(
         filter.method.as_ref().map(ResourceName::namespace),
         filter.method.as_ref().map(ResourceName::name),
         filter.credential.as_ref().map(|id| octets::<16>(id.as_str())).transpose()?,
-        status.map(|((state, _), _)| state.as_str()),
+        status.map(|(([state, _], _), _)| state.as_str()),
         status.and_then(|((_, ended), _)| ended),
         status.map(|(_, now)| now.unix()),
         filter.created_from.map(Time::unix),
         filter.created_before.map(Time::unix),
         filter.key_held,
+        status.map(|(([_, or], _), _)| or.as_str()),
     ];
     documents::list(connection, &orders_sql(filter.method.is_some()), parameters)
 }
@@ -94,7 +95,7 @@ pub(super) fn orders_sql(of_method: bool) -> String {
     };
     format!(
         "SELECT number, document FROM rest_orders WHERE number > ?1 AND {method} \
-         AND (?5 IS NULL OR credential = ?5) AND (?6 IS NULL OR state = ?6) \
+         AND (?5 IS NULL OR credential = ?5) AND (?6 IS NULL OR state IN (?6, ?12)) \
          AND (?7 IS NULL OR (expires_at <= ?8) = ?7) AND (?9 IS NULL OR created_at >= ?9) \
          AND (?10 IS NULL OR created_at < ?10) AND (?11 IS NULL OR key_held = ?11) ORDER BY number LIMIT ?2"
     )

@@ -6,10 +6,12 @@ use super::{order, problem, ready};
 use crate::{
     acme::{
         AccountNotValid, AccountRow, AccountStatus, Authorization, AuthorizationStatus, ChallengeStatus,
-        ChallengeType, Identifier, OrderRow, OrderState, OrderStatus, TransitionError, jwk_thumbprint,
-        validation_job, validation_of,
+        ChallengeType, Identifier, OrderRow, OrderState, OrderStatus, TransitionError, ValidatedOrder,
+        jwk_thumbprint, validation_job, validation_of,
     },
-    store::suite::samples::{EARLIER, LATER, NOW, account, issuer, order_id, request_id, serial},
+    store::suite::samples::{
+        EARLIER, LATER, NOW, account, issuer, order_id, request_id, rest_order_id, serial,
+    },
 };
 
 const HTTP: ChallengeType = ChallengeType::Http01;
@@ -269,8 +271,12 @@ fn the_job_of_an_authorization_is_the_same_wherever_it_is_made() {
     assert_eq!(job.id, validation_job(&order_id(1), 3, EARLIER).id);
     assert_ne!(job.id, validation_job(&order_id(1), 4, NOW).id);
     assert_ne!(job.id, validation_job(&order_id(2), 3, NOW).id);
-    assert_eq!(validation_of(&job.key), Some((order_id(1), 3)));
-    for key in ["", "/", "01/2", &format!("{}/", order_id(1)), &format!("{}/-1", order_id(1))] {
+    assert_eq!(validation_of(&job.key), Some((ValidatedOrder::Acme(order_id(1)), 3)));
+    // Orders of both protocols may have the same identifiers.
+    let other = validation_job(&rest_order_id(1), 3, NOW);
+    assert_ne!(job.id, other.id);
+    assert_eq!(validation_of(&other.key), Some((ValidatedOrder::Rest(rest_order_id(1)), 3)));
+    for key in ["", "/", "01/2", &format!("{}/", order_id(1)), &format!("{}/-1", order_id(1)), "rest:/1"] {
         assert_eq!(validation_of(key), None, "{key}");
     }
 }

@@ -6,6 +6,7 @@ mod arbitrary;
 mod exact;
 mod issuing;
 mod names;
+mod proof;
 mod second_opinion;
 mod subject;
 mod usages;

@@ -15,6 +15,7 @@ fn held() -> OrderKey {
 fn each() -> Vec<(OrderStatus, OrderRow)> {
     let states = [
         (OrderStatus::AwaitingCsr, OrderState::AwaitingCsr),
+        (OrderStatus::AwaitingProof, OrderState::AwaitingProof),
         (OrderStatus::Pending, OrderState::Pending { request: request_id(1) }),
         (OrderStatus::Issued, OrderState::Issued { issuer: issuer(1), serial: serial(1) }),
         (OrderStatus::Denied, OrderState::Denied { reason: None }),
@@ -46,7 +47,7 @@ fn leads_only_from(from: &[OrderStatus], to: OrderStatus, transition: Transition
     }
 }
 
-const OPEN: [OrderStatus; 2] = [OrderStatus::AwaitingCsr, OrderStatus::Pending];
+const OPEN: [OrderStatus; 3] = [OrderStatus::AwaitingCsr, OrderStatus::AwaitingProof, OrderStatus::Pending];
 
 #[test]
 fn only_an_open_order_is_issued_or_waits_for_a_person() {
@@ -58,6 +59,12 @@ fn only_an_open_order_is_issued_or_waits_for_a_person() {
 fn only_an_open_order_is_cancelled_or_fails() {
     leads_only_from(&OPEN, OrderStatus::Cancelled, |row| row.cancel(NOW));
     leads_only_from(&OPEN, OrderStatus::Failed, |row| row.fail("subject: no".into(), NOW));
+}
+
+#[test]
+fn proofs_are_awaited_before_a_person_decides() {
+    let from = [OrderStatus::AwaitingCsr, OrderStatus::AwaitingProof];
+    leads_only_from(&from, OrderStatus::AwaitingProof, |row| row.await_proof(CSR, NOW));
 }
 
 #[test]

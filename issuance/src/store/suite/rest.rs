@@ -249,32 +249,34 @@ pub async fn rest_order_filters_select_their_own(store: Arc<dyn Store>) {
         OrderRow { created_at: EARLIER, ..issued(&rest_order(5), 5) },
         OrderRow { created_at: LATER, ..with(&rest_order(6), |row| row.cancel(NOW)) },
         OrderRow { key: held, ..rest_order(7) },
+        with(&rest_order(8), |row| row.await_proof(b"csr", NOW)),
     ];
     for row in rows {
         write(&*store, vec![put_rest_order(row)]).await;
     }
     let any = RestOrderFilter::default;
     let at = |status| RestOrderFilter { status: Some((status, NOW)), ..any() };
-    let cases: [(RestOrderFilter, &[u8]); 17] = [
-        (any(), &[1, 2, 3, 4, 5, 6, 7]),
-        (RestOrderFilter { method: Some(method("api")), ..any() }, &[1, 3, 4, 5, 6, 7]),
+    let cases: [(RestOrderFilter, &[u8]); 18] = [
+        (any(), &[1, 2, 3, 4, 5, 6, 7, 8]),
+        (RestOrderFilter { method: Some(method("api")), ..any() }, &[1, 3, 4, 5, 6, 7, 8]),
         (RestOrderFilter { method: Some(method("none")), ..any() }, &[]),
         (RestOrderFilter { credential: Some(credential_id(7)), ..any() }, &[3]),
         (RestOrderFilter { credential: Some(credential_id(9)), ..any() }, &[]),
         (at(OrderStatus::AwaitingCsr), &[1, 2, 3, 7]),
+        (at(OrderStatus::AwaitingProof), &[8]),
         (at(OrderStatus::Expired), &[4]),
-        (RestOrderFilter { status: Some((OrderStatus::Expired, LATER)), ..any() }, &[1, 2, 3, 4, 7]),
+        (RestOrderFilter { status: Some((OrderStatus::Expired, LATER)), ..any() }, &[1, 2, 3, 4, 7, 8]),
         (at(OrderStatus::Issued), &[5]),
         (at(OrderStatus::Cancelled), &[6]),
         (at(OrderStatus::Pending), &[]),
-        (RestOrderFilter { created_from: Some(NOW), ..any() }, &[1, 2, 3, 4, 6, 7]),
+        (RestOrderFilter { created_from: Some(NOW), ..any() }, &[1, 2, 3, 4, 6, 7, 8]),
         (RestOrderFilter { created_before: Some(NOW), ..any() }, &[5]),
         (
             RestOrderFilter { created_from: Some(EARLIER), created_before: Some(LATER), ..any() },
-            &[1, 2, 3, 4, 5, 7],
+            &[1, 2, 3, 4, 5, 7, 8],
         ),
         (RestOrderFilter { key_held: Some(true), ..any() }, &[7]),
-        (RestOrderFilter { key_held: Some(false), ..any() }, &[1, 2, 3, 4, 5, 6]),
+        (RestOrderFilter { key_held: Some(false), ..any() }, &[1, 2, 3, 4, 5, 6, 8]),
         (
             RestOrderFilter {
                 method: Some(method("api")),

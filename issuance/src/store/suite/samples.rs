@@ -238,6 +238,7 @@ pub fn rest_order(number: u8) -> RestOrderRow {
         },
         csr: None,
         state: RestOrderState::AwaitingCsr,
+        authorizations: Vec::new(),
         key: OrderKey::Requester,
         replaces: None,
         replaced_by: None,

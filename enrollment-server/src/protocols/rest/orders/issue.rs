@@ -263,6 +263,7 @@ pub(super) async fn cancel(caller: &Caller, order: OrderRow) -> Result<OrderRow,
         let pending = match &order.state {
             OrderState::Pending { request } => store.request(request).await?,
             OrderState::AwaitingCsr
+            | OrderState::AwaitingProof
             | OrderState::Issued { .. }
             | OrderState::Denied { .. }
             | OrderState::Cancelled
@@ -310,7 +311,7 @@ pub(super) async fn refuse(caller: &Caller, method: &Method, subject: &Name, ref
 /// Whether anything can still become of it.
 pub(super) fn is_open(order: &OrderRow, caller: &Caller) -> bool {
     match order.status(caller.ask.now) {
-        OrderStatus::AwaitingCsr | OrderStatus::Pending => true,
+        OrderStatus::AwaitingCsr | OrderStatus::AwaitingProof | OrderStatus::Pending => true,
         OrderStatus::Issued
         | OrderStatus::Denied
         | OrderStatus::Cancelled

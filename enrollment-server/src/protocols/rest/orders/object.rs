@@ -74,6 +74,7 @@ pub(in crate::protocols::rest) struct OrderObject {
 #[serde(rename_all = "camelCase")]
 pub(in crate::protocols::rest) enum Status {
     AwaitingCsr,
+    AwaitingProof,
     Pending,
     Issued,
     Denied,
@@ -96,6 +97,7 @@ impl From<OrderStatus> for Status {
     fn from(status: OrderStatus) -> Self {
         match status {
             OrderStatus::AwaitingCsr => Self::AwaitingCsr,
+            OrderStatus::AwaitingProof => Self::AwaitingProof,
             OrderStatus::Pending => Self::Pending,
             OrderStatus::Issued => Self::Issued,
             OrderStatus::Denied => Self::Denied,
@@ -114,7 +116,10 @@ impl OrderObject {
             OrderState::Pending { request } => (Some(request.to_string()), None),
             OrderState::Denied { reason } => (None, reason),
             OrderState::Failed { problem } => (None, Some(problem)),
-            OrderState::AwaitingCsr | OrderState::Issued { .. } | OrderState::Cancelled => (None, None),
+            OrderState::AwaitingCsr
+            | OrderState::AwaitingProof
+            | OrderState::Issued { .. }
+            | OrderState::Cancelled => (None, None),
         };
         let id = |(issuer, serial)| CertificateId { issuer, serial }.to_string();
         Self {
@@ -169,6 +174,7 @@ pub(in crate::protocols::rest) fn wait_for(caller: &Caller, order: &OrderRow) ->
     match order.status(caller.ask.now) {
         OrderStatus::Pending => Some(RetryAfter(caller.service.method.retry_after).seconds()),
         OrderStatus::AwaitingCsr
+        | OrderStatus::AwaitingProof
         | OrderStatus::Issued
         | OrderStatus::Denied
         | OrderStatus::Cancelled

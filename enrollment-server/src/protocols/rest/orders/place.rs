@@ -184,6 +184,7 @@ fn new_order(
         asked: wanted.asked,
         csr: None,
         state: OrderState::AwaitingCsr,
+        authorizations: Vec::new(),
         key,
         idempotency,
         replaces: None,
