@@ -24,7 +24,7 @@ fn example(folder: &str) -> World {
 
 #[test]
 fn every_example_resolves_whole() {
-    for folder in ["quickstart", "est", "acme"] {
+    for folder in ["quickstart", "est", "acme", "rest"] {
         let world = example(folder);
         accepts_world(&world);
         let resolution = world.settle().resolution;
@@ -94,7 +94,7 @@ fn nothing_is_compiled_before_its_authority_has_a_certificate() {
 
 #[test]
 fn without_any_one_resource_of_an_example_the_others_resolve_that_do_not_need_it() {
-    for folder in ["quickstart", "est", "acme"] {
+    for folder in ["quickstart", "est", "acme", "rest"] {
         let world = example(folder);
         for (kind, removed) in world.keys() {
             let needs_it = world.dependents(kind, &removed);

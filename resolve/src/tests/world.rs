@@ -175,15 +175,12 @@ fn references(document: &Value, namespace: &str) -> Vec<(Kind, ResourceName)> {
         .into_iter()
         .flatten()
         .filter_map(|label| target(Kind::EnrollmentMethod, label.get("methodRef")?));
-    let chosen = document.pointer("/spec/acme/profiles").and_then(Value::as_array);
-    let chosen = chosen
-        .into_iter()
-        .flatten()
-        .filter_map(|entry| target(Kind::CertificateProfile, entry.get("profileRef")?));
-    let trusted = document.pointer("/spec/est/clientCertificates/authorities").and_then(Value::as_array);
+    let listed = |path: &str| document.pointer(path).and_then(Value::as_array).into_iter().flatten();
+    let chosen = listed("/spec/acme/profiles").chain(listed("/spec/rest/products"));
+    let chosen = chosen.filter_map(|entry| target(Kind::CertificateProfile, entry.get("profileRef")?));
+    let trusted = listed("/spec/est/clientCertificates/authorities")
+        .chain(listed("/spec/rest/clientCertificates/authorities"));
     let trusted = trusted
-        .into_iter()
-        .flatten()
         .filter_map(|entry| target(Kind::CertificateAuthority, entry.get("certificateAuthorityRef")?));
     [
         at(Kind::CertificateAuthority, "/spec/successorRef"),
