@@ -56,16 +56,48 @@ impl CertificateStatus {
     }
 }
 
-/// How the key of a renewed certificate is handed out. Without a form it is fetched later, once, from the order.
+/// How the key of a renewed certificate is handed out. Without a passphrase it is fetched later, once, from the order.
 #[derive(Clone, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Renewal {
-    /// `pkcs8` or `pkcs12`.
+    /// `pkcs8`, which is the default, or `pkcs12`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub format: Option<String>,
     /// What the key is encrypted with.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "as_text")]
     pub passphrase: Option<Zeroizing<String>>,
+}
+
+/// What became of an order.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    pub order: Order,
+    /// Unless the order waits for a person, or came to nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Certificate>,
+    /// The private key under the passphrase: `privateKey` (PEM) or `pkcs12` (base64), with its `format`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<Other>,
+    #[serde(flatten)]
+    pub other: Other,
+}
+
+impl fmt::Debug for Issued {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Issued");
+        shown.field("order", &self.order).field("certificate", &self.certificate).finish_non_exhaustive()
+    }
+}
+
+/// Somebody ordered a certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    pub id: String,
+    /// As in `issued`, `pending`, `awaitingCsr`.
+    pub status: String,
+    pub product: String,
+    #[serde(flatten)]
+    pub other: Other,
 }
 
 fn as_text<S: Serializer>(secret: &Option<Zeroizing<String>>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -142,11 +174,11 @@ impl Client {
         self.act(&path(id, "/release")).await?.object().await
     }
 
-    /// Has the server renew a certificate whose key it made: what comes back says where the new one is.
+    /// Has the server renew a certificate whose key it made.
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn renew_certificate(&self, id: &str, renewal: &Renewal) -> Result<Other, ClientError> {
+    pub async fn renew_certificate(&self, id: &str, renewal: &Renewal) -> Result<Issued, ClientError> {
         self.post(&path(id, "/renew"), renewal).await?.object().await
     }
 }

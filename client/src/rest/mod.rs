@@ -36,8 +36,8 @@ mod trust;
 
 pub use self::{
     answer::Answer,
-    audit::AuditRecord,
-    certificates::{Certificate, CertificateStatus, Renewal},
+    audit::{AuditActor, AuditRecord},
+    certificates::{Certificate, CertificateStatus, Issued, Order, Renewal},
     client::Client,
     connection::{Connect, Direct, Stream},
     credentials::{Credential, NewCredential, SecretCredential},

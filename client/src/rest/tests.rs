@@ -103,6 +103,9 @@ async fn serve(
     }
 }
 
+const ORDERED: &str =
+    r#"{"order": {"id": "7", "status": "pending", "product": "default", "requester": "ci"}}"#;
+
 const NOTHING: &str = r#"{"items": []}"#;
 
 #[tokio::test]
@@ -175,9 +178,10 @@ async fn requests_go_to_the_method_with_the_token_on_one_connection() {
 
 #[tokio::test]
 async fn an_object_is_sent_as_json() {
-    let office = Office::answering(200, "application/json", "{}").await;
+    let office = Office::answering(202, "application/json", ORDERED).await;
     let renewal = Renewal { format: Some("pkcs8".into()), passphrase: Some("hunter2".to_owned().into()) };
-    office.client("localhost").renew_certificate("ab.5C", &renewal).await.unwrap();
+    let issued = office.client("localhost").renew_certificate("ab.5C", &renewal).await.unwrap();
+    assert_eq!((issued.order.status.as_str(), issued.certificate), ("pending", None));
     let asked = office.asked();
     assert_eq!(asked[0].line, "POST /api/v1/certificates/ab.5C/renew");
     assert_eq!(&asked[0].body[..], br#"{"format":"pkcs8","passphrase":"hunter2"}"#);
