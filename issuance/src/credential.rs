@@ -1,5 +1,7 @@
 //! Credentials as rows: who may ask over one method, how that is checked, and for how long.
 
+mod usage;
+
 use std::fmt;
 
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -19,6 +21,8 @@ use crate::{
     sealing::{SealingError, SealingKeys},
     secret::Secret,
 };
+
+pub use usage::{CredentialUsage, GrantedUses, Seen, UsageCollector, UsageFailure, UsageNote};
 
 /// One credential of one method.
 #[derive(Clone, Debug, PartialEq, Serialize)]

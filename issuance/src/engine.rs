@@ -397,7 +397,8 @@ impl Engine {
         // Those that were shown for this certificate; a renewal names the one of the first without using it again.
         for expected in authorized.authenticated().expect() {
             if let Expect::CredentialUsable { id, .. } = expected {
-                commit.writes.push(Write::UseCredential { id: id.clone(), at: now });
+                let address = authorized.authenticated().requester().address;
+                commit.writes.push(Write::UseCredential { id: id.clone(), at: now, address });
             }
         }
         commit.writes.push(Write::InsertCertificate(Box::new(row)));

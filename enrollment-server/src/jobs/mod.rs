@@ -10,6 +10,9 @@
 //! | notice | every hour, more often where days would be missed | finds the certificates of a method that end soon |
 //! | acmeValidation | when the process that began one should have ended, or it is to be tried again | validates an ACME challenge |
 //! | webhook | once for each certificate and time before its end; again until it works | tells a webhook of one certificate |
+//!
+//! Beside them every process writes what it counted in memory, every ten seconds and when it stops: refusals of strangers
+//! (the audit trail), and how credentials were used (`usage.rs`).
 
 mod acme_validation;
 mod checkpoint;
@@ -19,6 +22,7 @@ mod post;
 mod runner;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod webhook;
 
 pub use checkpoint::{audit_key, write_checkpoint};

@@ -18,7 +18,7 @@ use issuance::{
 use pki::time::Time;
 use tokio_util::sync::CancellationToken;
 
-use super::{acme_validation, checkpoint::write_checkpoint, crl, notices, webhook::Webhooks};
+use super::{acme_validation, checkpoint::write_checkpoint, crl, notices, usage, webhook::Webhooks};
 use crate::{
     metrics::{self, JobOutcome},
     serving::App,
@@ -132,7 +132,7 @@ impl Runner {
             self.keep(WEBHOOKS, &shutdown),
             self.keep_validating(&shutdown)
         );
-        self.drain_anonymous().await;
+        self.drain().await;
         let now = self.app.engine.clock().now();
         if let Err(error) = write_checkpoint(&**self.app.engine.store(), &self.app.sealing, now).await {
             tracing::warn!(%error, "no checkpoint could be written at the end");
@@ -164,7 +164,7 @@ impl Runner {
             tokio::select! {
                 () = shutdown.cancelled() => break,
                 _ = look.tick() => self.run_due_of(OFFICE, shutdown).await,
-                _ = drain.tick() => self.drain_anonymous().await,
+                _ = drain.tick() => self.drain().await,
                 () = &mut renew => {
                     let again = self.renew().await;
                     renew.as_mut().reset(tokio::time::Instant::now() + again);
@@ -270,6 +270,12 @@ impl Runner {
                 Duration::from_secs(60)
             }
         }
+    }
+
+    /// Writes what was counted in memory.
+    async fn drain(&self) {
+        self.drain_anonymous().await;
+        usage::write(&self.app).await;
     }
 
     /// Writes what was counted of strangers; what cannot be written waits for the next time.

@@ -199,7 +199,7 @@ async fn what_a_resource_declares_or_another_method_has_is_not_changed() {
 async fn the_old_value_is_refused_as_soon_as_there_is_a_new_one() {
     let desk = Desk::new().await;
     let row = desk.create(NewCredential { maximum_uses: Some(1), ..wanted("ci") }).await.unwrap();
-    let writes = vec![Write::UseCredential { id: row.id.clone(), at: NOW }];
+    let writes = vec![Write::UseCredential { id: row.id.clone(), at: NOW, address: None }];
     desk.scene.store.commit(Commit { writes, ..Commit::default() }).await.unwrap().unwrap();
     let changed = desk.change(&row.id, Change::Regenerate { verifier: verifier("new") }).await.unwrap();
     assert_eq!((changed.version, changed.regeneration, changed.uses), (2, 1, 0));

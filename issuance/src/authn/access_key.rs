@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
+
 use pki::time::Time;
 
 use super::{
@@ -26,7 +28,7 @@ pub struct KeyHolder {
 impl PasswordVerifier {
     /// Evidence that somebody holds an access key; it says of which method. A cached row will do only for what commits
     /// with the evidence: for anything else pass [`Freshness::Fresh`], or a key that was regenerated a moment ago on
-    /// another replica would still be good for it.
+    /// another replica would still be good for it. `from` is where it was shown.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] with the reason for the log; [`Error::Unavailable`] without the store.
@@ -35,12 +37,13 @@ impl PasswordVerifier {
         presented: &Secret,
         now: Time,
         freshness: Freshness,
+        from: Option<IpAddr>,
     ) -> Result<KeyHolder, Error> {
         let Some(key) = AccessKey::parse(presented) else {
             return Err(unauthenticated(AuthenticationFailure::Unreadable));
         };
         let sought = Sought::AccessKey { name: key.name().to_owned() };
-        let row = self.find_fresh_enough(&sought, key.secret(), now, freshness).await?;
+        let row = self.find_fresh_enough(&sought, key.secret(), now, freshness, from).await?;
         Ok(KeyHolder { evidence: evidence(&row, row.name.to_string(), now), actions: row.actions })
     }
 }

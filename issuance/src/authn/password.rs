@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     authority::Method,
-    credential::{CredentialRow, MAX_SECRET_LENGTH},
+    credential::{CredentialRow, MAX_SECRET_LENGTH, UsageCollector},
     error::{AuthenticationFailure, Error},
     identity::{CredentialId, ResourceName},
     ports::random,
@@ -38,6 +39,14 @@ pub struct PasswordVerifier {
     cache: CredentialCache,
     slow: Arc<Semaphore>,
     remembered: Remembered,
+    usage: UsageCollector,
+}
+
+/// None of the rows will do.
+struct Refused {
+    failure: AuthenticationFailure,
+    /// Those that were meant: the one whose secret it is, or else those of the user name.
+    meant: Vec<CredentialId>,
 }
 
 impl PasswordVerifier {
@@ -51,7 +60,14 @@ impl PasswordVerifier {
                 key: hmac::Key::new(hmac::HMAC_SHA256, &random::<32>()?),
                 tags: Mutex::default(),
             },
+            usage: UsageCollector::default(),
         })
+    }
+
+    /// What is yet to be written of how credentials were used. Failures of verification are among it; of what was accepted
+    /// the caller knows what became.
+    pub fn usage(&self) -> &UsageCollector {
+        &self.usage
     }
 
     /// News of a changed credential: its method's rows are read anew. What is issued is safe without: the commit looks.
@@ -60,7 +76,8 @@ impl PasswordVerifier {
     }
 
     /// Evidence that somebody knows a secret of this method: the user's own, or one the method accepts from any
-    /// user. With [`Freshness::Fresh`] the rows are read now; pass it after a commit said that a row had changed.
+    /// user. With [`Freshness::Fresh`] the rows are read now; pass it after a commit said that a row had changed. `from` is
+    /// where it was shown.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] with the reason for the log; [`Error::Unavailable`] without the store.
@@ -71,6 +88,7 @@ impl PasswordVerifier {
         password: &Secret,
         now: Time,
         freshness: Freshness,
+        from: Option<IpAddr>,
     ) -> Result<Evidence, Error> {
         if username.len() > MAX_USERNAME_LENGTH
             || password.is_empty()
@@ -79,7 +97,7 @@ impl PasswordVerifier {
             return Err(unauthenticated(AuthenticationFailure::Unreadable));
         }
         let sought = Sought::User { method: method.name.clone(), name: username.to_owned() };
-        let row = self.find_fresh_enough(&sought, password, now, freshness).await?;
+        let row = self.find_fresh_enough(&sought, password, now, freshness, from).await?;
         let name = if username.is_empty() { row.name.to_string() } else { username.to_owned() };
         Ok(evidence(&row, name, now))
     }
@@ -91,19 +109,21 @@ impl PasswordVerifier {
         secret: &Secret,
         now: Time,
         freshness: Freshness,
+        from: Option<IpAddr>,
     ) -> Result<CredentialRow, Error> {
         let (rows, age) = self.cache.rows(sought, freshness).await?;
-        match (self.find(&rows, secret, now).await, age) {
+        let mut found = self.find(&rows, secret, now).await?;
+        if found.is_err() && age == Freshness::Cached {
             // What the cache says no to, the store may allow by now; the same rows say no again.
-            (Err(Error::Unauthenticated(failure)), Freshness::Cached) => {
-                let (fresh, _) = self.cache.rows(sought, Freshness::Fresh).await?;
-                if fresh == rows {
-                    return Err(unauthenticated(failure));
-                }
-                self.find(&fresh, secret, now).await
+            let (fresh, _) = self.cache.rows(sought, Freshness::Fresh).await?;
+            if fresh != rows {
+                found = self.find(&fresh, secret, now).await?;
             }
-            (found, Freshness::Cached | Freshness::Fresh) => found,
         }
+        found.map_err(|Refused { failure, meant }| {
+            meant.iter().for_each(|id| self.usage.failed(id, failure, now, from));
+            unauthenticated(failure)
+        })
     }
 
     async fn find(
@@ -111,18 +131,23 @@ impl PasswordVerifier {
         rows: &[CredentialRow],
         password: &Secret,
         now: Time,
-    ) -> Result<CredentialRow, Error> {
-        let mut failure = AuthenticationFailure::Mismatch;
+    ) -> Result<Result<CredentialRow, Refused>, Error> {
+        let mut unusable = None;
         for row in rows {
             if !self.matches(row, password).await? {
                 continue;
             }
             match row.usable(now) {
-                Ok(()) => return Ok(row.clone()),
-                Err(reason) => failure = reason,
+                Ok(()) => return Ok(Ok(row.clone())),
+                Err(failure) => unusable = Some(Refused { failure, meant: vec![row.id.clone()] }),
             }
         }
-        Err(unauthenticated(failure))
+        // A wrong value for a secret that any user may show was meant for none in particular.
+        let of_user = rows.iter().filter(|row| row.username.is_some());
+        Ok(Err(unusable.unwrap_or_else(|| Refused {
+            failure: AuthenticationFailure::Mismatch,
+            meant: of_user.map(|row| row.id.clone()).collect(),
+        })))
     }
 
     async fn matches(&self, row: &CredentialRow, password: &Secret) -> Result<bool, Error> {

@@ -7,10 +7,10 @@ use crate::{
     Error, Outcome,
     authn::password::MAX_USERNAME_LENGTH,
     authority::Method,
-    credential::{CredentialRow, CredentialState, MAX_SECRET_LENGTH, Verifier, generate},
+    credential::{CredentialRow, CredentialState, MAX_SECRET_LENGTH, UsageNote, Verifier, generate},
     engine::{Repeat, request_key},
     error::{AuthenticationFailure, Rule},
-    identity::{Owner, Protocol, ResourceName},
+    identity::{CredentialId, Owner, Protocol, ResourceName},
     policy::{ProtocolRule, Strength},
     secret::Secret,
     testing::{DAY, NOW, Scene, credential, issued, policy, policy_with, request},
@@ -347,4 +347,39 @@ async fn nothing_that_holds_evidence_prints_the_secret() {
     assert!(!printed.contains(&hash) && !serde_json::to_string(&scene.ann).unwrap().contains(&hash));
     // Otherwise this test would not notice an empty print.
     assert!(printed.contains(scene.ann.id.as_str()) && printed.contains("redacted"));
+}
+
+/// Whom failures were counted against, why and how often; taken.
+fn failures(scene: &Scene) -> Vec<(CredentialId, String, u64)> {
+    let reason = |note: &UsageNote| {
+        let last = note.last_failure.as_ref().unwrap();
+        assert_eq!((last.at, last.address), (NOW, Some(Scene::ADDRESS)));
+        last.reason.clone()
+    };
+    let notes = scene.verifier.usage().take().into_iter();
+    notes.map(|note| (note.credential.clone(), reason(&note), note.failures)).collect()
+}
+
+#[tokio::test]
+async fn a_failure_counts_against_the_credential_that_was_meant_and_no_other() {
+    let scene = scene().await;
+    let passphrase = credential(&scene.method.name, None, "passphrase");
+    scene.put(&passphrase).await;
+    with_bob(&scene, |row| row.state = CredentialState::Revoked).await;
+    let bob = credential(&scene.method.name, Some("bob"), "bobs-password").id;
+    // Nobody's: no row is known for it.
+    refuses(&scene, "nobody", "wrong", Mismatch).await;
+    refuses(&scene, "ann", "", Unreadable).await;
+    assert_eq!(failures(&scene), []);
+    // Each is asked twice, from a copy and from the row.
+    refuses(&scene, "ann", "wrong", Mismatch).await;
+    assert_eq!(failures(&scene), [(scene.ann.id.clone(), "mismatch".into(), 2)]);
+    refuses(&scene, "bob", "bobs-password", Revoked).await;
+    assert_eq!(failures(&scene), [(bob, "revoked".into(), 2)]);
+    scene.put(&CredentialRow { version: 2, expires_at: Some(NOW), ..passphrase.clone() }).await;
+    scene.verifier.forget(None);
+    refuses(&scene, "ann", "passphrase", Expired).await;
+    assert_eq!(failures(&scene), [(passphrase.id, "expired".into(), 2)]);
+    accepts(&scene, "ann", Scene::PASSWORD).await;
+    assert_eq!(failures(&scene), []);
 }

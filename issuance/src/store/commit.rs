@@ -1,12 +1,14 @@
 //! One atomic change.
 
+use std::net::IpAddr;
+
 use pki::{serial::SerialNumber, time::Time};
 
 use super::{CertificateRow, CertificateStatus, CrlRow, Decision, Job, RequestRow, RequestState, SealedRow};
 use crate::{
     acme::{AccountRow, OrderRow},
     audit::{AuditEvent, Checkpoint},
-    credential::CredentialRow,
+    credential::{CredentialRow, UsageNote},
     identity::{
         AcmeAccountId, AcmeOrderId, CredentialId, JobId, KeyId, RequestId, ResourceName, RestOrderId,
     },
@@ -127,7 +129,11 @@ pub enum Write {
     UseCredential {
         id: CredentialId,
         at: Time,
+        /// From where, if it is known.
+        address: Option<IpAddr>,
     },
+    /// Adds what was collected of one credential; of one that does not exist, nothing. The version stays.
+    NoteCredentialUsage(Box<UsageNote>),
     PutCrl(Box<CrlRow>),
     /// Inserts or replaces by name. Pair with [`Expect::SealedVersion`].
     PutSealed(Box<SealedRow>),

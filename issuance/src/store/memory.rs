@@ -7,6 +7,7 @@
 mod acme;
 mod rest;
 mod tables;
+mod usage;
 
 use std::{
     collections::BTreeMap,
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     acme::{AccountRow, OrderRow},
     audit::{AuditRecord, Checkpoint},
-    credential::CredentialRow,
+    credential::{CredentialRow, CredentialUsage},
     identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName, RestOrderId},
     rest::OrderRow as RestOrderRow,
 };
@@ -48,6 +49,7 @@ struct Tables {
     certificate_numbers: BTreeMap<(KeyId, SerialNumber), i64>,
     requests: Numbered<RequestRow>,
     credentials: Numbered<CredentialRow>,
+    usage: BTreeMap<CredentialId, usage::Usage>,
     crls: BTreeMap<(KeyId, u64), Arc<CrlRow>>,
     sealed: BTreeMap<String, SealedRow>,
     jobs: Numbered<JobRow>,
@@ -200,6 +202,11 @@ impl Store for MemoryStore {
             filter.method.as_ref().is_none_or(|method| row.method == *method)
                 && filter.declared.is_none_or(|declared| row.declared == declared)
         }))
+    }
+
+    async fn credential_usages(&self, credentials: &[CredentialId]) -> StoreResult<Vec<CredentialUsage>> {
+        let tables = self.tables();
+        Ok(credentials.iter().filter_map(|id| tables.usage_of(id)).collect())
     }
 
     async fn latest_crl(&self, issuer: KeyId) -> StoreResult<Option<CrlRow>> {

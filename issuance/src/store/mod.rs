@@ -42,7 +42,7 @@ pub use rows::{
 use crate::{
     acme::{AccountRow, OrderRow},
     audit::{self, AuditPage, AuditQuery, AuditRecord, Checkpoint},
-    credential::CredentialRow,
+    credential::{CredentialRow, CredentialUsage},
     identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName, RestOrderId},
     rest::OrderRow as RestOrderRow,
 };
@@ -120,6 +120,10 @@ pub trait Store: Send + Sync + std::fmt::Debug {
         filter: &CredentialFilter,
         page: &Page,
     ) -> StoreResult<Vec<(Cursor, CredentialRow)>>;
+
+    /// How these credentials were used, in the order in which they are asked for; those that do not exist are left out. Ask
+    /// for one page of [`Store::credentials`] at a time.
+    async fn credential_usages(&self, credentials: &[CredentialId]) -> StoreResult<Vec<CredentialUsage>>;
 
     /// The newest CRL of an authority.
     async fn latest_crl(&self, issuer: KeyId) -> StoreResult<Option<CrlRow>>;

@@ -70,6 +70,7 @@ impl News {
             | Write::DeleteRequest { .. }
             | Write::ExpireRequests { .. }
             | Write::UseCredential { .. }
+            | Write::NoteCredentialUsage(_)
             | Write::RescheduleJob { .. }
             | Write::DeleteJob { .. }
             | Write::PutCheckpoint(_)

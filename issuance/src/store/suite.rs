@@ -30,6 +30,7 @@ mod orders;
 mod rest;
 pub mod samples;
 mod sealed;
+mod usage;
 
 pub use accounts::*;
 pub use audit::*;
@@ -43,6 +44,7 @@ pub use news::*;
 pub use orders::*;
 pub use rest::*;
 pub use sealed::*;
+pub use usage::*;
 
 /// Makes one `#[tokio::test]` of each property. `$make` is an async function without arguments that returns
 /// `(guard, Arc<dyn Store>)`: an empty store, and what must live as long as it is used.
@@ -74,6 +76,15 @@ macro_rules! store_suite {
             credentials_are_found_by_user_name
             an_access_key_is_found_by_its_name_whatever_its_method
             an_access_key_name_is_given_once_among_many
+            // usage.rs
+            usages_come_in_the_order_in_which_they_are_asked_for
+            a_use_says_when_first_when_last_and_from_where
+            a_use_that_is_not_committed_is_not_counted
+            a_replaced_credential_keeps_its_usage_and_a_new_secret_begins_anew
+            notes_add_up_whatever_their_order
+            a_note_of_a_credential_that_is_gone_is_passed_over
+            notes_leave_the_row_and_its_version_alone
+            notes_and_uses_of_many_at_once_are_all_counted
             // crls.rs
             crl_numbers_only_grow
             pruning_keeps_the_newest_crls_of_that_authority

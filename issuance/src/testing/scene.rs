@@ -1,6 +1,9 @@
 //! An engine at work on a store, with a user who may ask.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use super::{AuthoritySpec, ManualClock, NOW, Request, authority, method};
 use crate::{
@@ -30,6 +33,8 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) const PASSWORD: &str = "correct-horse-battery";
+    /// From where passwords are shown.
+    pub(crate) const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
 
     pub(crate) async fn new(policy: &Profile) -> Self {
         Self::on(Arc::new(MemoryStore::default()), policy).await
@@ -70,7 +75,9 @@ impl Scene {
 
     pub(crate) async fn verify(&self, user: &str, password: &str, freshness: Freshness) -> Result<Evidence> {
         let now = self.clock.now();
-        self.verifier.verify(&self.method, user, &Secret::new(password), now, freshness).await
+        self.verifier
+            .verify(&self.method, user, &Secret::new(password), now, freshness, Some(Self::ADDRESS))
+            .await
     }
 
     pub(crate) async fn evidence(&self) -> Evidence {

@@ -12,7 +12,7 @@ use tokio::sync::Barrier;
 use crate::{
     acme::{AccountRow, OrderRow},
     audit::{AuditRecord, Checkpoint},
-    credential::CredentialRow,
+    credential::{CredentialRow, CredentialUsage},
     identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName, RestOrderId},
     rest::OrderRow as RestOrderRow,
     store::{
@@ -238,6 +238,10 @@ impl Store for HookedStore {
         page: &Page,
     ) -> StoreResult<Vec<(Cursor, CredentialRow)>> {
         self.inner.credentials(filter, page).await
+    }
+
+    async fn credential_usages(&self, credentials: &[CredentialId]) -> StoreResult<Vec<CredentialUsage>> {
+        self.inner.credential_usages(credentials).await
     }
 
     async fn latest_crl(&self, issuer: KeyId) -> StoreResult<Option<CrlRow>> {

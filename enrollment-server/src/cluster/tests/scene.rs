@@ -128,7 +128,7 @@ impl Replica {
     /// A look at a password as a device shows it.
     pub(super) async fn login(&self, user: &str, password: &Secret) -> Result<Evidence, Error> {
         let now = self.app.engine.clock().now();
-        self.app.passwords.verify(&self.method(), user, password, now, Freshness::Fresh).await
+        self.app.passwords.verify(&self.method(), user, password, now, Freshness::Fresh, None).await
     }
 
     /// Rows that resources declare.

@@ -1,4 +1,4 @@
-//! Expiry notices, from the certificate to the webhook; and what is forgotten.
+//! Expiry notices, from the certificate to the webhook; what is forgotten, and what is written now and then.
 //!
 //! | file | what |
 //! | --- | --- |
@@ -7,9 +7,11 @@
 //! | `webhook.rs` | what is told, and what happens when nobody listens |
 //! | `post.rs` | the connection |
 //! | `sweep.rs` | what ended is forgotten |
+//! | `usage.rs` | how credentials were used is written once |
 
 mod notices;
 mod post;
 mod scene;
 mod sweep;
+mod usage;
 mod webhook;

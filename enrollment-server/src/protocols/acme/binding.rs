@@ -1,6 +1,8 @@
 //! External accounts (RFC 8555 §7.3.4): a credential of the method vouches for a new account. What became of it since is looked
 //! at whenever the account asks for something (`known.rs`).
 
+use std::net::IpAddr;
+
 use issuance::{
     Error,
     acme::Binding,
@@ -9,6 +11,7 @@ use issuance::{
     identity::Owner,
     store::{Expect, Write},
 };
+use pki::time::Time;
 
 use super::{
     error::AcmeError,
@@ -55,14 +58,17 @@ pub(super) async fn bind(
             Err(other) => return Err(other.into()),
         }
         match row.usable(*now) {
-            Ok(()) => return bound(row, jws, *now),
+            Ok(()) => return bound(row, jws, *now, *address),
             Err(reason) => failure = reason,
         }
+    }
+    for row in rows.iter().filter(|row| row.username.as_deref() == Some(jws.kid())) {
+        app.passwords.usage().failed(&row.id, failure, *now, Some(*address));
     }
     Err(refused(exchange, failure))
 }
 
-fn bound(row: &CredentialRow, jws: &jws::Binding, now: pki::time::Time) -> Result<Bound, AcmeError> {
+fn bound(row: &CredentialRow, jws: &jws::Binding, now: Time, address: IpAddr) -> Result<Bound, AcmeError> {
     let fingerprint = row.verifier.fingerprint();
     let fingerprint = fingerprint.ok_or_else(|| Error::Internal("a key without a fingerprint".into()))?;
     let (credential, kid) = (row.id.clone(), jws.kid().to_owned());
@@ -70,7 +76,7 @@ fn bound(row: &CredentialRow, jws: &jws::Binding, now: pki::time::Time) -> Resul
         binding: Binding { credential, kid, fingerprint, jws: jws.to_json() },
         owner: row.owner.clone(),
         expect: Expect::CredentialUsable { id: row.id.clone(), version: row.version, now },
-        write: Write::UseCredential { id: row.id.clone(), at: now },
+        write: Write::UseCredential { id: row.id.clone(), at: now, address: Some(address) },
     })
 }
 

@@ -33,6 +33,7 @@ pub(super) async fn authenticate(
     match bootstrap(app, service, headers, peer, freshness).await {
         Ok(evidence) => {
             tracing::Span::current().record("requester", evidence.name());
+            count_waiting(app, service, peer, &evidence);
             Ok(Authenticated::new(method.clone(), evidence, Some(peer.ip()))?)
         }
         Err(Failure::Password(error)) => Err(failed(app, service, peer, error, true)),
@@ -58,9 +59,9 @@ pub(super) async fn authenticate_renewal(
             Err(error) => return Err(failed(app, service, peer, error, false)),
         };
     let evidence = match service.authentication {
-        crds::EstAuthentication::Both => {
-            password(app, service, headers, Freshness::Fresh).await.map(|secret| evidence.with_secret(secret))
-        }
+        crds::EstAuthentication::Both => password(app, service, headers, peer, Freshness::Fresh)
+            .await
+            .map(|secret| evidence.with_secret(secret)),
         crds::EstAuthentication::Basic
         | crds::EstAuthentication::Certificate
         | crds::EstAuthentication::Either => Ok(evidence),
@@ -71,6 +72,16 @@ pub(super) async fn authenticate_renewal(
             Ok((Authenticated::new(method.clone(), evidence, Some(peer.ip()))?, current))
         }
         Err(error) => Err(failed(app, service, peer, error, true)),
+    }
+}
+
+/// Where a person approves, most requests grant nothing, and no commit counts them.
+fn count_waiting(app: &App, service: &EstService, peer: &Peer, evidence: &Evidence) {
+    match (service.method.profile.policy.approval, evidence.credential()) {
+        (Approval::Manual, Some(credential)) => {
+            app.passwords.usage().accepted(credential, app.engine.clock().now(), Some(peer.ip()));
+        }
+        (Approval::Manual | Approval::Automatic, _) => {}
     }
 }
 
@@ -91,11 +102,11 @@ async fn bootstrap(
 ) -> Result<Evidence, Failure> {
     use crds::EstAuthentication as Mode;
     match service.authentication {
-        Mode::Basic => password(app, service, headers, freshness).await.map_err(Failure::Password),
+        Mode::Basic => password(app, service, headers, peer, freshness).await.map_err(Failure::Password),
         Mode::Certificate => certificate(app, service, peer).await.map_err(Failure::Certificate),
         Mode::Both => {
             let certificate = certificate(app, service, peer).await.map_err(Failure::Certificate)?;
-            let secret = password(app, service, headers, freshness).await.map_err(Failure::Password)?;
+            let secret = password(app, service, headers, peer, freshness).await.map_err(Failure::Password)?;
             Ok(certificate.with_secret(secret))
         }
         Mode::Either => either(app, service, headers, peer, freshness).await.map_err(Failure::Password),
@@ -110,7 +121,7 @@ async fn either(
     peer: &Peer,
     freshness: Freshness,
 ) -> Result<Evidence, Error> {
-    match password(app, service, headers, freshness).await {
+    match password(app, service, headers, peer, freshness).await {
         Err(Error::Unauthenticated(AuthenticationFailure::Missing)) => certificate(app, service, peer).await,
         Ok(secret) => match certificate(app, service, peer).await {
             Ok(certificate) => Ok(certificate.with_secret(secret)),
@@ -125,11 +136,13 @@ async fn password(
     app: &App,
     service: &EstService,
     headers: &HeaderMap,
+    peer: &Peer,
     freshness: Freshness,
 ) -> Result<Evidence, Error> {
     let basic = BasicCredentials::from_headers(headers).map_err(Error::Unauthenticated)?;
     let now = app.engine.clock().now();
-    app.passwords.verify(&service.method, &basic.username, &basic.password, now, freshness).await
+    let (method, from) = (&service.method, Some(peer.ip()));
+    app.passwords.verify(method, &basic.username, &basic.password, now, freshness, from).await
 }
 
 async fn certificate(app: &App, service: &EstService, peer: &Peer) -> Result<Evidence, Error> {

@@ -68,6 +68,7 @@ impl Ask {
         let mut parameters = Parameters::of(self.query.as_deref())?;
         let method = parameters.take_parsed("method", "namespace/name")?;
         let caller = auth::caller(Arc::new(self), method, action, freshness).await?;
+        caller.count();
         Ok((caller, parameters))
     }
 

@@ -47,6 +47,13 @@ impl Caller {
         Authenticated::new(product.clone(), self.evidence.clone(), Some(self.address))
     }
 
+    /// Counts the request among those with this credential; what it grants is counted by the commit that does.
+    pub(super) fn count(&self) {
+        if let Some(credential) = self.evidence.credential() {
+            self.app().passwords.usage().accepted(credential, self.ask.now, Some(self.address));
+        }
+    }
+
     /// As rows and the audit trail remember the caller.
     pub(super) fn requester(&self) -> Requester {
         self.evidence.requester(Protocol::Rest, Some(self.address))
@@ -122,7 +129,7 @@ async fn by_access_key(
     method: Option<&ResourceName>,
     freshness: Freshness,
 ) -> Result<Found, RestError> {
-    let holder = ask.app.passwords.verify_access_key(presented, ask.now, freshness).await;
+    let holder = ask.app.passwords.verify_access_key(presented, ask.now, freshness, Some(peer.ip())).await;
     let holder = holder.map_err(|error| match error {
         Error::Unauthenticated(failure) => nobody(ask, peer, failure),
         other => other.into(),

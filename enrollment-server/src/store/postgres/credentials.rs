@@ -4,6 +4,8 @@
 //! credential at once, as a whole factory may, touch rows of their own. One with a limit is counted in its own row,
 //! which is locked from the check to the end of the commit, so that the last use is granted once.
 
+use std::net::IpAddr;
+
 use issuance::{
     credential::{CredentialRow, CredentialState},
     identity::{CredentialId, ResourceName},
@@ -131,9 +133,15 @@ pub(super) fn expect_version(id: &CredentialId, version: u64) -> Result<Step, Fa
 /// replaces a credential holds its lock alone.
 pub(super) fn gather_uses(id: &CredentialId) -> Result<Step, Failure> {
     let sql = "WITH gathered AS (DELETE FROM credential_uses \
-        WHERE credential = (SELECT number FROM credentials WHERE id = $1) RETURNING uses, last_used_at), \
-        total AS (SELECT sum(uses)::bigint AS uses, max(last_used_at) AS last_used_at FROM gathered) \
-        UPDATE credentials c SET uses = c.uses + t.uses, last_used_at = greatest(c.last_used_at, t.last_used_at) \
+        WHERE credential = (SELECT number FROM credentials WHERE id = $1) \
+        RETURNING uses, first_used_at, last_used_at, last_address), \
+        total AS (SELECT sum(uses)::bigint AS uses, min(first_used_at) AS first_used_at, \
+        max(last_used_at) AS last_used_at, (array_agg(last_address ORDER BY last_used_at DESC))[1] AS last_address \
+        FROM gathered) \
+        UPDATE credentials c SET uses = c.uses + t.uses, first_used_at = least(c.first_used_at, t.first_used_at), \
+        last_used_at = greatest(c.last_used_at, t.last_used_at), \
+        last_address = CASE WHEN t.last_used_at >= coalesce(c.last_used_at, t.last_used_at) \
+        THEN t.last_address ELSE c.last_address END \
         FROM total t WHERE c.id = $1 AND t.uses IS NOT NULL";
     Ok(Step::new(sql, parameters![octets::<16>(id.as_str())?]))
 }
@@ -156,7 +164,11 @@ pub(super) fn put(row: &CredentialRow) -> Result<Step, Failure> {
         uses = CASE WHEN c.verifier = excluded.verifier THEN greatest(c.uses, excluded.uses) \
         ELSE excluded.uses END, \
         last_used_at = CASE WHEN c.verifier = excluded.verifier \
-        THEN greatest(c.last_used_at, excluded.last_used_at) ELSE excluded.last_used_at END";
+        THEN greatest(c.last_used_at, excluded.last_used_at) ELSE excluded.last_used_at END, \
+        first_used_at = CASE WHEN c.verifier = excluded.verifier OR excluded.last_used_at IS NOT NULL \
+        THEN c.first_used_at END, \
+        last_address = CASE WHEN c.verifier = excluded.verifier OR excluded.last_used_at IS NOT NULL \
+        THEN c.last_address END";
     let parameters = parameters![
         octets::<16>(row.id.as_str())?,
         integer(row.version)?,
@@ -181,15 +193,27 @@ pub(super) fn put(row: &CredentialRow) -> Result<Step, Failure> {
 }
 
 /// `stream` is the number of the session's audit stream.
-pub(super) fn count_use(id: &CredentialId, at: Time, stream: i64) -> Result<Step, Failure> {
-    let sql = "WITH limited AS (UPDATE credentials SET uses = uses + 1, last_used_at = greatest(last_used_at, $2) \
+pub(super) fn count_use(
+    id: &CredentialId,
+    at: Time,
+    address: Option<IpAddr>,
+    stream: i64,
+) -> Result<Step, Failure> {
+    let sql = "WITH limited AS (UPDATE credentials SET uses = uses + 1, first_used_at = least(first_used_at, $2), \
+        last_used_at = greatest(last_used_at, $2), \
+        last_address = CASE WHEN $2 >= coalesce(last_used_at, $2) THEN $4 ELSE last_address END \
         WHERE id = $1 AND maximum_uses IS NOT NULL RETURNING 1), \
-        free AS (INSERT INTO credential_uses AS u (credential, stream, uses, last_used_at) \
-        SELECT number, $3, 1, $2 FROM credentials WHERE id = $1 AND maximum_uses IS NULL \
+        free AS (INSERT INTO credential_uses AS u (credential, stream, uses, first_used_at, last_used_at, last_address) \
+        SELECT number, $3, 1, $2, $2, $4 FROM credentials WHERE id = $1 AND maximum_uses IS NULL \
         ON CONFLICT (credential, stream) DO UPDATE SET uses = u.uses + 1, \
-        last_used_at = greatest(u.last_used_at, excluded.last_used_at) RETURNING 1) \
+        first_used_at = least(u.first_used_at, excluded.first_used_at), \
+        last_used_at = greatest(u.last_used_at, excluded.last_used_at), \
+        last_address = CASE WHEN excluded.last_used_at >= u.last_used_at THEN excluded.last_address \
+        ELSE u.last_address END RETURNING 1) \
         SELECT 1 FROM limited UNION ALL SELECT 1 FROM free";
-    Ok(Step::new(sql, parameters![octets::<16>(id.as_str())?, at.unix(), stream]).or_missing("credential"))
+    let address = address.map(|address| address.to_string());
+    let parameters = parameters![octets::<16>(id.as_str())?, at.unix(), stream, address];
+    Ok(Step::new(sql, parameters).or_missing("credential"))
 }
 
 fn from_row(row: &Row) -> Result<(Cursor, CredentialRow), Failure> {

@@ -117,6 +117,7 @@ impl Locks {
             | Write::RescheduleJob { .. }
             | Write::DeleteJob { .. }
             | Write::PutCheckpoint(_)
+            | Write::NoteCredentialUsage(_)
             | Write::SweepAcmeOrders { .. }
             | Write::SweepRestOrders { .. } => {}
         }
@@ -149,7 +150,11 @@ mod tests {
     #[test]
     fn whoever_replaces_a_credential_holds_it_alone_whatever_else_it_does() {
         let put = Write::PutCredential(Box::new(credential(1)));
-        let used = Write::UseCredential { id: credential_id(1), at: issuance::store::suite::samples::NOW };
+        let used = Write::UseCredential {
+            id: credential_id(1),
+            at: issuance::store::suite::samples::NOW,
+            address: None,
+        };
         let writes = vec![used.clone(), put, used];
         let locks = Locks::of(&Commit { expect: vec![usable(1, 1)], writes, audit: Vec::new() });
         let expected = number("credential", credential_id(1).as_str().as_bytes());

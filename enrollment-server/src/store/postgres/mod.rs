@@ -21,7 +21,7 @@
 //! | `trail.rs` | which session appends to which audit stream |
 //! | `news.rs` | what other replicas changed |
 //! | `claims.rs` | what may be used once |
-//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs`, `acme.rs`, `rest.rs` | one aggregate each: its reads and its statements |
+//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs`, `acme.rs`, `rest.rs`, `usage.rs` | one aggregate each: its reads and its statements |
 //! | `documents.rs` | rows that are JSON documents |
 //! | `columns.rs` | columns to types and back |
 //! | `failure.rs` | what PostgreSQL's errors mean to the caller |
@@ -50,6 +50,7 @@ mod sealed;
 mod tests;
 mod trail;
 mod url;
+mod usage;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -57,7 +58,7 @@ use async_trait::async_trait;
 use issuance::{
     acme::{AccountRow, OrderRow},
     audit::{AuditRecord, Checkpoint},
-    credential::CredentialRow,
+    credential::{CredentialRow, CredentialUsage},
     identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName, RestOrderId},
     rest::OrderRow as RestOrderRow,
     store::{
@@ -285,6 +286,10 @@ impl Store for PostgresStore {
     ) -> StoreResult<Vec<(Cursor, CredentialRow)>> {
         let _scan = self.scan().await?;
         read!(self, connection => credentials::list(connection, filter, page))
+    }
+
+    async fn credential_usages(&self, credentials: &[CredentialId]) -> StoreResult<Vec<CredentialUsage>> {
+        read!(self, connection => usage::find(connection, credentials))
     }
 
     async fn latest_crl(&self, issuer: KeyId) -> StoreResult<Option<CrlRow>> {

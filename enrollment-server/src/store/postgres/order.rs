@@ -5,7 +5,7 @@ use tokio_postgres::types::ToSql;
 
 use super::{
     acme, audit, certificates, columns::to_json, credentials, crls, failure::Failure, jobs, locks::Locks,
-    news::CHANNEL, requests, rest, sealed,
+    news::CHANNEL, requests, rest, sealed, usage,
 };
 
 /// A value of a statement.
@@ -102,7 +102,8 @@ fn write(write: &Write, stream: i64, steps: &mut Vec<Step>) -> Result<(), Failur
             steps.push(credentials::gather_uses(&row.id)?);
             credentials::put(row)?
         }
-        Write::UseCredential { id, at } => credentials::count_use(id, *at, stream)?,
+        Write::UseCredential { id, at, address } => credentials::count_use(id, *at, *address, stream)?,
+        Write::NoteCredentialUsage(note) => usage::note(note)?,
         Write::PutCrl(row) => crls::put(row)?,
         Write::PruneCrls { issuer, keep } => crls::prune(*issuer, *keep),
         Write::PutSealed(row) => sealed::put(row)?,

@@ -5,7 +5,7 @@ use rusqlite::Connection;
 
 use super::{
     acme, audit::Trail, certificates, credentials, crls, failure::Failure, jobs, jobs::LeaseRequest,
-    names::Names, requests, rest, sealed,
+    names::Names, requests, rest, sealed, usage,
 };
 
 /// Whatever changes rows.
@@ -83,7 +83,8 @@ impl Session {
             Write::DeleteRequest { id } => requests::delete(connection, id),
             Write::ExpireRequests { now } => requests::expire(connection, *now),
             Write::PutCredential(row) => credentials::put(connection, names, row),
-            Write::UseCredential { id, at } => credentials::count_use(connection, id, *at),
+            Write::UseCredential { id, at, address } => credentials::count_use(connection, id, *at, *address),
+            Write::NoteCredentialUsage(note) => usage::note(connection, note),
             Write::PutCrl(row) => crls::put(connection, names, row),
             Write::PruneCrls { issuer, keep } => crls::prune(connection, *issuer, *keep),
             Write::PutSealed(row) => sealed::put(connection, row),

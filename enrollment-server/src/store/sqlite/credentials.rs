@@ -1,5 +1,7 @@
 //! Who may ask.
 
+use std::net::IpAddr;
+
 use issuance::{
     credential::{CredentialRow, CredentialState},
     identity::{CredentialId, ResourceName},
@@ -151,18 +153,28 @@ pub(super) fn put(connection: &Connection, names: &mut Names, row: &CredentialRo
              uses = iif(verifier = excluded.verifier, max(uses, excluded.uses), excluded.uses), \
              last_used_at = iif(verifier = excluded.verifier, \
              max(coalesce(last_used_at, excluded.last_used_at), coalesce(excluded.last_used_at, last_used_at)), \
-             excluded.last_used_at)",
+             excluded.last_used_at), \
+             first_used_at = iif(verifier = excluded.verifier OR excluded.last_used_at IS NOT NULL, first_used_at, NULL), \
+             last_address = iif(verifier = excluded.verifier OR excluded.last_used_at IS NOT NULL, last_address, NULL)",
         )?
         .execute(parameters)
         .map_err(|error| Failure::unique(error, Conflict::AccessKeyExists))?;
     Ok(())
 }
 
-pub(super) fn count_use(connection: &Connection, id: &CredentialId, at: Time) -> Result<(), Failure> {
+pub(super) fn count_use(
+    connection: &Connection,
+    id: &CredentialId,
+    at: Time,
+    address: Option<IpAddr>,
+) -> Result<(), Failure> {
     let mut statement = connection.prepare_cached(
-        "UPDATE credentials SET uses = uses + 1, last_used_at = max(coalesce(last_used_at, ?1), ?1) WHERE id = ?2",
+        "UPDATE credentials SET uses = uses + 1, first_used_at = min(coalesce(first_used_at, ?1), ?1), \
+         last_used_at = max(coalesce(last_used_at, ?1), ?1), \
+         last_address = iif(?1 >= coalesce(last_used_at, ?1), ?3, last_address) WHERE id = ?2",
     )?;
-    one_row(statement.execute(params![at.unix(), octets::<16>(id.as_str())?])?, "credential")
+    let address = address.map(|address| address.to_string());
+    one_row(statement.execute(params![at.unix(), octets::<16>(id.as_str())?, address])?, "credential")
 }
 
 fn from_row(row: &Row<'_>) -> Result<(Cursor, CredentialRow), Failure> {

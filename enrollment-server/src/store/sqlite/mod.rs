@@ -16,7 +16,7 @@
 //! | `committer.rs` | the connection that writes: transactions |
 //! | `readers.rs` | the connections that read |
 //! | `apply.rs` | one commit: what it expects, what it writes |
-//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs`, `acme.rs`, `rest.rs` | one aggregate each: its reads and its writes |
+//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs`, `acme.rs`, `rest.rs`, `usage.rs` | one aggregate each: its reads and its writes |
 //! | `documents.rs` | rows that are JSON documents |
 //! | `names.rs` | names that rows refer to by number |
 //! | `columns.rs` | columns to types and back |
@@ -42,6 +42,7 @@ mod rest;
 mod sealed;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod writer;
 
 use std::{
@@ -55,7 +56,7 @@ use async_trait::async_trait;
 use issuance::{
     acme::{AccountRow, OrderRow},
     audit::{AuditRecord, Checkpoint},
-    credential::CredentialRow,
+    credential::{CredentialRow, CredentialUsage},
     identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, RequestId, ResourceName, RestOrderId},
     rest::OrderRow as RestOrderRow,
     store::{
@@ -237,6 +238,11 @@ impl Store for SqliteStore {
     ) -> StoreResult<Vec<(Cursor, CredentialRow)>> {
         let (filter, page) = (filter.clone(), *page);
         self.readers.scan(move |connection| credentials::list(connection, &filter, &page)).await
+    }
+
+    async fn credential_usages(&self, credentials: &[CredentialId]) -> StoreResult<Vec<CredentialUsage>> {
+        let credentials = credentials.to_vec();
+        self.readers.scan(move |connection| usage::find(connection, &credentials)).await
     }
 
     async fn latest_crl(&self, issuer: KeyId) -> StoreResult<Option<CrlRow>> {

@@ -36,7 +36,7 @@ async fn with_key(scene: &Scene, change: impl FnOnce(&mut CredentialRow)) -> (Ac
 
 async fn refuses(scene: &Scene, presented: &Secret, failure: AuthenticationFailure) {
     for freshness in [Freshness::Cached, Freshness::Fresh] {
-        match scene.verifier.verify_access_key(presented, NOW, freshness).await {
+        match scene.verifier.verify_access_key(presented, NOW, freshness, None).await {
             Err(Error::Unauthenticated(found)) => assert_eq!(found, failure, "{freshness:?}"),
             other => panic!("{other:?}"),
         }
@@ -44,7 +44,7 @@ async fn refuses(scene: &Scene, presented: &Secret, failure: AuthenticationFailu
 }
 
 async fn accepts(scene: &Scene, key: &AccessKey, freshness: Freshness) -> KeyHolder {
-    scene.verifier.verify_access_key(key.secret(), NOW, freshness).await.unwrap()
+    scene.verifier.verify_access_key(key.secret(), NOW, freshness, None).await.unwrap()
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn a_regenerated_key_is_refused_from_the_next_fresh_look_and_commits_nothi
     accepts(&scene, &old, Freshness::Cached).await;
     let expected = Expect::CredentialUsable { id: row.id.clone(), version: 1, now: NOW };
     assert_eq!(before.evidence.expect, [expected]);
-    let fresh = scene.verifier.verify_access_key(old.secret(), NOW, Freshness::Fresh).await;
+    let fresh = scene.verifier.verify_access_key(old.secret(), NOW, Freshness::Fresh, None).await;
     assert!(matches!(fresh, Err(Error::Unauthenticated(Mismatch))), "{fresh:?}");
     refuses(&scene, old.secret(), Mismatch).await;
     accepts(&scene, &new, Freshness::Cached).await;
@@ -158,4 +158,16 @@ async fn a_name_is_given_to_one_key() {
     // The same credential changes, and one of another protocol may be called anything.
     scene.store.commit(commit(CredentialRow { version: 2, ..row })).await.unwrap().unwrap();
     scene.store.commit(commit(CredentialRow { protocol: Protocol::Est, ..twin })).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_failure_counts_against_the_key_that_is_named() {
+    let scene = scene().await;
+    let (key, row) = with_key(&scene, |_| {}).await;
+    refuses(&scene, AccessKey::generate().unwrap().secret(), Mismatch).await;
+    assert_eq!(scene.verifier.usage().take(), []);
+    let wrong = [&key.secret().expose()[..26], &[b'A'; 27]].concat();
+    refuses(&scene, &Secret::new(wrong), Mismatch).await;
+    let notes = scene.verifier.usage().take();
+    assert_eq!((&notes[0].credential, notes[0].failures, notes.len()), (&row.id, 2, 1));
 }

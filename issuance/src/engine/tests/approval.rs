@@ -232,7 +232,8 @@ async fn a_request_of_another_method_is_not_there_and_a_revoked_credential_decid
     scene.put(&row).await;
     let now = scene.clock.now();
     let password = Secret::new("another-horse");
-    let evidence = scene.verifier.verify(&elsewhere, "eve", &password, now, Freshness::Fresh).await.unwrap();
+    let evidence =
+        scene.verifier.verify(&elsewhere, "eve", &password, now, Freshness::Fresh, None).await.unwrap();
     let eve = Authenticated::new(Arc::new(elsewhere), evidence, None).unwrap();
     for verdict in [Verdict::Approve, Verdict::Deny] {
         let outcome = scene.engine.decide_as(&eve, &waiting.request, verdict, None).await;

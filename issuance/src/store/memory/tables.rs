@@ -102,11 +102,9 @@ impl Tables {
                 Ok(())
             }
             Write::PutCredential(row) => self.put_credential(*row),
-            Write::UseCredential { id, at } => {
-                let row = self.credentials.values_mut().find(|row| row.id == id);
-                let row = Arc::make_mut(row.ok_or(Conflict::Missing("credential"))?);
-                row.uses += 1;
-                row.last_used_at = row.last_used_at.max(Some(at));
+            Write::UseCredential { id, at, address } => self.use_credential(id, at, address),
+            Write::NoteCredentialUsage(note) => {
+                self.note_usage(*note);
                 Ok(())
             }
             Write::PutCrl(row) => self.put_crl(*row),
@@ -212,6 +210,7 @@ impl Tables {
             row.uses = row.uses.max(existing.uses);
             row.last_used_at = row.last_used_at.max(existing.last_used_at);
         }
+        self.keep_usage(&existing, &row);
         self.credentials.insert(number, Arc::new(row));
         Ok(())
     }

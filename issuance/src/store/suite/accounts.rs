@@ -80,7 +80,7 @@ pub async fn a_single_use_credential_binds_one_account_among_a_hundred(store: Ar
         .map(|number| {
             let store = Arc::clone(&store);
             let expect = vec![usable(1, 1), account_version(number, 0)];
-            let used = Write::UseCredential { id: credential_id(1), at: NOW };
+            let used = Write::UseCredential { id: credential_id(1), at: NOW, address: None };
             let writes = vec![used, put_account(account(number))];
             tokio::spawn(async move { try_write(&*store, expect, writes).await })
         })
@@ -100,7 +100,7 @@ pub async fn a_single_use_credential_binds_one_account_among_a_hundred(store: Ar
     // An account that could not be made uses nothing up.
     write(&*store, vec![Write::PutCredential(Box::new(credential(2)))]).await;
     let taken = store.acme_accounts(&of_credential, &Page::first(1)).await.unwrap()[0].1.thumbprint;
-    let used = Write::UseCredential { id: credential_id(2), at: NOW };
+    let used = Write::UseCredential { id: credential_id(2), at: NOW, address: None };
     let writes = vec![used, put_account(AccountRow { thumbprint: taken, ..account(200) })];
     let outcome = try_write(&*store, vec![usable(2, 1)], writes).await;
     assert_eq!(outcome, Err(Conflict::AcmeAccountExists));

@@ -35,7 +35,7 @@ fn one_of_each() -> Vec<Write> {
         Write::ExpireRequests { now: LATER },
         Write::DeleteRequest { id: request_id(2) },
         Write::PutCredential(Box::new(credential(77))),
-        Write::UseCredential { id: credential_id(1), at: NOW },
+        Write::UseCredential { id: credential_id(1), at: NOW, address: None },
         Write::PutCrl(Box::new(crl(1, 77))),
         Write::PutSealed(Box::new(sealed("role", 77))),
         Write::PutJob(Box::new(job(77, JobKind::Sweep, "77", EARLIER))),
@@ -137,7 +137,10 @@ pub async fn each_write_that_cannot_be_made_undoes_those_before_it(store: Arc<dy
         (missing_certificate, Conflict::Missing("certificate")),
         (missing_request, Conflict::Missing("request")),
         (Write::DeleteRequest { id: request_id(99) }, Conflict::Missing("request")),
-        (Write::UseCredential { id: credential_id(99), at: NOW }, Conflict::Missing("credential")),
+        (
+            Write::UseCredential { id: credential_id(99), at: NOW, address: None },
+            Conflict::Missing("credential"),
+        ),
         (
             Write::RescheduleJob { id: job_id(99), at: NOW, attempts: 0, error: None },
             Conflict::Missing("job"),

@@ -15,7 +15,7 @@ fn put(row: CredentialRow) -> Vec<Write> {
 }
 
 fn use_one(number: u8) -> Write {
-    Write::UseCredential { id: credential_id(number), at: NOW }
+    Write::UseCredential { id: credential_id(number), at: NOW, address: None }
 }
 
 pub async fn a_credential_that_is_not_usable_stops_the_commit(store: Arc<dyn Store>) {
@@ -62,7 +62,7 @@ pub async fn a_single_use_is_granted_once_among_a_hundred(store: Arc<dyn Store>)
 
 pub async fn uses_are_counted_without_a_new_version(store: Arc<dyn Store>) {
     write(&*store, put(credential(1))).await;
-    let late = Write::UseCredential { id: credential_id(1), at: EARLIER };
+    let late = Write::UseCredential { id: credential_id(1), at: EARLIER, address: None };
     let commit =
         Commit { expect: vec![usable(1, 1)], writes: vec![use_one(1), use_one(1), late], audit: Vec::new() };
     store.commit(commit.clone()).await.unwrap().unwrap();

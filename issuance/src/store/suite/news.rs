@@ -28,7 +28,7 @@ pub async fn subscribers_hear_what_others_may_have_copies_of(store: Arc<dyn Stor
     write(&*store, vec![insert(certificate(1))]).await;
     let changes = [
         Write::PutCredential(Box::new(credential(1))),
-        Write::UseCredential { id: credential_id(1), at: NOW },
+        Write::UseCredential { id: credential_id(1), at: NOW, address: None },
         Write::SetCertificateStatus { issuer: issuer(1), serial: serial(1), status: held },
         Write::PutCrl(Box::new(crl(1, 1))),
         Write::PutSealed(Box::new(sealed("role", 1))),

@@ -63,7 +63,7 @@ async fn a_credential_is_made_and_its_secret_is_shown_once() {
     let holder = scene
         .app
         .passwords
-        .verify_access_key(&Secret::new(secret(&made)), now, Freshness::Fresh)
+        .verify_access_key(&Secret::new(secret(&made)), now, Freshness::Fresh, None)
         .await
         .unwrap();
     assert_eq!(holder.evidence.credential().unwrap().as_str(), id(&made));

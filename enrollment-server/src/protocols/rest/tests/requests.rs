@@ -45,7 +45,8 @@ impl Desk {
     async fn waiting_for(&self, key: &str, method: &Arc<Method>) -> RequestId {
         let app = &self.scene.app;
         let now = app.engine.clock().now();
-        let holder = app.passwords.verify_access_key(&Secret::new(key), now, Freshness::Fresh).await.unwrap();
+        let holder =
+            app.passwords.verify_access_key(&Secret::new(key), now, Freshness::Fresh, None).await.unwrap();
         let authenticated = Authenticated::new(method.clone(), holder.evidence, None).unwrap();
         let (_, csr) = csr(&["shop.acme.example"]);
         let der = &pem::decode_all(csr.as_bytes()).unwrap()[0].der;

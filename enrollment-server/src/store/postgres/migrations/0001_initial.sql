@@ -103,7 +103,10 @@ CREATE TABLE credentials (
     maximum_uses BIGINT,
     -- Without those in credential_uses.
     uses BIGINT NOT NULL,
+    first_used_at BIGINT,
     last_used_at BIGINT,
+    -- From where it was used last.
+    last_address TEXT COLLATE "C",
     declared BOOLEAN NOT NULL,
     regeneration BIGINT NOT NULL,
     -- JSON: which names may be asked for
@@ -124,8 +127,25 @@ CREATE TABLE credential_uses (
     credential BIGINT NOT NULL,
     stream BIGINT NOT NULL,
     uses BIGINT NOT NULL,
+    first_used_at BIGINT NOT NULL,
     last_used_at BIGINT NOT NULL,
+    last_address TEXT COLLATE "C",
     PRIMARY KEY (credential, stream)
+) WITH (fillfactor = 50);
+
+-- What is collected in memory and written now and then: requests that commit nothing, and failures. Nothing of a request waits
+-- for these rows.
+CREATE TABLE credential_usage (
+    credential BIGINT PRIMARY KEY,
+    requests BIGINT NOT NULL,
+    first_accepted_at BIGINT,
+    last_accepted_at BIGINT,
+    last_address TEXT COLLATE "C",
+    failures BIGINT NOT NULL,
+    last_failure_at BIGINT,
+    -- As in the audit trail
+    failure_reason TEXT COLLATE "C",
+    failure_address TEXT COLLATE "C"
 ) WITH (fillfactor = 50);
 
 CREATE TABLE crls (

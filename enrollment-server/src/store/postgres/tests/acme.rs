@@ -84,7 +84,7 @@ async fn two_replicas_bind_one_account_with_a_key_that_may_be_used_once() {
     let single = CredentialRow { maximum_uses: Some(1), ..credential(1) };
     commit(&stores[0], vec![Write::PutCredential(Box::new(single))]).await;
     let bind = |number: u8| {
-        let used = Write::UseCredential { id: credential_id(1), at: NOW };
+        let used = Write::UseCredential { id: credential_id(1), at: NOW, address: None };
         (vec![usable(1, 1), account_version(number, 0)], vec![used, put_account(account(number))])
     };
     let outcomes = at_once(&stores, (1..=60).map(bind)).await;

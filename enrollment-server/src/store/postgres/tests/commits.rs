@@ -152,7 +152,7 @@ async fn the_last_use_is_granted_once_among_replicas() {
     let made = Commit { writes: vec![Write::PutCredential(Box::new(row))], ..Commit::default() };
     stores[0].commit(made).await.unwrap().unwrap();
     let uses = (1..=100).map(|number| {
-        let used = Write::UseCredential { id: credential_id(1), at: NOW };
+        let used = Write::UseCredential { id: credential_id(1), at: NOW, address: None };
         (vec![usable(1, 1)], vec![used, insert(certificate(number))])
     });
     let outcomes = at_once(&stores, uses).await;
@@ -168,7 +168,7 @@ async fn a_credential_without_a_limit_is_used_by_many_at_once() {
     let store = database.open().await;
     let used = || Commit {
         expect: vec![usable(1, 1)],
-        writes: vec![Write::UseCredential { id: credential_id(1), at: NOW }],
+        writes: vec![Write::UseCredential { id: credential_id(1), at: NOW, address: None }],
         audit: vec![event("used")],
     };
     let put = |row: CredentialRow| Commit {
@@ -184,7 +184,7 @@ async fn a_credential_without_a_limit_is_used_by_many_at_once() {
     client.batch_execute("BEGIN").await.unwrap();
     client.execute("SELECT pg_advisory_xact_lock_shared($1)", &[&key]).await.unwrap();
     client
-        .batch_execute("INSERT INTO credential_uses SELECT number, 1000, 1, 5 FROM credentials")
+        .batch_execute("INSERT INTO credential_uses SELECT number, 1000, 1, 5, 5, NULL FROM credentials")
         .await
         .unwrap();
     within(other.commit(used())).await.unwrap().unwrap();

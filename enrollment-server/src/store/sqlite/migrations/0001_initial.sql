@@ -125,7 +125,10 @@ CREATE TABLE credentials (
     expires_at INTEGER,
     maximum_uses INTEGER,
     uses INTEGER NOT NULL,
+    first_used_at INTEGER,
     last_used_at INTEGER,
+    -- From where it was used last.
+    last_address TEXT,
     declared INTEGER NOT NULL,
     regeneration INTEGER NOT NULL,
     -- JSON: which names may be asked for
@@ -139,6 +142,20 @@ CREATE INDEX credentials_username ON credentials (method, username);
 
 -- An access key says its own name and no method.
 CREATE UNIQUE INDEX credentials_access_key ON credentials (username) WHERE protocol = 'rest';
+
+-- What is collected in memory and written now and then: requests that commit nothing, and failures.
+CREATE TABLE credential_usage (
+    credential INTEGER PRIMARY KEY REFERENCES credentials ON DELETE CASCADE,
+    requests INTEGER NOT NULL,
+    first_accepted_at INTEGER,
+    last_accepted_at INTEGER,
+    last_address TEXT,
+    failures INTEGER NOT NULL,
+    last_failure_at INTEGER,
+    -- As in the audit trail
+    failure_reason TEXT,
+    failure_address TEXT
+) STRICT;
 
 CREATE TABLE crls (
     issuer INTEGER NOT NULL REFERENCES issuers,
