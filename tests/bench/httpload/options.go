@@ -28,6 +28,7 @@ type options struct {
 	timeout, limit  time.Duration
 	pid, database   int
 	first           string
+	template        string
 }
 
 type list []string
@@ -57,6 +58,7 @@ func parseOptions() (*options, error) {
 	flag.IntVar(&o.pid, "pid", 0, "server process to measure")
 	flag.IntVar(&o.database, "database", 0, "process of the database server behind it, measured with all its children")
 	flag.StringVar(&o.first, "first", "", "URL of simpleenroll: enrols there once, and measures with that certificate as client certificate instead of -user")
+	flag.StringVar(&o.template, "template", "", "what the body is, with the certificate request in place of «%s»; nothing: the request alone")
 	flag.Parse()
 
 	o.user, o.password, _ = strings.Cut(user, ":")
@@ -69,6 +71,11 @@ func parseOptions() (*options, error) {
 	o.name = csrName
 	var err error
 	o.bodies, _, err = certificateRequests(csrName, o.count+o.warmup)
+	if before, after, found := strings.Cut(o.template, "%s"); found {
+		for place, request := range o.bodies {
+			o.bodies[place] = []byte(before + string(request) + after)
+		}
+	}
 	return o, err
 }
 

@@ -58,7 +58,7 @@ pub(super) fn measure(full: Chancery, fill: &Fill, run: &Run) -> Result<Vec<Dist
     let disturbances = vec![
         with_load(&full, run, "nothing beside", None::<fn() -> Result<()>>)?,
         with_load(&full, run, "list of every certificate", Some(|| list(&full.server)))?,
-        quietly(&full, &revoked, || publish(&full.server, &one))?,
+        quietly(&full.server, &revoked, || publish(&full.server, &one))?,
         with_load(&full, run, &revoked, Some(|| publish(&full.server, &other)))?,
     ];
     full.server.stop()?;
@@ -96,9 +96,10 @@ fn with_load(
     })
 }
 
-fn quietly(full: &Chancery, what: &str, work: impl FnOnce() -> Result<()>) -> Result<Disturbance> {
-    eprintln!("no enrolments: {what}");
-    let pid = full.server.pid();
+/// With nothing else asked of the server meanwhile.
+pub(super) fn quietly(server: &Server, what: &str, work: impl FnOnce() -> Result<()>) -> Result<Disturbance> {
+    eprintln!("nothing beside: {what}");
+    let pid = server.pid();
     machine::reset_peak(pid)?;
     let (before, begun) = (machine::cpu(pid)?, Instant::now());
     work()?;

@@ -102,14 +102,19 @@ pub(super) fn full(directory: &Path, binary: &Path, fill: &Fill, stored: u32) ->
 /// The same server again, with so many more certificates.
 pub(super) fn refill(chancery: Chancery, fill: &Fill, count: u32, status: Status) -> Result<Chancery> {
     let (settings, _) = chancery.server.stop()?;
+    fill_up(fill, &settings, count, status)?;
+    start(settings, None)
+}
+
+/// Fills up the store of a server that does not run.
+pub(super) fn fill_up(fill: &Fill, settings: &Settings, count: u32, status: Status) -> Result<()> {
     let mut fill = Command::new(&fill.0);
     fill.arg(settings.data().join("chancery.db")).arg(count.to_string());
     fill.arg(match status {
         Status::Valid => "valid",
         Status::Revoked => "revoked",
     });
-    shell::run_shown(fill.stdout(std::io::stderr()), &format!("chancery-fill ... {count} {status:?}"))?;
-    start(settings, None)
+    shell::run_shown(fill.stdout(std::io::stderr()), &format!("chancery-fill ... {count} {status:?}"))
 }
 
 fn settings(directory: &Path, binary: &Path) -> Result<Settings> {

@@ -67,7 +67,7 @@ impl fmt::Display for Case {
 }
 
 impl Connection {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::Keepalive => "keepalive",
             Self::Handshake => "handshake",
@@ -122,44 +122,71 @@ pub(super) struct Measurement {
     pub(super) server_peak: f64,
 }
 
+/// The load tool with what every protocol tells it.
+#[derive(Debug)]
+pub(super) struct Tool(Command);
+
+impl Tool {
+    /// Each operation asks for the certificate of a key of its own.
+    pub(super) fn new(pid: u32, connection: Connection, clients: u32, operations: u32) -> Result<Self> {
+        let mut load = Command::new(peers::directory()?.join("httpload"));
+        load.args(["-pid", &pid.to_string(), "-csr", DEVICE]);
+        // The curve that the peer's server offers as well, so that the handshakes are the same work.
+        load.args(["-curve", "p256", "-connection", connection.name()]);
+        load.args(["-n", &operations.to_string(), "-c", &clients.to_string()]);
+        Ok(Self(load))
+    }
+
+    pub(super) fn argument(&mut self, option: &str, value: &str) -> &mut Self {
+        self.0.args([option, value]);
+        self
+    }
+
+    /// One load from its beginning to its end.
+    pub(super) fn measure(self, what: &dyn fmt::Display) -> Result<Measurement> {
+        self.start(what)?.finish()
+    }
+
+    fn start(mut self, what: &dyn fmt::Display) -> Result<Load> {
+        self.0.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Ok(Load { process: self.0.spawn().context("cannot run the load tool")?, what: what.to_string() })
+    }
+}
+
 /// A load that runs.
 #[derive(Debug)]
 pub(super) struct Load {
     process: Child,
-    case: Case,
+    what: String,
 }
 
 impl Load {
     /// Sends EST requests, each for a key of its own.
     pub(super) fn start(target: &Target, case: Case, operations: u32) -> Result<Self> {
-        let mut load = Command::new(peers::directory()?.join("httpload"));
-        load.args(["-pid", &target.pid.to_string(), "-csr", DEVICE]);
-        load.args(["-H", "Content-Type: application/pkcs10", "-H", "Content-Transfer-Encoding: base64"]);
-        // The curve that the peer's server offers as well, so that the handshakes are the same work.
-        load.args(["-curve", "p256", "-connection", case.connection.name()]);
-        load.args(["-n", &operations.to_string(), "-c", &case.clients.to_string()]);
+        let mut load = Tool::new(target.pid, case.connection, case.clients, operations)?;
+        load.argument("-H", "Content-Type: application/pkcs10");
+        load.argument("-H", "Content-Transfer-Encoding: base64");
         match case.operation {
-            Operation::Enroll => load.args(["-url", &target.enroll]),
+            Operation::Enroll => load.argument("-url", &target.enroll),
             Operation::Reenroll => {
                 let url = target.reenroll.as_ref().context("this server does not renew")?;
-                load.args(["-url", url, "-first", &target.enroll])
+                load.argument("-url", url).argument("-first", &target.enroll)
             }
         };
         if let Some(user) = &target.user {
-            load.args(["-user", user]);
+            load.argument("-user", user);
         }
         if let Some(database) = target.database {
-            load.args(["-database", &database.to_string()]);
+            load.argument("-database", &database.to_string());
         }
-        load.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Ok(Self { process: load.spawn().context("cannot run the load tool")?, case })
+        load.start(&case)
     }
 
     /// Waits for its end. Any failed operation is an error: a server that refuses is fast, and would win.
     pub(super) fn finish(self) -> Result<Measurement> {
         let answer = self.process.wait_with_output()?;
         if !answer.status.success() {
-            bail!("the load tool failed on {}: {}", self.case, program::printed(&answer));
+            bail!("the load tool failed on {}: {}", self.what, program::printed(&answer));
         }
         serde_json::from_slice(&answer.stdout).context("the load tool printed something unexpected")
     }

@@ -8,7 +8,7 @@
 //! est ──starts──► chancery (SQLite, PostgreSQL, a full store), peer (estserver, tlsfloor)
 //!  ├──each round, case by case──► load (tests/bench/httpload) ──► table
 //!  └──at the end──► beside: what enrolment feels of lists and of a revocation list of everything
-//! acme, cluster ──► their own folders say
+//! acme, rest, cluster ──► their own folders say
 //! ```
 
 mod acme;
@@ -19,6 +19,7 @@ mod est;
 mod load;
 mod machine;
 mod peer;
+mod rest;
 mod table;
 
 use anyhow::Result;
@@ -36,6 +37,8 @@ enum Protocol {
     Est(Run),
     /// Whole orders, with http-01 and without: Chancery (durable) on SQLite, pebble (stores nothing)
     Acme(acme::Run),
+    /// Orders with a request: Chancery (durable) on SQLite and on a full store; what lists and reports of that store cost
+    Rest(Run),
     /// On a Kubernetes: installation, how long changes take to be in force, and a burst of CertificateRequests
     Cluster(cluster::Run),
 }
@@ -85,6 +88,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     match &options.protocol {
         Protocol::Est(run) => est::run(&run.settled()),
         Protocol::Acme(run) => acme::run(&run.settled()),
+        Protocol::Rest(run) => rest::run(&run.settled()),
         Protocol::Cluster(run) => cluster::run(run),
     }
 }

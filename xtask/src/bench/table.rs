@@ -201,14 +201,7 @@ impl<C: Copy + PartialEq + Display + Serialize> Report<'_, C> {
         }
         println!(
             "\n{:<42} {:>7} {:>6} {:>9} {:>8} {:>8} {:>8} {:>10}",
-            "beside the full store and as many revoked",
-            "took s",
-            "CPU s",
-            "peak MiB",
-            "per s",
-            "p50 ms",
-            "p99 ms",
-            "longest ms"
+            "on the full store", "took s", "CPU s", "peak MiB", "per s", "p50 ms", "p99 ms", "longest ms"
         );
         for one in self.disturbances {
             let number =
