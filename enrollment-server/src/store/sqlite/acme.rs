@@ -35,6 +35,21 @@ pub(super) const TO_SWEEP: &str = "SELECT EXISTS (SELECT 1 FROM acme_orders WHER
 pub(super) const SWEEP: &str = "DELETE FROM acme_orders WHERE number IN \
     (SELECT number FROM acme_orders WHERE keep_until <= ? ORDER BY keep_until, number LIMIT ?)";
 
+/// Most changes of an order leave the time as it is that it is indexed by. To set it all the same would write the index anew.
+const CHANGE_ORDER: &str = "UPDATE acme_orders SET version = ?1, replaces_issuer = ?2, replaces_serial = ?3, \
+    progress = ?4, document = ?5 WHERE id = ?6 AND keep_until = ?7";
+
+const MOVE_ORDER: &str = "UPDATE acme_orders SET version = ?1, replaces_issuer = ?2, replaces_serial = ?3, \
+    progress = ?4, document = ?5, keep_until = ?7 WHERE id = ?6";
+
+/// An order never changes its account or method: what is indexed by them stays as it is. Where there is a row already, this
+/// costs two pages more than the changes above: SQLite writes the last number of the table before it looks.
+const PUT_ORDER: &str = "INSERT INTO acme_orders (id, version, account, method, keep_until, replaces_issuer, \
+    replaces_serial, progress, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
+    ON CONFLICT (id) DO UPDATE SET version = excluded.version, keep_until = excluded.keep_until, \
+    replaces_issuer = excluded.replaces_issuer, replaces_serial = excluded.replaces_serial, \
+    progress = excluded.progress, document = excluded.document";
+
 pub(super) fn account(connection: &Connection, id: &AcmeAccountId) -> Result<Option<AccountRow>, Failure> {
     let id = octets::<16>(id.as_str())?;
     documents::find(connection, "SELECT document FROM acme_accounts WHERE id = ?", [id])
@@ -126,28 +141,24 @@ pub(super) fn order_version(connection: &Connection, id: &AcmeOrderId) -> Result
 }
 
 pub(super) fn put_order(connection: &Connection, names: &mut Names, row: &OrderRow) -> Result<(), Failure> {
+    let id = octets::<16>(row.id.as_str())?;
+    let (version, keep_until, document) = (integer(row.version)?, row.keep_until.unix(), to_json(row)?);
     let replaces = row.replaces.as_ref().zip(progress(&row.state));
-    let parameters = params![
-        octets::<16>(row.id.as_str())?,
-        integer(row.version)?,
-        octets::<16>(row.account.as_str())?,
-        names.resource(connection, &row.method)?,
-        row.keep_until.unix(),
-        replaces.map(|((issuer, _), _)| issuer.0),
-        replaces.map(|((_, serial), _)| serial.as_bytes()),
-        replaces.map(|(_, progress)| progress),
-        to_json(row)?,
-    ];
-    // An order never changes its account or method: what is indexed by them stays as it is.
-    connection
-        .prepare_cached(
-            "INSERT INTO acme_orders (id, version, account, method, keep_until, replaces_issuer, replaces_serial, \
-             progress, document) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) \
-             ON CONFLICT (id) DO UPDATE SET version = excluded.version, keep_until = excluded.keep_until, \
-             replaces_issuer = excluded.replaces_issuer, replaces_serial = excluded.replaces_serial, \
-             progress = excluded.progress, document = excluded.document",
-        )?
-        .execute(parameters)?;
+    let issuer = replaces.map(|((issuer, _), _)| issuer.0);
+    let serial = replaces.map(|((_, serial), _)| serial.as_bytes());
+    let progress = replaces.map(|(_, progress)| progress);
+    if row.version > 1 {
+        let parameters = params![version, issuer, serial, progress, document, id, keep_until];
+        for change in [CHANGE_ORDER, MOVE_ORDER] {
+            if connection.prepare_cached(change)?.execute(parameters)? > 0 {
+                return Ok(());
+            }
+        }
+    }
+    let method = names.resource(connection, &row.method)?;
+    let account = octets::<16>(row.account.as_str())?;
+    let parameters = params![id, version, account, method, keep_until, issuer, serial, progress, document];
+    connection.prepare_cached(PUT_ORDER)?.execute(parameters)?;
     Ok(())
 }
 
