@@ -18,6 +18,7 @@ use super::{
     apply::{Change, Done, Session},
     connection::{self, FileIdentity, Settings},
     failure::{Failure, sql_error},
+    recent::RecentOrders,
 };
 
 /// Pages in the log before it is written back: 16 MiB. Serial numbers and keys are random, so the pages that commits
@@ -53,6 +54,8 @@ pub(super) struct Committer {
     connection: Option<Connection>,
     session: Session,
     observer: Option<Arc<dyn CommitObserver>>,
+    /// What it has committed that is asked for again.
+    recent: Arc<RecentOrders>,
     /// Whether the last transaction failed.
     failing: bool,
     /// How long a transaction takes, as a moving average. Slow until the disk has shown that it is not.
@@ -62,13 +65,19 @@ pub(super) struct Committer {
 }
 
 impl Committer {
-    pub(super) fn new(settings: Settings, connection: Connection, options: StoreOptions) -> Self {
+    pub(super) fn new(
+        settings: Settings,
+        connection: Connection,
+        options: StoreOptions,
+        recent: Arc<RecentOrders>,
+    ) -> Self {
         let mut committer = Self {
             file: settings.file_identity().ok(),
             settings,
             connection: None,
             session: Session::new(options.stream),
             observer: options.observer,
+            recent,
             failing: false,
             pace: SLOWEST,
             log_pages: Arc::default(),
@@ -101,11 +110,25 @@ impl Committer {
                 if let Some(observer) = &self.observer {
                     observer.committed(took, work.len());
                 }
-                work.into_iter().zip(outcomes).for_each(|(one, outcome)| drop(one.reply.send(outcome)));
+                work.into_iter().zip(outcomes).for_each(|(one, outcome)| self.answer(one, outcome));
             }
-            Err(error) => work.into_iter().for_each(|one| drop(one.reply.send(Err(error.clone())))),
+            Err(error) => {
+                // Whether any of it is in the file is not known.
+                self.recent.clear();
+                work.into_iter().for_each(|one| drop(one.reply.send(Err(error.clone()))));
+            }
         }
         Ok(())
+    }
+
+    /// After the transaction. Whoever is told can read what was written.
+    fn answer(&self, work: Work, outcome: StoreResult<Outcome>) {
+        match (work.change, &outcome) {
+            (Change::Commit(commit), Ok(Ok(_))) => self.recent.committed(commit),
+            (Change::Commit(_), Ok(Err(conflict))) => self.recent.refused(conflict),
+            (Change::Commit(_), Err(_)) | (Change::Lease(_), _) => {}
+        }
+        drop(work.reply.send(outcome));
     }
 
     /// Whether a commit would go through. After one that did not, only what reaches the disk tells: as much as

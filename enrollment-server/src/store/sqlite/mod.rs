@@ -16,6 +16,7 @@
 //! | `committer.rs` | the connection that writes: transactions |
 //! | `readers.rs` | the connections that read |
 //! | `apply.rs` | one commit: what it expects, what it writes |
+//! | `recent.rs` | orders that were committed a moment ago |
 //! | `certificates.rs`, `requests.rs`, `credentials.rs`, `crls.rs`, `sealed.rs`, `jobs.rs`, `audit.rs`, `acme.rs`, `rest.rs`, `usage.rs` | one aggregate each: its reads and its writes |
 //! | `documents.rs` | rows that are JSON documents |
 //! | `names.rs` | names that rows refer to by number |
@@ -37,6 +38,7 @@ mod jobs;
 mod migrate;
 mod names;
 mod readers;
+mod recent;
 mod requests;
 mod rest;
 mod sealed;
@@ -67,7 +69,7 @@ use issuance::{
 };
 use pki::{crl::RevokedEntry, serial::SerialNumber, time::Time};
 
-use self::{connection::Settings, readers::Readers, writer::Writer};
+use self::{connection::Settings, readers::Readers, recent::RecentOrders, writer::Writer};
 
 pub use migrate::OpenError;
 
@@ -76,6 +78,7 @@ pub struct SqliteStore {
     path: PathBuf,
     readers: Arc<Readers>,
     writer: Writer,
+    recent: Arc<RecentOrders>,
     claims: Claims,
     announcer: Announcer,
 }
@@ -124,8 +127,9 @@ impl SqliteStore {
         let mut connection = connection::create(&settings)?;
         migrate::migrate(&mut connection)?;
         let readers = Arc::new(Readers::new(settings.clone()));
-        let writer = Writer::start(settings, connection, options)?;
-        Ok(Self { path, readers, writer, claims: Claims::default(), announcer: Announcer::new() })
+        let recent = Arc::<RecentOrders>::default();
+        let writer = Writer::start(settings, connection, options, recent.clone())?;
+        Ok(Self { path, readers, writer, recent, claims: Claims::default(), announcer: Announcer::new() })
     }
 
     /// Commits what is waiting, writes the log back into the database file and ends; later commits are unavailable.
@@ -316,7 +320,10 @@ impl Store for SqliteStore {
     }
 
     async fn acme_order(&self, id: &AcmeOrderId) -> StoreResult<Option<OrderRow>> {
-        self.readers.point(|connection| acme::order(connection, id))
+        match self.recent.get(id) {
+            Some(row) => Ok(Some(row)),
+            None => self.readers.point(|connection| acme::order(connection, id)),
+        }
     }
 
     async fn acme_orders_of(

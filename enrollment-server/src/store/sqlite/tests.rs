@@ -25,6 +25,7 @@ use super::{
     credentials, migrate,
 };
 
+mod recent;
 mod who_commits;
 
 async fn make() -> (TempDir, Arc<dyn Store>) {

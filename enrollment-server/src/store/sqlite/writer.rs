@@ -23,6 +23,7 @@ use super::{
     connection::Settings,
     jobs::LeaseRequest,
     readers::closed,
+    recent::RecentOrders,
 };
 
 /// Most commits of one transaction.
@@ -48,13 +49,14 @@ impl Writer {
         settings: Settings,
         connection: Connection,
         options: StoreOptions,
+        recent: Arc<RecentOrders>,
     ) -> Result<Self, OpenError> {
         let shared = Arc::new(Shared {
             patience: options.busy_timeout,
             room: Semaphore::new(QUEUE),
             queue: Mutex::default(),
             called: Condvar::new(),
-            committer: Mutex::new(Committer::new(settings, connection, options)),
+            committer: Mutex::new(Committer::new(settings, connection, options, recent)),
         });
         let thread = {
             let shared = Arc::clone(&shared);
