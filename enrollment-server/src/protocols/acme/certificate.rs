@@ -6,13 +6,14 @@ use http::{
     HeaderMap, HeaderValue,
     header::{ACCEPT, CONTENT_TYPE, LINK},
 };
-use issuance::{acme::AccountRow, identity::CertificateId, store::CertificateRow};
+use issuance::{acme::AccountRow, identity::CertificateId};
 use pki::pem;
 
 use super::{
     auth::ByAccount,
     error::AcmeError,
     exchange::{Exchange, link},
+    issued::IssuedCertificate,
 };
 
 /// RFC 8555 §9.1.
@@ -22,24 +23,25 @@ const PEM_CHAIN: &str = "application/pem-certificate-chain";
 pub(super) async fn certificate(request: &ByAccount) -> Result<Response, AcmeError> {
     request.payload.post_as_get()?;
     let exchange = &request.exchange;
-    let row = row(exchange, exchange.target.part(1).unwrap_or_default(), &request.account).await?;
+    let id: CertificateId = exchange.part(1, "certificate")?;
+    let found = find(exchange, id, &request.account).await?;
     check_accept(&request.headers)?;
     let chosen: usize = match exchange.target.part(2) {
         Some(_) => exchange.part(2, "chain")?,
         None => 0,
     };
-    let chains = exchange.service.chains(row.issuer);
+    let chains = exchange.service.chains(id.issuer);
     let above = match chains {
         Some(chains) => chains.get(chosen).cloned().ok_or(AcmeError::NotFound("chain"))?,
         // Its authority is not of this server any more: what is left is the certificate itself.
         None if chosen == 0 => Bytes::new(),
         None => return Err(AcmeError::NotFound("chain")),
     };
-    tracing::Span::current().record("serial", tracing::field::display(&row.serial));
-    let mut body = pem::encode("CERTIFICATE", &row.der).into_bytes();
+    tracing::Span::current().record("serial", tracing::field::display(&id.serial));
+    let mut body = pem::encode("CERTIFICATE", &found.der).into_bytes();
     body.extend_from_slice(&above);
     let mut response = ([(CONTENT_TYPE, HeaderValue::from_static(PEM_CHAIN))], body).into_response();
-    let url = exchange.urls().certificate(row.issuer, &row.serial);
+    let url = exchange.urls().certificate(id.issuer, &id.serial);
     for other in (0..chains.map_or(0, super::Chains::len)).filter(|other| *other != chosen) {
         let url = if other == 0 { url.clone() } else { format!("{url}/{other}") };
         response.headers_mut().append(LINK, link(&url, "alternate")?);
@@ -48,15 +50,22 @@ pub(super) async fn certificate(request: &ByAccount) -> Result<Response, AcmeErr
 }
 
 /// A certificate of the method, which was issued to this account.
-async fn row(exchange: &Exchange, part: &str, account: &AccountRow) -> Result<CertificateRow, AcmeError> {
-    let id: CertificateId = part.parse().map_err(|_| AcmeError::NotFound("certificate"))?;
+async fn find(
+    exchange: &Exchange,
+    id: CertificateId,
+    account: &AccountRow,
+) -> Result<IssuedCertificate, AcmeError> {
+    let (method, requester) = (&exchange.service.method.name, account.requester());
+    let is_ours = |found: &IssuedCertificate| found.method == *method && found.requester == requester;
+    if let Some(found) = exchange.app.acme.issued.take(&id, is_ours) {
+        return Ok(found);
+    }
     let row = exchange.app.engine.store().certificate(id.issuer, &id.serial).await?;
-    let row = row.filter(|row| row.method == exchange.service.method.name);
-    let row = row.ok_or(AcmeError::NotFound("certificate"))?;
-    if row.requester != account.requester() {
+    let row = row.filter(|row| row.method == *method).ok_or(AcmeError::NotFound("certificate"))?;
+    if row.requester != requester {
         return Err(AcmeError::Unauthorized("the certificate was issued to another account"));
     }
-    Ok(row)
+    Ok(row.into())
 }
 
 /// RFC 9110 §12.5.1: no header is any type.

@@ -12,6 +12,7 @@ use issuance::{
     authn::{AcmeRefusal, Authenticated, Freshness},
     authority::Method,
     engine::{Repeat, request_key},
+    identity::CertificateId,
     policy::Approval,
     request::Asked,
     store::{Commit, Expect, RequestState, Write},
@@ -23,6 +24,7 @@ use super::{
     account::ATTEMPTS,
     auth::{ByAccount, acting},
     error::{AcmeError, refusal_type},
+    issued::IssuedCertificate,
     known::Known,
     order::{self, SHOWN_AFTER_END, later},
     validation::Validator,
@@ -147,7 +149,12 @@ async fn issue(request: &ByAccount, order: OrderRow, csr: &Csr) -> Result<(Order
                 tracing::Span::current().record("serial", tracing::field::display(&issued.serial));
                 let authority =
                     issued.authority.ok_or_else(|| Error::Internal("no authority signed".into()))?;
-                order.issued(authority.key_id(), issued.serial, exchange.now)?;
+                let (issuer, serial) = (authority.key_id(), issued.serial);
+                order.issued(issuer, serial, exchange.now)?;
+                let requester = account.requester();
+                let fetched =
+                    IssuedCertificate { method: order.method.clone(), requester, der: issued.certificate };
+                exchange.app.acme.issued.put(CertificateId { issuer, serial }, fetched);
                 return Ok((order, true));
             }
             Ok(Outcome::Pending(pending)) => {

@@ -27,7 +27,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `service.rs` | one method, ready to serve: what is the same for every request |
-//! | `shared.rs`, `known.rs`, `limits.rs` | what all methods share for as long as the process lives: nonces, accounts that were read a moment ago, limits |
+//! | `shared.rs`, `known.rs`, `issued.rs`, `limits.rs` | what all methods share for as long as the process lives: nonces, accounts that were read and certificates that were issued a moment ago, limits |
 //! | `hosts.rs`, `urls.rs` | by which names the server may be asked, and the URLs below them |
 //! | `exchange.rs`, `auth.rs` | a request on its way in, who signed it, and the answer on its way out |
 //! | `handlers.rs` | the endpoints, a few lines each |
@@ -49,6 +49,7 @@ mod exchange;
 mod finalize;
 mod handlers;
 mod hosts;
+mod issued;
 mod key_change;
 mod known;
 mod limits;

@@ -17,7 +17,8 @@ use issuance::{
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::{
-    known::KnownAccounts, limits::RateLimits, nonce::Nonces, validation::Validations, wire::jwk::AccountKey,
+    issued::IssuedCertificates, known::KnownAccounts, limits::RateLimits, nonce::Nonces,
+    validation::Validations, wire::jwk::AccountKey,
 };
 use crate::serving::App;
 
@@ -36,6 +37,7 @@ pub struct AcmeShared {
     nonces: OnceCell<Nonces>,
     pub(super) keys: AccountKeys,
     pub(super) accounts: KnownAccounts,
+    pub(super) issued: IssuedCertificates,
     pub(super) limits: RateLimits,
     /// Places for orders whose CAA records are read when they are finalized.
     pub(super) caa_checks: Semaphore,
@@ -49,6 +51,7 @@ impl Default for AcmeShared {
             nonces: OnceCell::default(),
             keys: AccountKeys::default(),
             accounts: KnownAccounts::default(),
+            issued: IssuedCertificates::default(),
             limits: RateLimits::default(),
             caa_checks: Semaphore::new(CAA_CHECKS),
             validations: Validations::default(),
