@@ -315,6 +315,24 @@ async fn a_server_that_stops_finishes_what_it_began() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_does_not_stop_the_validation() {
+    let ordered = Ordered::one().await;
+    let (asked, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    ordered.says(Say::Wait { asked: asked.clone(), go_on: go_on.clone() });
+    tokio::select! {
+        biased;
+        () = asked.notified() => {}
+        // Where the answer did not wait so long.
+        _ = ordered.ready(0) => asked.notified().await,
+    }
+    go_on.notify_one();
+    ordered.idle().await;
+    let (status, attempts, problem) = ordered.challenge().await;
+    assert_eq!((status, attempts), (ChallengeStatus::Processing, 1), "{problem}");
+    assert_about(ordered.next().await, 3);
+}
+
+#[tokio::test]
 async fn two_that_validate_at_once_record_one_result() {
     for say in [None, Some(Say::status("404 Not Found"))] {
         let ordered = Ordered::one().await;

@@ -1,8 +1,15 @@
 //! `http-01` (RFC 8555 §8.3): a resource below the name, fetched over a connection of its own for each redirect.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    future::{Future, poll_fn},
+    net::IpAddr,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
 
 use bytes::{Bytes, BytesMut};
+use futures::future::{BoxFuture, Fuse, FutureExt as _};
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, client::conn::http1};
@@ -10,10 +17,7 @@ use hyper_util::rt::TokioIo;
 use issuance::acme::Identifier;
 use rustls::ClientConfig;
 use rustls_pki_types::ServerName;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    task::JoinSet,
-};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsConnector;
 use url::Url;
 
@@ -45,9 +49,27 @@ pub(super) struct Http01<'a> {
 /// Where a response came from.
 struct Answer {
     response: Response<Incoming>,
-    /// Ends the connection when dropped.
-    _driver: JoinSet<()>,
+    driver: Driver,
     at: At,
+}
+
+/// What moves the octets of one connection, which ends when this is dropped. No task of its own: nobody else has to be woken.
+struct Driver(Fuse<BoxFuture<'static, ()>>);
+
+impl Driver {
+    /// Waits for what the connection is to bring.
+    async fn until<T>(&mut self, brought: impl Future<Output = T>) -> T {
+        let mut brought = pin!(brought);
+        poll_fn(|context| {
+            // Before, there may be something to move; afterwards, something may have come.
+            if let Poll::Ready(brought) = brought.as_mut().poll(context) {
+                return Poll::Ready(brought);
+            }
+            let _ended = self.0.poll_unpin(context);
+            brought.as_mut().poll(context)
+        })
+        .await
+    }
 }
 
 impl Http01<'_> {
@@ -115,7 +137,7 @@ impl Http01<'_> {
         let late = || ValidationFailure::connection(format!("{at} did not answer in time"));
         let exchanged = self.deadline.run(exchanging).await.unwrap_or_else(|| Err(late()));
         let (response, driver) = exchanged.map_err(|failure| at.failure(failure))?;
-        Ok(Answer { response, _driver: driver, at })
+        Ok(Answer { response, driver, at })
     }
 
     /// Where a redirect leads, if that is where a validation may go.
@@ -143,8 +165,9 @@ impl Http01<'_> {
 
     async fn body(&self, answer: &mut Answer) -> Result<Bytes, ValidationFailure> {
         let mut read = BytesMut::new();
+        let Answer { response, driver, .. } = answer;
         let reading = async {
-            while let Some(frame) = answer.response.body_mut().frame().await {
+            while let Some(frame) = response.body_mut().frame().await {
                 // Trailers are nothing to a validation.
                 if let Ok(data) = frame?.into_data() {
                     if read.len() + data.len() > BODY_BYTES {
@@ -155,7 +178,7 @@ impl Http01<'_> {
             }
             Ok::<_, hyper::Error>(true)
         };
-        match self.deadline.run(reading).await {
+        match self.deadline.run(driver.until(reading)).await {
             Some(Ok(true)) => Ok(read.freeze()),
             Some(Ok(false)) => Err(answer.refused(&format!("answered more than {BODY_BYTES} octets"))),
             Some(Err(_)) => Err(answer.broken("broke off its answer")),
@@ -223,14 +246,14 @@ async fn exchange(
     stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     request: Request<Empty<Bytes>>,
     at: &At,
-) -> Result<(Response<Incoming>, JoinSet<()>), ValidationFailure> {
+) -> Result<(Response<Incoming>, Driver), ValidationFailure> {
     let broken = |_| ValidationFailure::connection(format!("{at} did not answer as HTTP says"));
     let mut http = http1::Builder::new();
     http.max_buf_size(HEAD_BYTES).max_headers(MAX_HEADERS);
     let (mut sender, connection) = http.handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let mut driver = JoinSet::new();
-    driver.spawn(async { drop(connection.await) });
-    let response = sender.send_request(request).await.map_err(broken)?;
+    // The socket is closed with it: to say before that no more will be sent is a call for nothing.
+    let mut driver = Driver(async { drop(connection.without_shutdown().await) }.boxed().fuse());
+    let response = driver.until(sender.send_request(request)).await.map_err(broken)?;
     Ok((response, driver))
 }
 

@@ -11,7 +11,7 @@
 //! | `resolver.rs`, `tls.rs` | DNS and TLS, as validations need them |
 //! | `failure.rs` | why it did not succeed, and the time a validation has |
 //! | `places.rs` | how many at the same time, and of one account |
-//! | `run.rs` | reads an order, validates, and commits what became of it |
+//! | `run.rs`, `running.rs` | reads an order, validates, and commits what became of it, for whoever waits or by itself |
 
 mod caa;
 mod dns_01;
@@ -21,6 +21,7 @@ mod network;
 mod places;
 mod resolver;
 mod run;
+mod running;
 #[cfg(test)]
 pub(super) mod tests;
 mod tls;
@@ -30,6 +31,7 @@ pub use failure::ValidationFailure;
 pub use places::Validations;
 pub(crate) use places::{OF_ONE_ACCOUNT, Permit, Place};
 pub use run::Planned;
+pub use running::Running;
 pub(crate) use run::{COMMITS, Ended, account_of, lease_seconds, run};
 
 use std::time::Duration;

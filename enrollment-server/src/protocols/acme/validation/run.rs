@@ -21,11 +21,11 @@ use issuance::{
     store::{Commit, Conflict, Expect, Job, Write},
 };
 use pki::time::Time;
-use tokio::task::JoinHandle;
 
 use super::{
     ValidationFailure, Validator,
     places::{Permit, Validations},
+    running::Running,
 };
 use crate::{
     metrics::{self, ValidationOutcome},
@@ -83,12 +83,11 @@ impl Planned {
         Write::PutJob(Box::new(self.job.clone()))
     }
 
-    /// Validates in the background, where there is a place for it; otherwise the job is due already. The rows are as they
-    /// were committed. Whoever is given a handle may wait for the end, and need not.
-    pub fn start(self, app: &Arc<App>, order: OrderRow, account: Arc<AccountRow>) -> Option<JoinHandle<()>> {
+    /// Validates, where there is a place for it; otherwise the job is due already. The rows are as they were committed.
+    pub fn start(self, app: &Arc<App>, order: OrderRow, account: Arc<AccountRow>) -> Option<Running> {
         let Self { job, permit } = self;
         let (permit, app) = (permit?, app.clone());
-        Some(tokio::spawn(async move {
+        Some(Running::new(async move {
             if let Err(error) = run_known(&app, &job, order, &account).await {
                 tracing::warn!(key = job.key, %error, "a validation could not be recorded; its job will be");
             }
