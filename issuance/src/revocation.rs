@@ -1,6 +1,8 @@
-//! Certificates that are no longer good (RFC 5280 §5.3.1), and those that are held for a while; and accounts that are not.
+//! Certificates that are no longer good (RFC 5280 §5.3.1), and those that are held for a while; and accounts and
+//! credentials that are not.
 
 mod account;
+mod credential;
 #[cfg(test)]
 mod tests;
 

@@ -3,6 +3,7 @@
 mod accounts;
 mod audit;
 mod certificates;
+mod credentials;
 mod offline;
 pub(crate) mod output;
 mod requests;
@@ -43,6 +44,9 @@ enum Command {
     /// Accounts of ACME: lists them, shows one, ends one.
     #[command(subcommand)]
     Accounts(accounts::AccountsCommand),
+    /// Credentials: lists them with how they were used, shows one, exports them, revokes one.
+    #[command(subcommand)]
+    Credentials(credentials::CredentialsCommand),
     /// The audit trail: lists it, exports it, verifies it, signs a checkpoint.
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -144,6 +148,7 @@ impl Cli {
             Command::Requests(command) => command.run(),
             Command::Certificates(command) => command.run(),
             Command::Accounts(command) => command.run(),
+            Command::Credentials(command) => command.run(),
             Command::Audit(command) => command.run(),
             Command::Sealing(command) => command.run(),
         }

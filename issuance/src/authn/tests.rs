@@ -366,7 +366,8 @@ async fn a_failure_counts_against_the_credential_that_was_meant_and_no_other() {
     let passphrase = credential(&scene.method.name, None, "passphrase");
     scene.put(&passphrase).await;
     with_bob(&scene, |row| row.state = CredentialState::Revoked).await;
-    let bob = credential(&scene.method.name, Some("bob"), "bobs-password").id;
+    let rows = scene.store.credentials_for(&scene.method.name, "bob").await.unwrap();
+    let bob = rows.into_iter().find(|row| row.username.is_some()).unwrap().id;
     // Nobody's: no row is known for it.
     refuses(&scene, "nobody", "wrong", Mismatch).await;
     refuses(&scene, "ann", "", Unreadable).await;

@@ -1,0 +1,228 @@
+//! Credentials as they are shown: never a secret, nor what one is checked by.
+
+use std::net::IpAddr;
+
+use issuance::{
+    credential::{CredentialRow, CredentialUsage, UsageFailure},
+    identity::Owner,
+};
+use pki::time::Time;
+use serde::Serialize;
+
+use super::state;
+use crate::cli::output::printable;
+
+/// One line for a person.
+pub(super) fn credential_line(row: &CredentialRow, usage: &CredentialUsage) -> String {
+    let last = usage.last_used_at.map_or_else(|| "never".into(), |at| at.to_string());
+    let name = row.username.as_deref().unwrap_or("-");
+    let (id, state, protocol, uses) = (&row.id, state(row), row.protocol, usage.uses);
+    printable(&format!("{id}  {state:7}  {protocol:4}  {}  {}  {name}  {uses}  {last}", row.method, row.name))
+}
+
+/// Several lines for a person.
+pub(super) fn credential_text(row: &CredentialRow, usage: &CredentialUsage) -> String {
+    let count = |count: u64| Some(count.to_string());
+    let time = |time: Option<Time>| time.map(|time| time.to_string());
+    let actions: Vec<&str> = row.actions.iter().map(|action| action.as_str()).collect();
+    let fields = [
+        ("credential", Some(row.id.to_string())),
+        ("name", Some(row.name.to_string())),
+        ("state", Some(state(row).into())),
+        ("method", Some(row.method.to_string())),
+        ("protocol", Some(row.protocol.to_string())),
+        ("username", row.username.clone()),
+        ("owner", row.owner.as_ref().map(ToString::to_string)),
+        ("declared", row.declared.then(|| "by the EnrollmentCredential of this name".into())),
+        ("actions", Some(actions.join(" ")).filter(|actions| !actions.is_empty())),
+        ("created", Some(row.created_at.to_string())),
+        ("expires", time(row.expires_at)),
+        (
+            "uses",
+            row.maximum_uses
+                .map_or_else(|| count(usage.uses), |most| Some(format!("{} of {most}", usage.uses))),
+        ),
+        ("requests", count(usage.requests).filter(|_| usage.requests > 0)),
+        ("first used", time(usage.first_used_at)),
+        ("last used", Some(time(usage.last_used_at).unwrap_or_else(|| "never".into()))),
+        ("from", usage.last_address.map(|address| address.to_string())),
+        ("failures", count(usage.failures).filter(|_| usage.failures > 0)),
+        ("last failure", usage.last_failure.as_ref().map(failure)),
+    ];
+    let lines = fields.into_iter().filter_map(|(name, value)| Some(format!("{name:12}  {}", value?)));
+    lines.map(|line| printable(&line)).collect::<Vec<_>>().join("\n")
+}
+
+fn failure(failure: &UsageFailure) -> String {
+    let from = failure.address.map_or_else(String::new, |address| format!(" from {address}"));
+    format!("{}  {}{from}", failure.at, failure.reason)
+}
+
+/// In JSON: the row as it is stored, without what the secret is checked by, and its usage.
+#[derive(Debug, Serialize)]
+pub(super) struct ShownCredential<'a> {
+    #[serde(flatten)]
+    row: &'a CredentialRow,
+    usage: ShownUsage<'a>,
+}
+
+/// What the row does not say.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownUsage<'a> {
+    uses: u64,
+    requests: u64,
+    first_used_at: Option<Time>,
+    last_used_at: Option<Time>,
+    last_address: Option<IpAddr>,
+    failures: u64,
+    last_failure: Option<&'a UsageFailure>,
+}
+
+impl<'a> ShownCredential<'a> {
+    pub(super) fn new(row: &'a CredentialRow, usage: &'a CredentialUsage) -> Self {
+        let usage = ShownUsage {
+            uses: usage.uses,
+            requests: usage.requests,
+            first_used_at: usage.first_used_at,
+            last_used_at: usage.last_used_at,
+            last_address: usage.last_address,
+            failures: usage.failures,
+            last_failure: usage.last_failure.as_ref(),
+        };
+        Self { row, usage }
+    }
+}
+
+pub(super) const CSV_HEADER: &str = "id,name,method,protocol,username,owner,state,declared,actions,createdAt,expiresAt,\
+    maximumUses,uses,requests,firstUsedAt,lastUsedAt,lastAddress,failures,lastFailureAt,lastFailure,lastFailureAddress";
+
+/// One record (RFC 4180).
+pub(super) fn credential_csv(row: &CredentialRow, usage: &CredentialUsage) -> String {
+    let time = |time: Option<Time>| time.map(|time| time.to_string()).unwrap_or_default();
+    let address = |address: Option<IpAddr>| address.map(|address| address.to_string()).unwrap_or_default();
+    let failure = usage.last_failure.as_ref();
+    let actions: Vec<&str> = row.actions.iter().map(|action| action.as_str()).collect();
+    let fields = [
+        row.id.to_string(),
+        row.name.to_string(),
+        row.method.to_string(),
+        row.protocol.to_string(),
+        row.username.clone().unwrap_or_default(),
+        row.owner.as_ref().map(Owner::to_string).unwrap_or_default(),
+        state(row).into(),
+        row.declared.to_string(),
+        actions.join(" "),
+        row.created_at.to_string(),
+        time(row.expires_at),
+        row.maximum_uses.map(|most| most.to_string()).unwrap_or_default(),
+        usage.uses.to_string(),
+        usage.requests.to_string(),
+        time(usage.first_used_at),
+        time(usage.last_used_at),
+        address(usage.last_address),
+        usage.failures.to_string(),
+        time(failure.map(|failure| failure.at)),
+        failure.map(|failure| failure.reason.clone()).unwrap_or_default(),
+        address(failure.and_then(|failure| failure.address)),
+    ];
+    fields.map(|field| csv_field(&field)).join(",")
+}
+
+/// Quoted where it must be. A spreadsheet would take what begins like a formula for one: an apostrophe makes it text.
+fn csv_field(text: &str) -> String {
+    let text = printable(text);
+    let formula = text.starts_with(['=', '+', '-', '@']);
+    let text = if formula { format!("'{text}") } else { text };
+    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use issuance::{
+        credential::{GrantedUses, Seen, UsageNote},
+        store::suite::samples::{EARLIER, LATER, NOW, credential, credential_id},
+    };
+
+    use super::*;
+
+    const FROM: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn unused() -> CredentialUsage {
+        let credential = credential_id(1);
+        CredentialUsage::new(GrantedUses { credential, uses: 0, first: None, last: None }, None)
+    }
+
+    fn used() -> CredentialUsage {
+        let last = Some(Seen { at: NOW, address: Some(FROM) });
+        let granted = GrantedUses { credential: credential_id(1), uses: 3, first: Some(EARLIER), last };
+        let last_failure = Some(UsageFailure { at: LATER, reason: "mismatch".into(), address: Some(FROM) });
+        let noted =
+            UsageNote { requests: 7, failures: 2, last_failure, ..UsageNote::empty(credential_id(1)) };
+        CredentialUsage::new(granted, Some(noted))
+    }
+
+    fn named(username: &str) -> CredentialRow {
+        CredentialRow { username: Some(username.into()), ..credential(1) }
+    }
+
+    #[test]
+    fn what_a_peer_or_a_maker_chose_moves_no_cursor_and_begins_no_formula() {
+        let row = named("\x1b[2J,=\"x\"");
+        assert!(credential_line(&row, &unused()).contains("\u{fffd}[2J,=\"x\""));
+        assert!(credential_text(&row, &unused()).contains("\u{fffd}[2J"));
+        assert!(credential_csv(&row, &unused()).contains(",\"\u{fffd}[2J,=\"\"x\"\"\","));
+        for formula in ["=1+1", "+1", "-1", "@x"] {
+            assert!(credential_csv(&named(formula), &unused()).contains(&format!(",'{formula},")));
+        }
+    }
+
+    #[test]
+    fn no_secret_is_shown_in_any_form() {
+        let row = named("ann");
+        let verifier = serde_json::to_string(&row.verifier).unwrap();
+        let hash = verifier.split('"').find(|part| part.len() >= 32).unwrap();
+        let json = serde_json::to_string(&ShownCredential::new(&row, &used())).unwrap();
+        for shown in [
+            credential_line(&row, &used()),
+            credential_text(&row, &used()),
+            credential_csv(&row, &used()),
+            json,
+        ] {
+            assert!(!shown.contains(hash) && !shown.contains("verifier"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_record_has_a_field_for_each_name_of_the_header() {
+        let names: Vec<&str> = CSV_HEADER.split(',').collect();
+        let record = credential_csv(&named("ann"), &used());
+        let fields: Vec<&str> = record.split(',').collect();
+        assert_eq!(fields.len(), names.len(), "{record}");
+        let of = |name: &str| fields[names.iter().position(|other| *other == name).unwrap()];
+        assert_eq!((of("uses"), of("requests"), of("failures")), ("3", "7", "2"));
+        assert_eq!((of("username"), of("lastAddress")), ("ann", "192.0.2.1"));
+        assert_eq!((of("lastUsedAt"), of("lastFailureAt")), (&*NOW.to_string(), &*LATER.to_string()));
+        assert_eq!(of("lastFailure"), "mismatch");
+        assert_eq!(credential_csv(&credential(1), &unused()).split(',').count(), names.len());
+    }
+
+    #[test]
+    fn a_person_reads_how_it_was_used_and_what_went_wrong() {
+        let text = credential_text(&CredentialRow { maximum_uses: Some(5), ..named("ann") }, &used());
+        for line in [
+            "username      ann".to_owned(),
+            "uses          3 of 5".into(),
+            "requests      7".into(),
+            format!("first used    {EARLIER}"),
+            format!("last used     {NOW}"),
+            "from          192.0.2.1".into(),
+            "failures      2".into(),
+            format!("last failure  {LATER}  mismatch from 192.0.2.1"),
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}\n{text}");
+        }
+        let text = credential_text(&credential(1), &unused());
+        assert!(text.contains("last used     never") && !text.contains("failure"), "{text}");
+    }
+}
