@@ -1,6 +1,8 @@
 //! Rows for the credentials that resources declare.
 
 #[cfg(test)]
+mod access_keys;
+#[cfg(test)]
 mod tests;
 
 use std::{
@@ -8,9 +10,9 @@ use std::{
     fmt,
 };
 
-use aws_lc_rs::digest;
 use issuance::{
     Engine, Error,
+    administration::named_id,
     audit::{Action, Actor, AuditEvent, AuditOutcome},
     credential::{CredentialRow, CredentialState, Verifier, generate_hmac_key, hmac_key_fingerprint},
     error::{Refusal, Rule},
@@ -149,7 +151,7 @@ impl Pass<'_> {
     }
 
     async fn create(&mut self, wanted: &CompiledCredential) -> Result<(), Error> {
-        let id = self.free_id(&wanted.name).await?;
+        let id = self.free_id(wanted).await?;
         let (username, verifier) = self.value(wanted, &id).await?;
         let row = CredentialRow {
             id: id.clone(),
@@ -177,12 +179,18 @@ impl Pass<'_> {
     }
 
     /// Two replicas that make the same credential at once choose the same: one of them is first, the other sees it.
-    async fn free_id(&self, name: &ResourceName) -> Result<CredentialId, Error> {
+    async fn free_id(&self, wanted: &CompiledCredential) -> Result<CredentialId, Error> {
+        let name = &wanted.name;
         for incarnation in 0..INCARNATIONS {
-            let id = declared_id(name, incarnation);
+            let id = named_id(name, incarnation);
             match self.engine.store().credential(&id).await? {
                 None => return Ok(id),
                 Some(row) if row.declared => return Err(Error::Conflict(format!("{name} was just made"))),
+                // Not one that a resource declared: those are revoked when they are let go.
+                Some(row) if row.state == CredentialState::Active && row.method == wanted.method => {
+                    let sentence = "a credential of this name was made over REST: revoke it first";
+                    return Err(Error::Malformed(sentence.into()));
+                }
                 Some(_) => {}
             }
         }
@@ -352,15 +360,4 @@ async fn slow<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|_| Error::Internal("hashing a secret was interrupted".into()))?
-}
-
-/// The identifier of the row of a declared credential: the same wherever it is made.
-fn declared_id(name: &ResourceName, incarnation: u64) -> CredentialId {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(b"chancery declared credential v1\0");
-    context.update(name.to_string().as_bytes());
-    context.update(&incarnation.to_be_bytes());
-    let mut octets = [0; 16];
-    octets.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    CredentialId::from_octets(octets)
 }

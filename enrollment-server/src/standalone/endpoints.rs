@@ -88,7 +88,9 @@ fn credentials(compiled: &Compiled, folder: &DataFolder, method: &CompiledMethod
         match form {
             ValueForm::Password => EndpointCredential { username, password_file: file, ..empty },
             ValueForm::HmacKey => EndpointCredential { kid: username, hmac_file: file, ..empty },
-            ValueForm::AccessKey => EndpointCredential { access_key_file: file, is_access_key: true, ..empty },
+            ValueForm::AccessKey => {
+                EndpointCredential { access_key_file: file, is_access_key: true, ..empty }
+            }
         }
     };
     of_method.map(describe).collect()

@@ -1,4 +1,4 @@
-//! Rows of declared keys for ACME. That passwords are let in or not is tested where they are presented.
+//! Rows of declared keys for ACME; those of access keys are in `access_keys.rs`. That passwords are let in or not is tested where they are presented.
 
 use std::{
     collections::BTreeSet,
@@ -25,14 +25,14 @@ use crate::configuration::Failure;
 
 /// Keeps what was made.
 #[derive(Debug, Default)]
-struct Kept(Mutex<Vec<Secret>>);
+pub(super) struct Kept(Mutex<Vec<Secret>>);
 
 impl Kept {
-    fn last(&self) -> Secret {
+    pub(super) fn last(&self) -> Secret {
         self.0.lock().unwrap().last().expect("nothing was made").clone()
     }
 
-    fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.0.lock().unwrap().len()
     }
 }
@@ -48,25 +48,25 @@ impl Values for Kept {
     }
 }
 
-struct Scene {
-    engine: Engine,
+pub(super) struct Scene {
+    pub(super) engine: Engine,
     /// As text, the newest first.
     sealing: String,
-    reconciled: Reconciled,
-    kept: Kept,
+    pub(super) reconciled: Reconciled,
+    pub(super) kept: Kept,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let engine = Engine::new(Arc::new(MemoryStore::default()), Arc::new(SystemClock));
         Self { engine, sealing: sealing_line(), reconciled: Reconciled::default(), kept: Kept::default() }
     }
 
-    fn keys(&self) -> SealingKeys {
+    pub(super) fn keys(&self) -> SealingKeys {
         SealingKeys::parse(&self.sealing).unwrap()
     }
 
-    async fn declare(&mut self, wanted: &CompiledCredential) -> Vec<Failure> {
+    pub(super) async fn declare(&mut self, wanted: &CompiledCredential) -> Vec<Failure> {
         let names = BTreeSet::from([wanted.name.clone()]);
         let declared = Declared { in_force: std::slice::from_ref(wanted), names: &names, guard: None };
         let keys = self.keys();
@@ -92,7 +92,7 @@ impl Scene {
     }
 
     /// The process starts anew.
-    fn restart(&mut self) {
+    pub(super) fn restart(&mut self) {
         self.reconciled = Reconciled::default();
     }
 }
@@ -118,7 +118,7 @@ fn key(value: CredentialValue) -> CompiledCredential {
     }
 }
 
-fn generate() -> CredentialValue {
+pub(super) fn generate() -> CredentialValue {
     CredentialValue::Generate { write_to: ResourceName::new("web", "key") }
 }
 
@@ -242,7 +242,7 @@ async fn a_key_that_has_ended_is_none_that_anybody_could_compute_with() {
 }
 
 /// As binding an account does.
-async fn use_once(scene: &Scene, row: &CredentialRow) {
+pub(super) async fn use_once(scene: &Scene, row: &CredentialRow) {
     let used = CredentialRow { uses: row.uses + 1, version: row.version + 1, ..row.clone() };
     let commit = Commit {
         expect: vec![Expect::CredentialVersion { id: row.id.clone(), version: row.version }],
