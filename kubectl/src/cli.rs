@@ -129,6 +129,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::output::Form;
 
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
@@ -156,6 +157,20 @@ mod tests {
             for word in ["insecure", "skip", "verify"] {
                 assert!(!option.contains(word), "--{option}");
             }
+        }
+    }
+
+    #[test]
+    fn short_options_are_those_of_kubectl_before_and_after_a_command() {
+        for line in
+            ["-o json -n pki status -A", "status -A -o json -n pki", "status --all-namespaces -ojson -npki"]
+        {
+            let cli = Cli::try_parse_from(["kubectl-chancery"].into_iter().chain(line.split(' '))).unwrap();
+            assert_eq!(
+                (cli.output.form, cli.cluster.namespace.as_deref()),
+                (Form::Json, Some("pki")),
+                "{line}"
+            );
         }
     }
 

@@ -143,7 +143,7 @@ fn a_revocation_list_counts_its_entries_and_shows_them_where_asked() {
     assert_eq!((&said["number"], &said["revoked"], &said["complete"]), (&json!(7), &json!(1), &json!(true)));
     assert_eq!(said["entries"], json!(["5C 2026-02-01T00:00:00Z keyCompromise"]));
     assert_eq!(said["nextUpdate"], json!("2026-03-08T00:00:00Z"));
-    let short = serde_json::to_value(&read::all(list.der(), false).unwrap()).unwrap();
+    let short = serde_json::to_value(read::all(list.der(), false).unwrap()).unwrap();
     assert_eq!((&short[0]["revoked"], &short[0]["entries"]), (&json!(1), &Value::Null));
 }
 

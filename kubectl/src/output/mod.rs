@@ -28,7 +28,7 @@ use crate::cli::Usage;
 #[command(next_help_heading = "Output options")]
 pub(crate) struct OutputArgs {
     /// The form of what is printed.
-    #[arg(long = "output", short, global = true, value_enum, default_value_t)]
+    #[arg(long = "output", short = 'o', global = true, value_enum, default_value_t)]
     pub(crate) form: Form,
 }
 
