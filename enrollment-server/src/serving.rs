@@ -176,6 +176,19 @@ impl App {
         }
     }
 
+    /// As [`App::authentication_failed`], but not counted against the address: nobody finds by trying what was shown, and others
+    /// behind the same address would pay for it.
+    pub fn authentication_by_signature_failed(
+        &self,
+        method: &Method,
+        failure: AuthenticationFailure,
+        address: IpAddr,
+    ) {
+        if let Some(kind) = kind_of(failure) {
+            self.note_failed_authentication(method, failure, kind, address);
+        }
+    }
+
     /// As [`App::authentication_failed`], where the protocol learns from the credential which method is asked, and what was
     /// shown is of none.
     pub fn authentication_of_nobody_failed(

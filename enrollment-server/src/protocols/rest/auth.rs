@@ -1,16 +1,19 @@
-//! Who asks over REST, which method that is of, and what it may do there: an access key (RFC 6750 §2.1) or a client certificate.
+//! Who asks over REST, which method that is of, and what it may do there: an access key or a token of a service account (RFC 6750
+//! §2.1), or a client certificate.
 
 use std::{net::IpAddr, sync::Arc};
 
 use http::header::AUTHORIZATION;
 use issuance::{
     Error,
+    audit::{Action, Actor, AuditEvent, AuditOutcome},
     authn::{Authenticated, Evidence, Freshness, Requester},
     authority::Method,
     error::AuthenticationFailure,
     identity::{Protocol, ResourceName},
-    rest::{RestAction, RestActions},
+    rest::{OrderRow, RestAction, RestActions},
     secret::Secret,
+    store::Commit,
 };
 
 use super::{ask::Ask, error::RestError, service::RestService};
@@ -54,6 +57,19 @@ impl Caller {
         }
     }
 
+    /// As [`Caller::authenticated`], with the names that the caller has proved for an order.
+    ///
+    /// # Errors
+    /// As [`Caller::authenticated`].
+    pub(super) fn authenticated_for(
+        &self,
+        product: &Arc<Method>,
+        order: &OrderRow,
+    ) -> Result<Authenticated, Error> {
+        let evidence = self.evidence.clone().with_proofs_of(order, self.ask.now);
+        Authenticated::new(product.clone(), evidence, Some(self.address))
+    }
+
     /// As rows and the audit trail remember the caller.
     pub(super) fn requester(&self) -> Requester {
         self.evidence.requester(Protocol::Rest, Some(self.address))
@@ -90,10 +106,24 @@ pub(super) async fn caller(
     let span = tracing::Span::current();
     span.record("requester", evidence.name());
     span.record("profile", tracing::field::display(&service.method.profile.policy.name));
-    if !actions.contains(action) {
-        return Err(RestError::ActionNotAllowed(action));
+    let caller = Caller { ask, service, evidence, actions, address, action, method };
+    if actions.contains(action) { Ok(caller) } else { Err(not_allowed(&caller).await) }
+}
+
+/// On the record: who it was is known.
+async fn not_allowed(caller: &Caller) -> RestError {
+    let actor = Actor::of(&caller.requester());
+    let event = AuditEvent::new(caller.ask.now, Action::AccessRefused, AuditOutcome::Refused, actor);
+    let reason = format!("the credential does not have the action {}", caller.action.as_str());
+    let mut event = event.because(&reason);
+    event.method = Some(caller.method().clone());
+    event.credential = caller.evidence.credential().cloned();
+    let commit = Commit { audit: vec![event], ..Commit::default() };
+    match caller.app().engine.store().commit(commit).await {
+        Ok(_) => RestError::ActionNotAllowed(caller.action),
+        // What is not on the record is not answered either.
+        Err(error) => error.into(),
     }
-    Ok(Caller { ask, service, evidence, actions, address, action, method })
 }
 
 /// Whatever is in the header must be right, certificate or not; without one the certificate counts.
@@ -110,7 +140,13 @@ async fn find(
         None => bearer(value.as_bytes()),
     };
     let bearer = bearer.map_err(|failure| nobody(ask, peer, failure))?;
-    by_access_key(ask, peer, &bearer, method, freshness).await
+    match std::str::from_utf8(bearer.expose()) {
+        // RFC 7515 §7.1. An access key has no dots.
+        Ok(token) if token.bytes().filter(|octet| *octet == b'.').count() == 2 => {
+            by_token(ask, peer, token, method)
+        }
+        Ok(_) | Err(_) => by_access_key(ask, peer, &bearer, method, freshness).await,
+    }
 }
 
 /// RFC 6750 §2.1; the name of the scheme is in any case (RFC 9110 §11.1).
@@ -143,23 +179,59 @@ async fn by_access_key(
     Ok(Found { service: service.clone(), evidence: holder.evidence, actions: holder.actions })
 }
 
+/// A token says nothing of methods: each that looks at tokens judges it by its own keys, audience and accounts.
+fn by_token(ask: &Ask, peer: &Peer, token: &str, method: Option<&ResourceName>) -> Result<Found, RestError> {
+    let mut found: Option<Found> = None;
+    let mut failed: Option<(&RestService, AuthenticationFailure)> = None;
+    for service in asked(ask, method) {
+        let Some(tokens) = &service.tokens else { continue };
+        match tokens.verify(token, ask.now) {
+            Ok(_) if found.is_some() => return Err(RestError::MethodRequired),
+            Ok(holder) => {
+                let (evidence, actions) = (holder.evidence, holder.actions);
+                found = Some(Found { service: service.clone(), evidence, actions });
+            }
+            Err(Error::Unauthenticated(failure)) => failed = Some((service, failure)),
+            Err(other) => return Err(other.into()),
+        }
+    }
+    found.ok_or_else(|| match failed {
+        Some((service, AuthenticationFailure::Unreadable)) => {
+            stranger(ask, peer, &service.method, AuthenticationFailure::Unreadable)
+        }
+        Some((service, failure)) => {
+            ask.app.authentication_by_signature_failed(&service.method, failure, peer.ip());
+            Error::Unauthenticated(failure).into()
+        }
+        None => nobody(ask, peer, AuthenticationFailure::Mismatch),
+    })
+}
+
 /// A certificate says nothing of methods: each that looks at certificates judges it by its own anchors.
 async fn by_certificate(ask: &Ask, peer: &Peer, method: Option<&ResourceName>) -> Result<Found, RestError> {
-    let asked = |service: &RestService| method.is_none_or(|asked| *asked == service.method.name);
     let mut found: Option<Found> = None;
-    let mut failure = AuthenticationFailure::Missing;
-    for (service, access) in ask.serving.rest.taking_certificates().filter(|(service, _)| asked(service)) {
+    let mut failed: Option<(&RestService, AuthenticationFailure)> = None;
+    for service in asked(ask, method) {
+        let Some(access) = &service.certificates else { continue };
         let (store, certificates) = (ask.app.engine.store(), &peer.certificates);
         match access.trust.verify(&**store, &service.method, certificates, ask.now).await {
             Ok(_) if found.is_some() => return Err(RestError::MethodRequired),
             Ok(evidence) => {
                 found = Some(Found { service: service.clone(), evidence, actions: access.actions });
             }
-            Err(Error::Unauthenticated(reason)) => failure = reason,
+            Err(Error::Unauthenticated(failure)) => failed = Some((service, failure)),
             Err(other) => return Err(other.into()),
         }
     }
-    found.ok_or_else(|| nobody(ask, peer, failure))
+    found.ok_or_else(|| match failed {
+        Some((service, failure)) => stranger(ask, peer, &service.method, failure),
+        None => nobody(ask, peer, AuthenticationFailure::Missing),
+    })
+}
+
+/// The methods that may be meant.
+fn asked<'a>(ask: &'a Ask, method: Option<&ResourceName>) -> impl Iterator<Item = &'a Arc<RestService>> {
+    ask.serving.rest.iter().filter(move |service| method.is_none_or(|asked| *asked == service.method.name))
 }
 
 /// What was shown is of no method.
@@ -168,6 +240,7 @@ fn nobody(ask: &Ask, peer: &Peer, failure: AuthenticationFailure) -> RestError {
     Error::Unauthenticated(failure).into()
 }
 
+/// What was shown is none that this method takes.
 fn stranger(ask: &Ask, peer: &Peer, method: &Method, failure: AuthenticationFailure) -> RestError {
     ask.app.authentication_failed(method, failure, peer.ip());
     Error::Unauthenticated(failure).into()

@@ -8,15 +8,15 @@ use std::{
 
 use issuance::{
     Error,
-    authn::ClientTrust,
+    authn::{ClientTrust, ServiceAccount, TokenVerifier},
     authority::{Method, Office},
     identity::ResourceName,
     rest::RestActions,
 };
 use pki::algorithm::KeyAlgorithm;
-use resolve::CompiledRest;
+use resolve::{CompiledDomainValidation, CompiledRest, CompiledTokens};
 
-use crate::protocols::client_trust::client_trust;
+use crate::protocols::{acme::validation::Validator, client_trust::client_trust};
 
 /// What an order gets that names no product.
 pub(super) const DEFAULT_PRODUCT: &str = "default";
@@ -30,8 +30,12 @@ pub struct RestService {
     pub access_keys: bool,
     /// None: no certificate is looked at.
     pub certificates: Option<CertificateAccess>,
+    /// None: no token of a service account is looked at.
+    pub tokens: Option<TokenVerifier>,
     /// What the keys are that the server makes; none: it makes no keys.
     pub server_key: Option<KeyAlgorithm>,
+    /// How control of names is proved; none: not at all.
+    pub control: Option<DomainValidation>,
     /// How long an order waits for its request, and how long it is kept after.
     pub order_lifetime: Duration,
     /// In one order.
@@ -49,6 +53,21 @@ pub struct CertificateAccess {
     pub actions: RestActions,
 }
 
+/// How control of names is proved.
+#[derive(Debug)]
+pub struct DomainValidation {
+    pub settings: CompiledDomainValidation,
+    pub validator: Arc<Validator>,
+}
+
+impl DomainValidation {
+    fn new(settings: &CompiledDomainValidation) -> Result<Self, Error> {
+        let validator = Validator::new(&settings.validation)
+            .map_err(|error| Error::Internal(format!("validation: {error}")))?;
+        Ok(Self { settings: settings.clone(), validator: Arc::new(validator) })
+    }
+}
+
 impl RestService {
     /// # Errors
     /// [`Error::Internal`] where a compiled part cannot be used: resolving checks them all.
@@ -62,21 +81,43 @@ impl RestService {
             let trust = client_trust(&access.trust, office)?;
             Ok::<_, Error>(CertificateAccess { trust, actions: access.actions })
         });
+        let tokens = settings.tokens.as_ref().map(|tokens| verifier(&method, tokens)).transpose()?;
         Ok(Self {
             method,
             access_keys: settings.access_keys,
             certificates: access.transpose()?,
+            tokens,
             server_key: settings.server_key,
+            control: settings.domain_validation.as_ref().map(DomainValidation::new).transpose()?,
             order_lifetime: settings.order_lifetime,
             maximum_domains: usize::from(settings.maximum_domains),
             products,
         })
     }
 
+    /// The product with this profile; of several the first by its name.
+    pub(super) fn product_of(&self, profile: &ResourceName) -> Option<&str> {
+        let mut products = self.products.iter();
+        let found = products.find(|(_, method)| method.profile.policy.name == *profile);
+        found.map(|(name, _)| name.as_str())
+    }
+
     /// The method with the profile of a product; none where there is no such product any more.
     pub(super) fn product(&self, name: &str) -> Option<&Arc<Method>> {
         self.products.get(name)
     }
+}
+
+fn verifier(method: &Method, tokens: &CompiledTokens) -> Result<TokenVerifier, Error> {
+    let accounts = tokens.accounts.iter().map(|account| ServiceAccount {
+        namespace: account.namespace.clone(),
+        name: account.name.clone(),
+        actions: account.actions,
+    });
+    let name = method.name.clone();
+    let verifier = TokenVerifier::new(name, &*tokens.issuer, &*tokens.audience, &tokens.jwks, accounts);
+    let unusable = |error| Error::Internal(format!("rest.serviceAccountTokens.jwksFrom: {error}"));
+    verifier.map_err(unusable)
 }
 
 /// All methods that speak REST. There is no label in the path: the credential says which one is asked.
@@ -88,14 +129,11 @@ impl RestServices {
         self.0.insert(service.method.name.clone(), service);
     }
 
-    pub(super) fn get(&self, method: &ResourceName) -> Option<&Arc<RestService>> {
+    pub(crate) fn get(&self, method: &ResourceName) -> Option<&Arc<RestService>> {
         self.0.get(method)
     }
 
-    /// Those that look at certificates.
-    pub(super) fn taking_certificates(
-        &self,
-    ) -> impl Iterator<Item = (&Arc<RestService>, &CertificateAccess)> {
-        self.0.values().filter_map(|service| service.certificates.as_ref().map(|access| (service, access)))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<RestService>> {
+        self.0.values()
     }
 }

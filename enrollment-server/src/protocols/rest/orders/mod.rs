@@ -4,11 +4,14 @@
 //! | --- | --- |
 //! | `request.rs`, `subject.rs`, `csr.rs` | what is asked for |
 //! | `place.rs` | a new order, once |
+//! | `control.rs`, `authorization.rs` | proof of control over its names |
 //! | `issue.rs` | what becomes of an order |
 //! | `wait.rs` | answers that wait for that |
 //! | `key.rs` | private keys that the server made |
 //! | `list.rs`, `object.rs` | orders as they are shown |
 
+mod authorization;
+mod control;
 mod csr;
 mod issue;
 mod key;
@@ -27,8 +30,9 @@ pub(super) use request::OrderRequest;
 use std::sync::Arc;
 
 use axum::{body::Body, extract::Path, response::Response};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, StatusCode, header::RETRY_AFTER};
 use issuance::{
+    acme::ChallengeType,
     authn::Freshness,
     identity::RestOrderId,
     rest::{OrderRow, OrderStatus, RestAction},
@@ -42,6 +46,7 @@ use utoipa_axum::{
 };
 
 use self::{
+    authorization::AuthorizationObject,
     issue::{Material, check_own, is_open, load, look},
     key::KeyRequest,
     object::shown,
@@ -62,6 +67,9 @@ use crate::{
 
 const PREFERENCE_APPLIED: HeaderName = HeaderName::from_static("preference-applied");
 
+/// Seconds after which a program may see what became of a challenge.
+const VALIDATION_RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
 /// The operations.
 pub(super) fn routes(traces: &Traces<'_>) -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::default()
@@ -70,6 +78,7 @@ pub(super) fn routes(traces: &Traces<'_>) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(read_order).layer(traces.of(Operation::ReadOrder)))
         .routes(routes!(cancel_order).layer(traces.of(Operation::CancelOrder)))
         .routes(routes!(submit_csr).layer(traces.of(Operation::SubmitCsr)))
+        .routes(routes!(answer_challenge).layer(traces.of(Operation::AnswerChallenge)))
         .routes(routes!(fetch_key).layer(traces.of(Operation::FetchKey)))
 }
 
@@ -208,10 +217,11 @@ async fn submit_csr(ask: Ask, Path(id): Path<String>, body: Body) -> Result<Resp
 }
 
 async fn submit(caller: &Caller, order: OrderRow, csr: Csr) -> Result<(OrderRow, bool), RestError> {
-    if order.csr.as_deref() == Some(csr.der()) {
+    let status = order.status(caller.ask.now);
+    let again = order.csr.as_deref() == Some(csr.der());
+    if again && matches!(status, OrderStatus::Pending | OrderStatus::Issued) {
         return Ok((look(caller, order).await?, false));
     }
-    let status = order.status(caller.ask.now);
     if status != OrderStatus::AwaitingCsr {
         return Err(RestError::Transition(issuance::rest::TransitionError::Status(status)));
     }
@@ -220,7 +230,7 @@ async fn submit(caller: &Caller, order: OrderRow, csr: Csr) -> Result<(OrderRow,
     csr::check_agrees(&csr, &names, subject.as_ref())?;
     let der = csr.der().to_vec();
     let id = order.id.clone();
-    match issue::issue(caller, order, &Material::Csr(csr)).await {
+    match control::advance(caller, order, &Material::Csr(csr)).await {
         Ok(ended) => Ok((ended.order, ended.issued.is_some())),
         // A twin of this request may have come first.
         Err(error @ RestError::Transition(_)) => {
@@ -229,6 +239,53 @@ async fn submit(caller: &Caller, order: OrderRow, csr: Csr) -> Result<(OrderRow,
         }
         Err(other) => Err(other),
     }
+}
+
+/// Nothing needs to be said.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ChallengeAnswer {}
+
+/// Say that a challenge can be looked at.
+///
+/// By whoever ordered, once what it asks for is in place: the server looks at once, and again for a while where it finds nothing.
+/// An order that has its request is issued once all its names are proved. Said again, it changes nothing.
+#[utoipa::path(
+    post,
+    path = "/orders/{id}/authorizations/{place}/challenges/{type}",
+    operation_id = "answerChallenge",
+    tag = "orders",
+    params(("id" = String, Path, description = "Of the order."),
+        ("place" = String, Path, description = "Of the authorization in the order, from 0."),
+        ("type" = String, Path, description = "`http-01`, `dns-01` or `tls-alpn-01`.")),
+    request_body = Option<ChallengeAnswer>,
+    responses(
+        (status = 200, description = "The authorization, as it is now.", body = AuthorizationObject,
+            headers(("Retry-After" = u64, description = "Seconds, where it is still being looked at."))),
+        Problems, BodyProblems, MissingProblem, ConflictProblem,
+    )
+)]
+async fn answer_challenge(
+    ask: Ask,
+    Path((id, place, kind)): Path<(String, String, String)>,
+    body: Body,
+) -> Result<Response, RestError> {
+    let caller = ask.caller(RestAction::Request, Freshness::Fresh).await?;
+    let ChallengeAnswer {} = body::read_optional(&caller.ask, body).await?;
+    let order = find(&caller, &id).await?;
+    check_own(&caller, &order)?;
+    let missing = || RestError::NotFound("challenge");
+    let place: usize = place.parse().map_err(|_| missing())?;
+    let kind: ChallengeType = kind.parse().map_err(|_| missing())?;
+    order.authorization(place)?.challenge(kind).ok_or_else(missing)?;
+    let order = look(&caller, control::answer(&caller, order, place, kind).await?).await?;
+    let is_processing = order.authorization(place)?.processing().is_some();
+    let object = authorization::authorization(&order, place, caller.ask.now).ok_or_else(missing)?;
+    let mut response = json(StatusCode::OK, &object)?;
+    if is_processing {
+        response.headers_mut().insert(RETRY_AFTER, VALIDATION_RETRY_AFTER);
+    }
+    Ok(response)
 }
 
 /// Fetch the private key that the server made for an order.
