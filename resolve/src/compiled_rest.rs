@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
-use issuance::{identity::ResourceName, policy::Strength, rest::RestActions};
+use issuance::{acme::ChallengeType, identity::ResourceName, policy::Strength, rest::RestActions};
 use pki::algorithm::KeyAlgorithm;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    compiled_acme::CompiledValidation,
     compiled_est::{CompiledNotice, CompiledTrust},
     encoding::seconds,
 };
@@ -28,6 +29,8 @@ pub struct CompiledRest {
     /// What the keys are that the server makes; none: it makes no keys. Profiles that do not allow it are ordered with a request
     /// only.
     pub server_key: Option<KeyAlgorithm>,
+    /// How control of names is proved; none: not at all, and no product asks for it.
+    pub domain_validation: Option<CompiledDomainValidation>,
     #[serde(with = "seconds")]
     pub order_lifetime: Duration,
     /// At least 1.
@@ -43,6 +46,7 @@ impl Default for CompiledRest {
             tokens: None,
             products: Vec::new(),
             server_key: None,
+            domain_validation: None,
             order_lifetime: Duration::from_secs(7 * 86_400),
             maximum_domains: 100,
             notices: Vec::new(),
@@ -81,6 +85,21 @@ pub struct CompiledAccount {
     pub name: String,
     /// Not empty.
     pub actions: RestActions,
+}
+
+/// How control of names is proved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledDomainValidation {
+    /// At least one, each once.
+    pub challenges: Vec<ChallengeType>,
+    pub validation: CompiledValidation,
+    /// The names by which CAA records permit this method, lower case, at least one; none: CAA records are not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caa: Option<Vec<String>>,
+    /// Of a proof of control, from when it was given.
+    #[serde(with = "seconds")]
+    pub authorization_lifetime: Duration,
 }
 
 /// A profile that an order may name.

@@ -12,7 +12,7 @@ use issuance::identity::ResourceName;
 use crate::{
     authority::Authority,
     compiled::{CompiledIssuer, CompiledMethod, Granted, MethodSettings, issuer_method_name},
-    method::Method,
+    method::{self, Method},
     profile::{self, ResolvedProfile},
     resources::{ByName, CLUSTER_SCOPE, Index, Indexed, Judged, follow},
     status::{Problem, Problems},
@@ -82,6 +82,8 @@ impl Context<'_, '_> {
                 format!("the profile {target} does not allow {}", Protocol::Issuer),
             ));
         }
+        // The API server says who asks, and nobody which names are theirs.
+        problems.extend(method::check_provable(&target, profile, Protocol::Issuer, PROFILE_REF).err());
         let authority = profile
             .authority
             .as_ref()

@@ -1,7 +1,10 @@
 //! EnrollmentMethods: which profile, over which protocol, asking for how much.
 
 use crds::{EnrollmentMethodSpec, Kind, MethodProtocol, Protocol, conditions::Reason};
-use issuance::{identity::ResourceName, policy::Strength};
+use issuance::{
+    identity::ResourceName,
+    policy::{ProofOfControl, Strength},
+};
 
 use crate::{
     acme,
@@ -160,16 +163,22 @@ pub(crate) struct Asking<'p> {
     pub(crate) path: &'p str,
     /// The member that is wrong where the profile wants more.
     pub(crate) weak: &'p str,
+    /// The member that is wrong where the profile wants control of names proved; none: the method can have that proved.
+    pub(crate) unproven: Option<&'p str>,
 }
 
 impl Asking<'static> {
     fn of(protocol: MethodProtocol<'_>) -> Self {
-        let (strengths, weak) = match protocol {
-            MethodProtocol::Est(est) => (est::strengths(est.authentication), est::AUTHENTICATION),
-            MethodProtocol::Acme(acme) => (acme::strengths(acme.external_account_binding), acme::BINDING),
-            MethodProtocol::Rest(rest) => (rest::strengths(rest), rest::AUTHENTICATION),
+        let (strengths, weak, unproven) = match protocol {
+            MethodProtocol::Est(est) => {
+                (est::strengths(est.authentication), est::AUTHENTICATION, Some(PROFILE_REF))
+            }
+            MethodProtocol::Acme(acme) => {
+                (acme::strengths(acme.external_account_binding), acme::BINDING, None)
+            }
+            MethodProtocol::Rest(rest) => (rest::strengths(rest), rest::AUTHENTICATION, rest::unproven(rest)),
         };
-        Self { protocol: protocol.protocol(), strengths, path: "spec", weak }
+        Self { protocol: protocol.protocol(), strengths, path: "spec", weak, unproven }
     }
 }
 
@@ -195,7 +204,27 @@ pub(crate) fn minimum(
             format!("the profile {target} asks for {asked}, which this method cannot ask for"),
         ));
     }
+    if let Some(path) = asking.unproven {
+        check_provable(target, profile, asking.protocol, path)?;
+    }
     Ok(least.max(wanted))
+}
+
+/// Refuses a profile that wants control of names proved, for whatever has no way to do so; `path` is the member that is wrong.
+pub(crate) fn check_provable(
+    target: &ResourceName,
+    profile: &ResolvedProfile<'_>,
+    protocol: Protocol,
+    path: &str,
+) -> Result<(), Problem> {
+    match profile.policy.proof_of_control {
+        ProofOfControl::NotRequired => Ok(()),
+        ProofOfControl::Required => Err(Problem::new(
+            Reason::ProtocolNotAllowed,
+            path,
+            format!("the profile {target} asks for proof of control over names, which nobody can give here over {protocol}"),
+        )),
+    }
 }
 
 /// The server that answers: that of the profile's authority.

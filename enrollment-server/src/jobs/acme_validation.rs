@@ -1,4 +1,4 @@
-//! Takes up validations of ACME challenges that nobody else is at: those that are to be tried again, those of a process
+//! Takes up validations of challenges, of orders over ACME and over REST, that nobody else is at: those that are to be tried again, those of a process
 //! that died, and those that found no place when they were asked for.
 //!
 //! They share the places of the validations that begin with a request, of which one account has a part: names that do not
@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use issuance::{
     Error,
-    identity::AcmeAccountId,
     store::{Commit, Job, JobKind, JobLease, Write},
 };
 use pki::time::Time;
@@ -17,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::runner::{BATCH, Done, LOOK_EVERY, Runner};
 use crate::{
-    protocols::acme::validation::{self, Ended, OF_ONE_ACCOUNT, Permit, Place},
+    protocols::acme::validation::{self, Claimant, Ended, OF_ONE_ACCOUNT, Permit, Place},
     serving::App,
 };
 
@@ -101,8 +100,8 @@ impl Runner {
     }
 
     /// The account, where it has as many as it may. What is nobody's is soon found to be obsolete.
-    fn permit(&self, job: &Job, place: Place) -> Result<Permit, AcmeAccountId> {
-        let Some(account) = validation::account_of(job) else { return Ok(Permit::new(place, None)) };
+    fn permit(&self, job: &Job, place: Place) -> Result<Permit, Claimant> {
+        let Some(account) = Claimant::of(job) else { return Ok(Permit::new(place, None)) };
         match self.app.acme.validations.share(&account) {
             Some(share) => Ok(Permit::new(place, Some(share))),
             None => Err(account),
@@ -112,7 +111,9 @@ impl Runner {
     async fn lease_validations(&self, count: usize, now: Time) -> Option<Vec<Job>> {
         // Whose they are is known once they are taken: the most patient method says for how long.
         let serving = self.app.serving();
-        let timeouts = serving.acme.by_label.values().map(|service| service.validator.timeout());
+        let of_acme = serving.acme.by_label.values().map(|service| service.validator.timeout());
+        let of_rest = serving.rest.iter().filter_map(|service| service.control.as_ref());
+        let timeouts = of_acme.chain(of_rest.map(|control| control.validator.timeout()));
         let lease = validation::lease_seconds(timeouts.max().unwrap_or_default());
         let lease = JobLease { owner: self.owner.clone(), until: now.plus_seconds(lease) };
         let leased = self.app.engine.store().lease_jobs(&[JobKind::AcmeValidation], &lease, now, count).await;
@@ -135,12 +136,12 @@ impl Runner {
 
 /// Validations of accounts that have as many as they may.
 #[derive(Default)]
-struct PutOff(HashMap<AcmeAccountId, usize>);
+struct PutOff(HashMap<Claimant, usize>);
 
 impl PutOff {
     /// Free again, and due one after the other: as many at each look as an account may have. So one account's queue, however
     /// long, is not what each look finds.
-    fn write(&mut self, job: Job, account: AcmeAccountId, now: Time) -> Write {
+    fn write(&mut self, job: Job, account: Claimant, now: Time) -> Write {
         let before = self.0.entry(account).or_default();
         let looks = u32::try_from(1 + *before / OF_ONE_ACCOUNT).unwrap_or(u32::MAX);
         *before += 1;

@@ -107,6 +107,8 @@ label! {
         RenewalInfo => "renewal_info",
         /// REST: a new order.
         CreateOrder => "create_order",
+        /// REST: a challenge of an order can be looked at.
+        AnswerChallenge => "answer_challenge",
         /// REST: orders, listed.
         ListOrders => "list_orders",
         /// REST: an order, read.

@@ -50,7 +50,8 @@ pub(super) struct Bounds<'n> {
 impl<'n> Bounds<'n> {
     /// Those of the server that answers. One that nobody declared bounds nothing: it has no namespace that others could be
     /// strangers to.
-    pub(super) fn of(context: &Context<'n, '_>, problems: &mut Problems) -> Self {
+    /// `path` is the member of the method that they bind.
+    pub(super) fn of(context: &Context<'n, '_>, path: &str, problems: &mut Problems) -> Self {
         let Some(server) = context.server else { return Self::default() };
         let Some(found) = context.index.servers.get(server) else { return Self::default() };
         let foreign_to = (server.namespace() != context.name.namespace()).then_some(server);
@@ -67,7 +68,7 @@ impl<'n> Bounds<'n> {
         if !wrong.is_empty() {
             problems.push(Problem::new(
                 Reason::ReferenceNotAccepted,
-                "spec.acme.validation",
+                path,
                 format!("{DENIED} of the {} {server} cannot be read", Kind::EnrollmentServer),
             ));
         }

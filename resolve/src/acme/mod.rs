@@ -11,7 +11,7 @@
 mod bounds;
 mod identifiers;
 mod profiles;
-mod validation;
+pub(crate) mod validation;
 
 use crds::{AcmeCaa, AcmeMethod, AcmeRenewal, ExternalAccountBinding, PreAuthorizedNames};
 use issuance::{acme::ChallengeType, policy::Strength};
@@ -72,16 +72,13 @@ pub(crate) fn compile(context: &Context<'_, '_>, acme: &AcmeMethod, problems: &m
         problems,
     );
     let offered = profiles::compile(context, &acme.profiles, acme.external_account_binding, problems);
-    let mut challenges: Vec<ChallengeType> = acme.challenges.iter().copied().map(challenge_type).collect();
-    challenges.sort_unstable();
-    challenges.dedup();
-    let caa = acme.caa.as_ref().map(|caa| issuer_names(caa, problems));
+    let caa = acme.caa.as_ref().map(|caa| issuer_names("spec.acme.caa", caa, problems));
     let compiled = CompiledAcme {
         external_account_binding: effective_binding(acme.external_account_binding, offered.least),
         on_credential_revoked: acme.on_credential_revoked,
-        challenges,
+        challenges: challenge_types(&acme.challenges),
         pre_authorized_names: acme.pre_authorized_names,
-        validation: validation::compile(context, &acme.validation, problems),
+        validation: validation::compile(context, "spec.acme.validation", &acme.validation, problems),
         profiles: offered.compiled,
         order_lifetime: acme.order_lifetime.as_std(),
         authorization_lifetime: acme.authorization_lifetime.as_std(),
@@ -105,7 +102,14 @@ fn effective_binding(given: ExternalAccountBinding, least: Option<Strength>) -> 
     }
 }
 
-/// The same in the words of the core.
+/// The same in the words of the core, each once.
+pub(crate) fn challenge_types(given: &[crds::ChallengeType]) -> Vec<ChallengeType> {
+    let mut challenges: Vec<ChallengeType> = given.iter().copied().map(challenge_type).collect();
+    challenges.sort_unstable();
+    challenges.dedup();
+    challenges
+}
+
 fn challenge_type(given: crds::ChallengeType) -> ChallengeType {
     match given {
         crds::ChallengeType::Http01 => ChallengeType::Http01,
@@ -148,11 +152,13 @@ fn renewal(given: &AcmeRenewal, problems: &mut Problems) -> CompiledRenewal {
     }
 }
 
-fn issuer_names(given: &AcmeCaa, problems: &mut Problems) -> Vec<String> {
+/// The names by which CAA records permit a method, lower case. `path` is the member that says so.
+pub(crate) fn issuer_names(path: &str, given: &AcmeCaa, problems: &mut Problems) -> Vec<String> {
+    let path = format!("{path}.issuerDomainNames");
     if given.issuer_domain_names.is_empty() {
-        problems.invalid("spec.acme.caa.issuerDomainNames", "give at least one");
+        problems.invalid(&path, "give at least one");
     }
-    host_names("spec.acme.caa.issuerDomainNames", &given.issuer_domain_names, problems)
+    host_names(&path, &given.issuer_domain_names, problems)
 }
 
 fn meta(acme: &AcmeMethod, caa: Option<&[String]>, problems: &mut Problems) -> CompiledAcmeMeta {

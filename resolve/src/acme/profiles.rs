@@ -65,7 +65,7 @@ fn judge(
 ) -> Result<(CompiledAcmeProfile, bool), Problem> {
     let path = format!("{path}.profileRef");
     let strengths = strengths(binding);
-    let asking = Asking { protocol: Protocol::Acme, strengths, path: &path, weak: BINDING };
+    let asking = Asking { protocol: Protocol::Acme, strengths, path: &path, weak: BINDING, unproven: None };
     let found = offered::judge(context, &entry.profile_ref, &asking)?;
     if found.profile.authority.is_none() {
         return Err(Problem::invalid(&path, offered::signs_itself(&found.target)));

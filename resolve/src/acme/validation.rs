@@ -18,28 +18,26 @@ const DNS_PORT: u16 = 53;
 /// Most attempts for one challenge.
 const MOST_ATTEMPTS: u8 = 10;
 
-const RESOLVERS: &str = "spec.acme.validation.resolvers";
-const ALLOWED_NETWORKS: &str = "spec.acme.validation.allowedNetworks";
-
-/// How challenges are validated; what is wrong is noted.
-pub(super) fn compile(
+/// How challenges are validated; what is wrong is noted. `path` is the member that says so.
+pub(crate) fn compile(
     context: &Context<'_, '_>,
+    path: &str,
     given: &AcmeValidation,
     problems: &mut Problems,
 ) -> CompiledValidation {
     for (member, port) in [("httpPort", given.http_port), ("tlsAlpnPort", given.tls_alpn_port)] {
         if port == 0 {
-            problems.invalid(format!("spec.acme.validation.{member}"), "must be at least 1");
+            problems.invalid(format!("{path}.{member}"), "must be at least 1");
         }
     }
     if given.attempts == 0 || given.attempts > MOST_ATTEMPTS {
-        problems.invalid("spec.acme.validation.attempts", format!("must be 1 to {MOST_ATTEMPTS}"));
+        problems.invalid(format!("{path}.attempts"), format!("must be 1 to {MOST_ATTEMPTS}"));
     }
-    check_length("spec.acme.validation.timeout", &given.timeout, SECOND..=MINUTE, problems);
-    let bounds = Bounds::of(context, problems);
+    check_length(&format!("{path}.timeout"), &given.timeout, SECOND..=MINUTE, problems);
+    let bounds = Bounds::of(context, path, problems);
     let mut resolvers = Vec::with_capacity(given.resolvers.len());
     for (index, text) in given.resolvers.iter().enumerate() {
-        let path = format!("{RESOLVERS}[{index}]");
+        let path = format!("{path}.resolvers[{index}]");
         match resolver(text) {
             Some(address) => {
                 problems.extend(bounds.refuse_resolver(&path, address.ip()));
@@ -53,9 +51,10 @@ pub(super) fn compile(
             ),
         }
     }
-    let allowed_networks = networks(ALLOWED_NETWORKS, &given.allowed_networks, problems);
+    let path = format!("{path}.allowedNetworks");
+    let allowed_networks = networks(&path, &given.allowed_networks, problems);
     for (index, network) in &allowed_networks {
-        problems.extend(bounds.refuse_network(&format!("{ALLOWED_NETWORKS}[{index}]"), network));
+        problems.extend(bounds.refuse_network(&format!("{path}[{index}]"), network));
     }
     CompiledValidation {
         http_port: given.http_port,

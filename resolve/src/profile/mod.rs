@@ -15,7 +15,7 @@ use crate::{
 };
 use crds::{
     AuthenticationLevel, BasicConstraintsPolicy, CertificateProfileSpec, EffectivePolicy, Inclusion,
-    KeyUsage, Kind, Preset, ProfileSigner, RequestedValidity, ValidityPolicy, conditions::Reason,
+    KeyUsage, Kind, Presence, Preset, ProfileSigner, RequestedValidity, ValidityPolicy, conditions::Reason,
 };
 use issuance::{
     identity::{Protocol, ResourceName},
@@ -118,6 +118,7 @@ fn compile(
             crds::Approval::Automatic => policy::Approval::Automatic,
             crds::Approval::Manual => policy::Approval::Manual,
         },
+        proof_of_control: proof_of_control(spec, effective, problems),
         protocols: protocols(spec, problems),
         certificate_policies: usages::oids("spec.certificatePolicies", &spec.certificate_policies, problems),
         publish: policy::PublishPolicy {
@@ -257,6 +258,27 @@ pub(crate) fn strength(level: AuthenticationLevel) -> Strength {
         AuthenticationLevel::PersonalSecret => Strength::PersonalSecret,
         AuthenticationLevel::Certificate => Strength::Certificate,
         AuthenticationLevel::CertificateAndSecret => Strength::CertificateAndSecret,
+    }
+}
+
+fn proof_of_control(
+    spec: &CertificateProfileSpec,
+    effective: &EffectivePolicy,
+    problems: &mut Problems,
+) -> policy::ProofOfControl {
+    match spec.proof_of_control {
+        crds::ProofOfControl::NotRequired => policy::ProofOfControl::NotRequired,
+        crds::ProofOfControl::Required => {
+            let names = &effective.subject_alt_names;
+            let presences = [names.dns.as_ref().map(|dns| dns.presence), names.ip.as_ref().map(|ip| ip.presence)];
+            if presences.contains(&Some(Presence::Fixed)) {
+                problems.invalid(
+                    "spec.proofOfControl",
+                    "is Required, and DNS names or IP addresses are Fixed: those are proved by nobody",
+                );
+            }
+            policy::ProofOfControl::Required
+        }
     }
 }
 

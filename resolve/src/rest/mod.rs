@@ -3,10 +3,12 @@
 //! | file | decides |
 //! | --- | --- |
 //! | `mod.rs` | how strong, actions, and the rest |
+//! | `control.rs` | how control of names is proved |
 //! | `products.rs` | the profiles that an order may name, and the keys that are made for them |
 //! | `tokens.rs` | whose tokens are taken |
 //! | `jwks.rs` | which keys verify them |
 
+mod control;
 mod jwks;
 mod products;
 mod tokens;
@@ -28,6 +30,9 @@ use crate::{
 
 /// The member that is missing where a profile wants more than a secret.
 pub(crate) const AUTHENTICATION: &str = "spec.rest.clientCertificates";
+
+/// The member that is missing where a profile wants control of names proved.
+const DOMAIN_VALIDATION: &str = "spec.rest.domainValidation";
 
 /// Most domains of an order; its row holds them all.
 const MOST_DOMAINS: u16 = 250;
@@ -54,6 +59,14 @@ pub(crate) fn strengths(rest: &RestMethod) -> (Strength, Strength) {
     }
 }
 
+/// What is missing for a profile that wants control of names proved.
+pub(crate) fn unproven(rest: &RestMethod) -> Option<&'static str> {
+    match rest.domain_validation {
+        Some(_) => None,
+        None => Some(DOMAIN_VALIDATION),
+    }
+}
+
 /// The settings of a method; what is wrong with them is noted.
 pub(crate) fn compile(context: &Context<'_, '_>, rest: &RestMethod, problems: &mut Problems) -> Settings {
     check_bounds(rest, problems);
@@ -75,6 +88,7 @@ pub(crate) fn compile(context: &Context<'_, '_>, rest: &RestMethod, problems: &m
         tokens,
         products: products.compiled,
         server_key: products.server_key,
+        domain_validation: rest.domain_validation.as_ref().map(|given| control::compile(context, given, problems)),
         order_lifetime: rest.order_lifetime.as_std(),
         maximum_domains: rest.maximum_domains,
         notices: notice::compile(context, "spec.rest.notices", &rest.notices, problems),

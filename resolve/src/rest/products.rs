@@ -4,7 +4,7 @@ use crds::{Protocol, RestMethod, RestProduct};
 use issuance::identity::ResourceName;
 use pki::algorithm::KeyAlgorithm;
 
-use super::{AUTHENTICATION, strengths};
+use super::{AUTHENTICATION, strengths, unproven};
 use crate::{
     authority,
     compiled_rest::CompiledProduct,
@@ -54,7 +54,8 @@ pub(super) fn compile(context: &Context<'_, '_>, rest: &RestMethod, problems: &m
         offered::check_name(&path, name, earlier, problems);
         let path = format!("{path}.profileRef");
         let strengths = strengths(rest);
-        let asking = Asking { protocol: Protocol::Rest, strengths, path: &path, weak: AUTHENTICATION };
+        let (weak, unproven) = (AUTHENTICATION, unproven(rest));
+        let asking = Asking { protocol: Protocol::Rest, strengths, path: &path, weak, unproven };
         let Some(found) = problems.note(offered::judge(context, profile_ref, &asking)) else {
             // What could not be looked into is not said to be wrong for its keys too.
             keys.is_allowed = true;

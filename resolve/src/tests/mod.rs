@@ -18,6 +18,7 @@ mod methods;
 mod parts;
 mod profile_names;
 mod profiles;
+mod proof;
 mod properties;
 mod provisioner;
 mod quickstart;

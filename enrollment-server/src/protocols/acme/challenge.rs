@@ -22,7 +22,7 @@ use super::{
     error::AcmeError,
     exchange::{Exchange, json, link},
     order,
-    validation::{COMMITS, Planned},
+    validation::{COMMITS, Claimant, Ordered, Planned, Planning, Prover},
     wire::objects::ChallengeObject,
 };
 
@@ -55,7 +55,9 @@ async fn start(
     let id = order.id.clone();
     let (order, planned) = commit_start(request, order, place, kind).await?;
     let app = &request.exchange.app;
-    let validation = planned.and_then(|planned| planned.start(app, order.clone(), request.account.clone()));
+    let validation = planned.and_then(|planned| {
+        planned.start(app, Ordered::Acme(order.clone()), Prover::Account(request.account.clone()))
+    });
     let Some(validation) = validation else { return Ok(order) };
     match timeout(PATIENCE, validation).await {
         Ok(_ended) => order::reload(request, &id).await,
@@ -75,7 +77,7 @@ async fn commit_start(
     let account_url = exchange.urls().account(&request.account.id);
     let (validations, validator) = (&exchange.app.acme.validations, &exchange.service.validator);
     // Many clients say it of all names at once; those of other processes are the only ones that are in each other's way.
-    let _turn = validations.turn(&order).await;
+    let _turn = validations.turn(&(&order.id).into(), order.authorizations.len()).await;
     let mut order = order;
     for _ in 0..COMMITS {
         let (id, version) = (order.id.clone(), order.version);
@@ -84,7 +86,9 @@ async fn commit_start(
             Err(TransitionError::Challenge(_)) => return Ok((order, None)),
             Err(other) => return Err(other.into()),
         }
-        let planned = validations.plan(&order, place, &account_url, validator, exchange.now);
+        let claimant = Claimant::Account(order.account.clone());
+        let planning = Planning { order: (&order.id).into(), place, claimant, account_uri: &account_url };
+        let planned = validations.plan(planning, validator, exchange.now);
         let commit = Commit {
             expect: [request.expect(), vec![Expect::AcmeOrderVersion { id: id.clone(), version }]].concat(),
             writes: vec![Write::PutAcmeOrder(Box::new(order.clone())), planned.write()],

@@ -2,13 +2,10 @@
 //! decides.
 
 use axum::response::Response;
-use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use http::StatusCode;
 use issuance::{
     Error, Outcome,
-    acme::{
-        Authorization, ChallengeStatus, OrderCompletion, OrderRow, OrderState, OrderStatus, StoredProblem,
-    },
+    acme::{OrderCompletion, OrderRow, OrderState, OrderStatus, StoredProblem},
     authn::{AcmeRefusal, Authenticated, Freshness},
     authority::Method,
     engine::{Repeat, request_key},
@@ -18,7 +15,6 @@ use issuance::{
     store::{Commit, Expect, RequestState, Write},
 };
 use pki::csr::{Csr, UnverifiedCsr};
-use tokio::time::timeout;
 
 use super::{
     account::ATTEMPTS,
@@ -27,7 +23,7 @@ use super::{
     issued::IssuedCertificate,
     known::Known,
     order::{self, SHOWN_AFTER_END, later},
-    validation::Validator,
+    validation::{Forbidden, caa_again},
     wire::{
         identifier::IdentifierObject,
         objects::Finalize,
@@ -35,12 +31,6 @@ use super::{
     },
 };
 use crate::metrics;
-
-/// RFC 8659 §4.1: how long what CAA records said still counts.
-const CAA_SECONDS: i64 = 8 * 3600;
-
-/// Names whose CAA records are asked for at once.
-const CAA_AT_ONCE: usize = 8;
 
 /// RFC 8555 §7.4. An order that was finalized before with the same request is shown as it is: clients that lost the answer ask
 /// again.
@@ -238,52 +228,19 @@ fn bad_csr(error: Error) -> AcmeError {
     }
 }
 
-/// RFC 8659 §4.1, RFC 8657: at validation they were looked at too, so that only what is old by now, or needed no validation, is
-/// looked at again. For all names together that takes no longer than for one.
 async fn check_caa(request: &ByAccount, order: &OrderRow) -> Result<(), AcmeError> {
     let exchange = &request.exchange;
     let service = &exchange.service;
     let Some(issuers) = &service.settings.caa else { return Ok(()) };
     let account_uri = exchange.urls().account(&order.account);
-    let mut checks: Vec<BoxFuture<'_, Result<(), AcmeError>>> = Vec::new();
-    for authorization in &order.authorizations {
-        let since = authorization.validated_at.map_or(i64::MAX, |at| exchange.now.unix() - at.unix());
-        if authorization.preauthorized || since >= CAA_SECONDS {
-            checks.push(check_caa_of(&service.validator, authorization, &account_uri, issuers).boxed());
-        }
-    }
-    if checks.is_empty() {
-        return Ok(());
-    }
-    let checked = async {
-        let _place = exchange.app.acme.caa_checks.acquire().await;
-        stream::iter(checks).buffer_unordered(CAA_AT_ONCE).try_collect::<Vec<()>>().await
-    };
-    match timeout(service.validator.timeout(), checked).await {
-        Ok(outcome) => outcome.map(drop),
-        Err(_) => Err(AcmeError::Caa(Subproblem {
-            kind: ProblemType::Dns,
-            detail: "the CAA records could not be read in time".into(),
-            identifier: None,
-        })),
-    }
-}
-
-async fn check_caa_of(
-    validator: &Validator,
-    authorization: &Authorization,
-    account_uri: &str,
-    issuers: &[String],
-) -> Result<(), AcmeError> {
-    let (identifier, wildcard) = (&authorization.identifier, authorization.wildcard);
-    let mut met = authorization.challenges.iter().filter(|one| one.status == ChallengeStatus::Valid);
-    let kind = met.next().map(|challenge| challenge.kind);
-    let permitted = validator.caa(identifier, wildcard, kind, account_uri, issuers).await;
-    permitted.map_err(|failure| {
+    let (validator, authorizations) = (&service.validator, &order.authorizations);
+    let places = &exchange.app.acme.caa_checks;
+    let checked = caa_again(validator, authorizations, exchange.now, &account_uri, issuers, places).await;
+    checked.map_err(|Forbidden { failure, authorization }| {
         AcmeError::Caa(Subproblem {
             kind: ProblemType::from_name(failure.problem).unwrap_or(ProblemType::Caa),
             detail: failure.detail,
-            identifier: Some(IdentifierObject::of(identifier, wildcard)),
+            identifier: authorization.map(|one| IdentifierObject::of(&one.identifier, one.wildcard)),
         })
     })
 }

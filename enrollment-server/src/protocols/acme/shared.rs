@@ -40,7 +40,7 @@ pub struct AcmeShared {
     pub(super) issued: IssuedCertificates,
     pub(super) limits: RateLimits,
     /// Places for orders whose CAA records are read when they are finalized.
-    pub(super) caa_checks: Semaphore,
+    pub(crate) caa_checks: Semaphore,
     /// Of challenges that are being validated now.
     pub(crate) validations: Validations,
 }

@@ -9,7 +9,16 @@
 //! | readOrder | `GET /orders/{id}` | read |
 //! | submitCsr | `PUT /orders/{id}/csr` | request |
 //! | cancelOrder | `DELETE /orders/{id}` | request |
+//! | answerChallenge | `POST /orders/{id}/authorizations/{place}/challenges/{type}` | request |
 //! | fetchKey | `POST /orders/{id}/key` | request |
+//! | issueCertificate | `POST /certificates` | request |
+//! | listCertificates | `GET /certificates` | read |
+//! | readCertificate | `GET /certificates/{id}` | read |
+//! | downloadCertificate | `GET /certificates/{id}/download` | read |
+//! | renewCertificate | `POST /certificates/{id}/renew` | request |
+//! | revokeCertificate | `POST /certificates/{id}/revoke` | revoke |
+//! | holdCertificate | `POST /certificates/{id}/hold` | revoke |
+//! | releaseCertificate | `POST /certificates/{id}/release` | revoke |
 //!
 //! Who asks is said by the credential, and so is which EnrollmentMethod is asked; nobody sees rows of another. To a stranger
 //! every operation but the first is 401. Every error is a problem document

@@ -12,7 +12,7 @@ use issuance::{
 use serde_json::json;
 
 use super::{
-    super::validation::{OF_ONE_ACCOUNT, Permit},
+    super::validation::{Claimant, OF_ONE_ACCOUNT, Permit},
     csr::csr,
     replicas::Database,
     scene::{Client, Scene, Setup},
@@ -54,7 +54,7 @@ impl Ordered {
 
     /// All that the client's account may have.
     async fn all_places(&self) -> Vec<Permit> {
-        let account = self.row().await.account;
+        let account = Claimant::Account(self.row().await.account);
         let validations = &self.scene.app.acme.validations;
         std::iter::from_fn(|| validations.permit(&account)).collect()
     }
@@ -85,7 +85,7 @@ async fn one_account_takes_no_more_than_its_part_of_the_places() {
     // Others find places.
     let other = ordered.scene.stranger().await;
     let answer = ordered.scene.new_order(&other, &["0.acme.example"]).await.ok(StatusCode::CREATED);
-    let account = ordered.scene.order_row(&answer.location()).await.account;
+    let account = Claimant::Account(ordered.scene.order_row(&answer.location()).await.account);
     assert!(ordered.scene.app.acme.validations.permit(&account).is_some());
     drop(held);
     ordered.scene.clock.forward(2);

@@ -7,7 +7,9 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::StatusCode;
 use issuance::{
     Error,
-    acme::{AuthorizationStatus, ChallengeStatus, ChallengeType, OrderRow, OrderStatus, validation_job},
+    acme::{
+        AcmeOrderId, AuthorizationStatus, ChallengeStatus, ChallengeType, OrderRow, OrderStatus, validation_job,
+    },
     ports::Clock as _,
     store::{Commit, Expect, Job, JobKind, JobLease, Write},
 };
@@ -17,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     super::validation::{
-        self, Ended, Place,
+        self, Claimant, Ended, Place, Planning,
         tests::{
             CLOSED, OPEN,
             dns::Dns,
@@ -122,7 +124,10 @@ impl Ordered {
         order.start_challenge(0, ChallengeType::Http01, now).unwrap();
         let service = self.scene.app.serving().acme.get(Some("lab.web")).unwrap().clone();
         let validations = &self.scene.app.acme.validations;
-        let planned = validations.plan(&order, 0, &self.client.account, &service.validator, now);
+        let claimant = Claimant::Account(order.account.clone());
+        let account_uri = &self.client.account;
+        let planning = Planning { order: (&order.id).into(), place: 0, claimant, account_uri };
+        let planned = validations.plan(planning, &service.validator, now);
         let (write, id) = (planned.write(), order.id.clone());
         let Write::PutJob(job) = &write else { panic!("not a job") };
         let job = (**job).clone();
@@ -419,7 +424,7 @@ async fn a_job_of_nothing_is_forgotten() {
     let ordered = Ordered::one().await;
     let now = ordered.scene.clock.now();
     let order = ordered.row().await.id;
-    let unknown = "0123456789abcdef0123456789abcdef".parse().unwrap();
+    let unknown: AcmeOrderId = "0123456789abcdef0123456789abcdef".parse().unwrap();
     // Of no order, of no authorization, and of a challenge that nobody has answered.
     let jobs =
         [validation_job(&unknown, 0, now), validation_job(&order, 7, now), validation_job(&order, 0, now)];

@@ -1,4 +1,4 @@
-//! Whether the account controls a name: the challenges of [RFC 8555 §8](https://www.rfc-editor.org/rfc/rfc8555#section-8),
+//! Whether an account, or whoever orders over REST, controls a name: the challenges of [RFC 8555 §8](https://www.rfc-editor.org/rfc/rfc8555#section-8),
 //! [RFC 8737](https://www.rfc-editor.org/rfc/rfc8737) and [RFC 8738](https://www.rfc-editor.org/rfc/rfc8738), and whether
 //! the owner of the domain permits it: [RFC 8659](https://www.rfc-editor.org/rfc/rfc8659) and
 //! [RFC 8657](https://www.rfc-editor.org/rfc/rfc8657).
@@ -7,32 +7,40 @@
 //! | --- | --- |
 //! | `http_01.rs`, `dns_01.rs`, `tls_alpn_01.rs` | one challenge each |
 //! | `caa.rs` | what the owner of the domain permits |
+//! | `recheck.rs` | the same again, before something is issued |
 //! | `network.rs` | from a name to a connection, and where none may lead (`resolve::AddressGuard`) |
 //! | `resolver.rs`, `tls.rs` | DNS and TLS, as validations need them |
 //! | `failure.rs` | why it did not succeed, and the time a validation has |
 //! | `places.rs` | how many at the same time, and of one account |
+//! | `claim.rs` | what is validated: an order of either protocol, and whoever proves its names |
+//! | `terms.rs` | how the method wants that |
 //! | `run.rs`, `running.rs` | reads an order, validates, and commits what became of it, for whoever waits or by itself |
 
 mod caa;
+mod claim;
 mod dns_01;
 mod failure;
 mod http_01;
 mod network;
 mod places;
+mod recheck;
 mod resolver;
 mod run;
 mod running;
+mod terms;
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 mod tls;
 mod tls_alpn_01;
 
+pub(crate) use claim::{Claimant, Ordered, Prover};
 pub use failure::ValidationFailure;
 pub use places::Validations;
 pub(crate) use places::{OF_ONE_ACCOUNT, Permit, Place};
-pub use run::Planned;
+pub(crate) use recheck::{Forbidden, caa_again};
+pub(crate) use run::{COMMITS, Ended, lease_seconds, run};
+pub use run::{Planned, Planning};
 pub use running::Running;
-pub(crate) use run::{COMMITS, Ended, account_of, lease_seconds, run};
 
 use std::time::Duration;
 

@@ -6,8 +6,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use issuance::{acme::OrderRow, identity::AcmeAccountId};
+use issuance::acme::ValidatedOrder;
 use tokio::sync::{Mutex as AsyncMutex, MutexGuard, OwnedSemaphorePermit, Semaphore};
+
+use super::claim::Claimant;
 
 /// Validations of one process at the same time.
 const AT_ONCE: usize = 64;
@@ -28,7 +30,7 @@ pub struct Validations {
     orders: Vec<AsyncMutex<()>>,
 }
 
-type Taken = Mutex<HashMap<AcmeAccountId, usize>>;
+type Taken = Mutex<HashMap<Claimant, usize>>;
 
 /// One of the process's places.
 pub(crate) type Place = OwnedSemaphorePermit;
@@ -36,7 +38,7 @@ pub(crate) type Place = OwnedSemaphorePermit;
 /// One of the places that an account may have.
 #[derive(Debug)]
 pub(crate) struct Share {
-    account: AcmeAccountId,
+    account: Claimant,
     taken: Arc<Taken>,
 }
 
@@ -57,7 +59,7 @@ impl Default for Validations {
 
 impl Validations {
     /// None: as many as may be are running, of all or of this account.
-    pub(crate) fn permit(&self, account: &AcmeAccountId) -> Option<Permit> {
+    pub(crate) fn permit(&self, account: &Claimant) -> Option<Permit> {
         let place = self.place()?;
         Some(Permit::new(place, Some(self.share(account)?)))
     }
@@ -68,7 +70,7 @@ impl Validations {
     }
 
     /// None: the account has as many as it may.
-    pub(crate) fn share(&self, account: &AcmeAccountId) -> Option<Share> {
+    pub(crate) fn share(&self, account: &Claimant) -> Option<Share> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(account.clone()).or_default();
         if *count >= OF_ONE_ACCOUNT {
@@ -87,12 +89,12 @@ impl Validations {
 
     /// To change an order that several requests and validations of this process change at once; none where nobody else does,
     /// because it has but one name.
-    pub(crate) async fn turn(&self, order: &OrderRow) -> Option<MutexGuard<'_, ()>> {
-        if order.authorizations.len() < 2 {
+    pub(crate) async fn turn(&self, order: &ValidatedOrder, names: usize) -> Option<MutexGuard<'_, ()>> {
+        if names < 2 {
             return None;
         }
         let mut hasher = DefaultHasher::new();
-        order.id.hash(&mut hasher);
+        order.hash(&mut hasher);
         let index = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
         Some(self.orders.get(index)?.lock().await)
     }

@@ -9,27 +9,24 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use issuance::{
     Error,
-    acme::{
-        AccountRow, Challenge, ChallengeType, OrderRow, OrderStatus, StoredProblem, TransitionError,
-        validation_job, validation_of,
-    },
-    audit::{Action, Actor, AuditEvent, AuditOutcome},
-    identity::{AcmeAccountId, AcmeOrderId, Protocol, ResourceName},
-    store::{Commit, Conflict, Expect, Job, Write},
+    acme::{Challenge, ChallengeType, StoredProblem, ValidatedOrder, validation_job, validation_of},
+    audit::{Action, AuditEvent, AuditOutcome},
+    store::{Commit, Conflict, Job, Write},
 };
 use pki::time::Time;
 
 use super::{
     ValidationFailure, Validator,
+    claim::{Claimant, Ordered, Overtaken, Prover},
     places::{Permit, Validations},
     running::Running,
+    terms::Terms,
 };
 use crate::{
     metrics::{self, ValidationOutcome},
-    protocols::acme::{AcmeService, order::later},
+    protocols::acme::order::later,
     serving::App,
 };
 
@@ -58,21 +55,24 @@ pub(crate) enum Ended {
     Obsolete,
 }
 
+/// A challenge that is to be validated.
+#[derive(Debug)]
+pub struct Planning<'a> {
+    pub(crate) order: ValidatedOrder,
+    /// Of the authorization in the order.
+    pub(crate) place: usize,
+    pub(crate) claimant: Claimant,
+    /// What CAA records name the claimant by; ends with it.
+    pub(crate) account_uri: &'a str,
+}
+
 impl Validations {
-    /// Of the authorization at this place of an order. `account_url`: what CAA records name the account by; ends with its
-    /// identifier.
-    pub fn plan(
-        &self,
-        order: &OrderRow,
-        place: usize,
-        account_url: &str,
-        validator: &Validator,
-        now: Time,
-    ) -> Planned {
-        let permit = self.permit(&order.account);
+    /// What is to be committed with the challenge, and started then.
+    pub fn plan(&self, planning: Planning<'_>, validator: &Validator, now: Time) -> Planned {
+        let permit = self.permit(&planning.claimant);
         let lease = if permit.is_some() { lease_seconds(validator.timeout()) } else { 0 };
-        let mut job = validation_job(&order.id, place, now.plus_seconds(lease));
-        job.payload = account_url.as_bytes().to_vec();
+        let mut job = validation_job(planning.order, planning.place, now.plus_seconds(lease));
+        job.payload = planning.account_uri.as_bytes().to_vec();
         Planned { job, permit }
     }
 }
@@ -84,11 +84,11 @@ impl Planned {
     }
 
     /// Validates, where there is a place for it; otherwise the job is due already. The rows are as they were committed.
-    pub fn start(self, app: &Arc<App>, order: OrderRow, account: Arc<AccountRow>) -> Option<Running> {
+    pub(crate) fn start(self, app: &Arc<App>, order: Ordered, prover: Prover) -> Option<Running> {
         let Self { job, permit } = self;
         let (permit, app) = (permit?, app.clone());
         Some(Running::new(async move {
-            if let Err(error) = run_known(&app, &job, order, &account).await {
+            if let Err(error) = run_known(&app, &job, order, &prover).await {
                 tracing::warn!(key = job.key, %error, "a validation could not be recorded; its job will be");
             }
             drop(permit);
@@ -107,23 +107,23 @@ pub(crate) fn lease_seconds(timeout: Duration) -> i64 {
 /// Where the store does not answer, or the job is none of ours.
 pub(crate) async fn run(app: &App, job: &Job) -> Result<Ended, Error> {
     let (id, _) = about(job)?;
-    let store = app.engine.store();
-    let Some(order) = store.acme_order(&id).await? else { return Ok(Ended::Obsolete) };
-    let Some(account) = store.acme_account(&order.account).await? else { return Ok(Ended::Obsolete) };
-    run_known(app, job, order, &account).await
+    let store = &**app.engine.store();
+    let Some(order) = Ordered::read(store, &id).await? else { return Ok(Ended::Obsolete) };
+    let Some(prover) = Prover::read(store, &order).await? else { return Ok(Ended::Obsolete) };
+    run_known(app, job, order, &prover).await
 }
 
-async fn run_known(app: &App, job: &Job, order: OrderRow, account: &AccountRow) -> Result<Ended, Error> {
+async fn run_known(app: &App, job: &Job, order: Ordered, prover: &Prover) -> Result<Ended, Error> {
     let (_, place) = about(job)?;
-    let Some(challenge) = processing(&order, place).cloned() else { return Ok(Ended::Obsolete) };
-    if order.status(app.engine.clock().now()) != OrderStatus::Pending {
+    let Some(challenge) = order.processing(place).cloned() else { return Ok(Ended::Obsolete) };
+    if !order.is_open(app.engine.clock().now()) {
         return Ok(Ended::Obsolete);
     }
-    let service = service(app, &order.method)?;
-    let account_url = String::from_utf8_lossy(&job.payload);
+    let terms = Terms::of(app, &order)?;
+    let account_uri = String::from_utf8_lossy(&job.payload);
     let begun = Instant::now();
-    let verdict = verdict(&service, account, &order, place, &challenge, &account_url).await;
-    let outcome = outcome(&verdict, &challenge, service.settings.validation.attempts);
+    let verdict = verdict(&terms, prover, &order, place, &challenge, &account_uri).await;
+    let outcome = outcome(&verdict, &challenge, terms.attempts);
     if let Err(failure) = &verdict {
         tracing::info!(
             key = job.key,
@@ -133,50 +133,34 @@ async fn run_known(app: &App, job: &Job, order: OrderRow, account: &AccountRow) 
         );
     }
     app.metrics.validated(label_of(challenge.kind), outcome, begun.elapsed());
-    let lasts = service.settings.authorization_lifetime;
-    let result = Validated { job, account, place, challenge: &challenge, verdict: &verdict, outcome, lasts };
+    let lasts = terms.lasts;
+    let result = Validated { job, prover, place, challenge: &challenge, verdict: &verdict, outcome, lasts };
     result.settle(app, order).await
 }
 
-/// A method that is not served now may be again before the order ends.
-fn service(app: &App, method: &ResourceName) -> Result<Arc<AcmeService>, Error> {
-    let label = format!("{}.{}", method.namespace(), method.name());
-    let service = app.serving().acme.get(Some(&label)).cloned();
-    service.ok_or_else(|| Error::Unavailable(format!("the method {method} does not speak ACME now")))
-}
-
-/// Whose challenge it is; none where the job is none of ours.
-pub(crate) fn account_of(job: &Job) -> Option<AcmeAccountId> {
-    std::str::from_utf8(&job.payload).ok()?.rsplit('/').next()?.parse().ok()
-}
-
-fn about(job: &Job) -> Result<(AcmeOrderId, usize), Error> {
+fn about(job: &Job) -> Result<(ValidatedOrder, usize), Error> {
     validation_of(&job.key)
         .ok_or_else(|| Error::Internal(format!("the key of job {} cannot be read", job.id)))
 }
 
-fn processing(order: &OrderRow, place: usize) -> Option<&Challenge> {
-    order.authorizations.get(place)?.processing()
-}
-
 /// Whether the challenge is met, and the owner of the domain permits it.
 async fn verdict(
-    service: &AcmeService,
-    account: &AccountRow,
-    order: &OrderRow,
+    terms: &Terms,
+    prover: &Prover,
+    order: &Ordered,
     place: usize,
     challenge: &Challenge,
-    account_url: &str,
+    account_uri: &str,
 ) -> Result<(), ValidationFailure> {
-    account.check_valid().map_err(|error| ValidationFailure::unauthorized(error.to_string()))?;
-    let authorization = order.authorizations.get(place);
+    prover.check()?;
+    let authorization = order.authorizations().get(place);
     let authorization =
         authorization.ok_or_else(|| ValidationFailure::unauthorized("there is no such authorization"))?;
     let (kind, identifier, wildcard) = (challenge.kind, &authorization.identifier, authorization.wildcard);
-    let thumbprint = URL_SAFE_NO_PAD.encode(account.thumbprint);
-    service.validator.validate(kind, identifier, wildcard, &challenge.token, &thumbprint).await?;
-    match &service.settings.caa {
-        Some(issuers) => service.validator.caa(identifier, wildcard, Some(kind), account_url, issuers).await,
+    let validator = &terms.validator;
+    validator.validate(kind, identifier, wildcard, &challenge.token, &prover.thumbprint()).await?;
+    match &terms.caa {
+        Some(issuers) => validator.caa(identifier, wildcard, Some(kind), account_uri, issuers).await,
         None => Ok(()),
     }
 }
@@ -199,7 +183,7 @@ fn outcome(
 /// A result that is to be recorded.
 struct Validated<'a> {
     job: &'a Job,
-    account: &'a AccountRow,
+    prover: &'a Prover,
     place: usize,
     /// As it was when it was validated.
     challenge: &'a Challenge,
@@ -211,25 +195,25 @@ struct Validated<'a> {
 
 impl Validated<'_> {
     /// `read`: before the validation.
-    async fn settle(&self, app: &App, read: OrderRow) -> Result<Ended, Error> {
-        let store = app.engine.store();
-        let id = read.id.clone();
-        let turn = app.acme.validations.turn(&read).await;
-        let mut order = if turn.is_some() { store.acme_order(&id).await? } else { Some(read) };
+    async fn settle(&self, app: &App, read: Ordered) -> Result<Ended, Error> {
+        let store = &**app.engine.store();
+        let id = read.id();
+        let turn = app.acme.validations.turn(&id, read.authorizations().len()).await;
+        let mut order = if turn.is_some() { Ordered::read(store, &id).await? } else { Some(read) };
         let mut has_job = true;
         for _ in 0..COMMITS {
             let Some(mut current) = order else { return Ok(Ended::Obsolete) };
             if self.is_recorded(&current) {
                 return Ok(Ended::Committed);
             }
-            let expect = vec![Expect::AcmeOrderVersion { id: id.clone(), version: current.version }];
+            let expect = vec![current.expect()];
             let now = app.engine.clock().now();
             if let Err(error) = self.change(&mut current, now) {
                 tracing::debug!(order = %id, %error, "the result of a validation is of no use any more");
                 return Ok(Ended::Obsolete);
             }
             let audit = self.event(&current, now).into_iter().collect();
-            let mut writes = vec![Write::PutAcmeOrder(Box::new(current))];
+            let mut writes = vec![current.into_write()];
             writes.extend(has_job.then(|| self.job_write(now)));
             match store.commit(Commit { expect, writes, audit }).await? {
                 Ok(_) => return Ok(Ended::Committed),
@@ -237,26 +221,26 @@ impl Validated<'_> {
                 Err(Conflict::Expectation(_)) => {}
                 Err(other) => return Err(Error::Conflict(other.to_string())),
             }
-            order = store.acme_order(&id).await?;
+            order = Ordered::read(store, &id).await?;
         }
         Err(Error::Conflict("the order changes all the time".into()))
     }
 
     /// Whether another process has recorded the same attempt: the next one is not ours to end.
-    fn is_recorded(&self, order: &OrderRow) -> bool {
-        let attempts = processing(order, self.place).map(|challenge| challenge.attempts);
+    fn is_recorded(&self, order: &Ordered) -> bool {
+        let attempts = order.processing(self.place).map(|challenge| challenge.attempts);
         self.verdict.is_err() && attempts.is_some_and(|attempts| attempts != self.challenge.attempts)
     }
 
-    fn change(&self, order: &mut OrderRow, now: Time) -> Result<(), TransitionError> {
+    fn change(&self, order: &mut Ordered, now: Time) -> Result<(), Overtaken> {
         let kind = self.challenge.kind;
         match (self.verdict, self.outcome) {
-            (Ok(()), _) => order.challenge_succeeded(self.place, kind, now, later(now, self.lasts)),
+            (Ok(()), _) => order.succeeded(self.place, kind, now, later(now, self.lasts)),
             (Err(failure), ValidationOutcome::Retried) => {
                 order.attempt_failed(self.place, kind, now, problem(failure))
             }
             (Err(failure), ValidationOutcome::Valid | ValidationOutcome::Invalid) => {
-                order.challenge_failed(self.place, kind, now, problem(failure))
+                order.failed(self.place, kind, now, problem(failure))
             }
         }
     }
@@ -278,18 +262,16 @@ impl Validated<'_> {
     }
 
     /// None while it is to be tried again.
-    fn event(&self, order: &OrderRow, now: Time) -> Option<AuditEvent> {
+    fn event(&self, order: &Ordered, now: Time) -> Option<AuditEvent> {
         let (action, outcome) = match self.outcome {
             ValidationOutcome::Valid => (Action::AuthorizationValid, AuditOutcome::Done),
             ValidationOutcome::Invalid => (Action::AuthorizationInvalid, AuditOutcome::Refused),
             ValidationOutcome::Retried => return None,
         };
-        let name = self.account.requester();
-        let actor = Actor::Requester { protocol: Protocol::Acme, name, address: None };
-        let mut event = AuditEvent::new(now, action, outcome, actor);
-        event.method = Some(order.method.clone());
-        event.subject = order.authorizations.get(self.place).map(|authorization| authorization.name());
-        event.credential = self.account.binding.as_ref().map(|binding| binding.credential.clone());
+        let mut event = AuditEvent::new(now, action, outcome, self.prover.actor());
+        event.method = Some(order.method().clone());
+        event.subject = order.authorizations().get(self.place).map(|authorization| authorization.name());
+        event.credential = self.prover.credential().cloned();
         let kind = self.challenge.kind.as_str();
         Some(match self.verdict {
             Ok(()) => event.because(kind),

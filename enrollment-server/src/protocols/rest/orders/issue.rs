@@ -12,7 +12,7 @@ use issuance::{
     policy::Approval,
     ports::Signer,
     request::{Asked, AskedKey, AskedValidity, Exactness},
-    rest::{OrderCompletion, OrderRow, OrderState, OrderStatus, TransitionError},
+    rest::{OrderCompletion, OrderRow, OrderState, OrderStatus, Proof, RenewalCompletion, TransitionError},
     store::{Commit, Expect, RequestState, Write},
 };
 use pki::{
@@ -24,6 +24,7 @@ use signers::SoftwareSigner;
 
 use super::{
     super::{auth::Caller, error::RestError},
+    control,
     request::{days, general_names, subject_name},
 };
 use crate::serving::App;
@@ -56,7 +57,7 @@ pub(super) async fn issue(caller: &Caller, order: OrderRow, material: &Material)
     for _ in 0..ATTEMPTS {
         let caller = again.as_ref().unwrap_or(caller);
         let method = product(caller, &order)?;
-        let authenticated = authenticated(caller, &method).await?;
+        let authenticated = authenticated(caller, &method, &order).await?;
         let asked = asked(&order, material)?;
         let encoded = asked.encoded.clone();
         // Where nobody decides, the order itself says what became of it, in the same commit; where somebody does, the request
@@ -66,7 +67,14 @@ pub(super) async fn issue(caller: &Caller, order: OrderRow, material: &Material)
             Approval::Manual => Repeat::Same,
         };
         let key = request_key(&[b"rest", order.id.as_str().as_bytes()]);
+        let renewed = match &order.replaces {
+            Some((issuer, serial)) => {
+                caller.app().engine.store().rest_order_of(caller.method(), *issuer, serial).await?
+            }
+            None => None,
+        };
         let completion = OrderCompletion { order: &order, csr: &encoded, now: caller.ask.now };
+        let completion = RenewalCompletion { order: completion, renewed: renewed.as_ref() };
         let engine = &caller.app().engine;
         let outcome = engine.issue_with(authenticated, asked, key, repeat, &completion).await;
         caller.app().issuance_ended(&method, &outcome);
@@ -93,9 +101,14 @@ pub(super) async fn issue(caller: &Caller, order: OrderRow, material: &Material)
     Err(Error::Stale.into())
 }
 
-/// The caller as a requester of the product; one who has not shown enough for its profile is refused on the record.
-pub(super) async fn authenticated(caller: &Caller, method: &Arc<Method>) -> Result<Authenticated, RestError> {
-    match caller.authenticated(method) {
+/// The caller as a requester of the product, with what was proved for the order; one who has not shown enough for its profile
+/// is refused on the record.
+pub(super) async fn authenticated(
+    caller: &Caller,
+    method: &Arc<Method>,
+    order: &OrderRow,
+) -> Result<Authenticated, RestError> {
+    match caller.authenticated_for(method, order) {
         Ok(authenticated) => Ok(authenticated),
         Err(Error::Refused(refusal)) => Err(refuse(caller, method, &Name::empty(), refusal).await),
         Err(other) => Err(other.into()),
@@ -118,7 +131,11 @@ fn issuer(issued: &Issued) -> Result<KeyId, Error> {
     Ok(KeyId(certificate.public_key().key_identifier()))
 }
 
-fn asked(order: &OrderRow, material: &Material) -> Result<Asked, RestError> {
+/// What is asked of the engine.
+///
+/// # Errors
+/// [`RestError::Invalid`].
+pub(super) fn asked(order: &OrderRow, material: &Material) -> Result<Asked, RestError> {
     let validity = AskedValidity {
         not_before: None,
         not_after: order.asked.not_after,
@@ -171,20 +188,28 @@ pub(super) fn check_own(caller: &Caller, order: &OrderRow) -> Result<(), RestErr
     if is_own(caller, order) { Ok(()) } else { Err(RestError::OthersOrder) }
 }
 
-/// An order that waits for a person, looked at again: it ends where nobody will approve it any more; where somebody has, it is
-/// issued to whoever ordered.
+/// An order that waits for proofs or for a person, looked at again: it ends where nobody will approve it any more, or a proof is
+/// none; where all is there that was waited for, it is issued to whoever ordered.
 ///
 /// # Errors
 /// [`RestError::Core`] where store or signer do not answer.
 pub(super) async fn look(caller: &Caller, order: OrderRow) -> Result<OrderRow, RestError> {
-    let OrderState::Pending { request } = &order.state else { return Ok(order) };
     let now = caller.ask.now;
+    let request = match &order.state {
+        OrderState::Pending { request } => request,
+        OrderState::AwaitingProof => return look_at_proofs(caller, order).await,
+        OrderState::AwaitingCsr
+        | OrderState::Issued { .. }
+        | OrderState::Denied { .. }
+        | OrderState::Cancelled
+        | OrderState::Failed { .. } => return Ok(order),
+    };
     let Some(row) = caller.app().engine.store().request(request).await? else {
         return end(caller, order, |order| order.fail(UNDECIDED.into(), now)).await;
     };
     match row.state {
         RequestState::Pending if row.expires_at > now => Ok(order),
-        RequestState::Approved if is_own(caller, &order) => issue_approved(caller, order).await,
+        RequestState::Approved if is_own(caller, &order) => issue_recorded(caller, order).await,
         RequestState::Approved => Ok(order),
         // The order says so too by now.
         RequestState::Issued => load(caller, &order.id).await,
@@ -198,10 +223,34 @@ pub(super) async fn look(caller: &Caller, order: OrderRow) -> Result<OrderRow, R
     }
 }
 
-async fn issue_approved(caller: &Caller, order: OrderRow) -> Result<OrderRow, RestError> {
+async fn look_at_proofs(caller: &Caller, order: OrderRow) -> Result<OrderRow, RestError> {
+    let now = caller.ask.now;
+    match order.proof(now) {
+        Proof::Given if is_own(caller, &order) => issue_recorded(caller, order).await,
+        Proof::Given | Proof::Awaited => Ok(order),
+        Proof::Failed(authorization) => {
+            let why = control::lost(authorization, now);
+            end(caller, order, |order| order.fail(why.clone(), now)).await
+        }
+    }
+}
+
+/// With what was recorded with the order.
+async fn issue_recorded(caller: &Caller, order: OrderRow) -> Result<OrderRow, RestError> {
     let material = recorded(caller.app(), &order)?;
     let (id, now) = (order.id.clone(), caller.ask.now);
-    match issue(caller, order, &material).await {
+    let method = product(caller, &order)?;
+    let permitted = control::check_caa(caller, &method, &order).await;
+    // What may be otherwise in a moment is no answer to whoever polls.
+    if let Err(RestError::Core(Error::Unavailable(why))) = &permitted {
+        tracing::info!(order = %id, why, "cannot be issued at the moment");
+        return Ok(order);
+    }
+    let outcome = match permitted {
+        Ok(()) => issue(caller, order, &material).await,
+        Err(refused) => Err(refused),
+    };
+    match outcome {
         Ok(ended) => Ok(ended.order),
         Err(RestError::Core(Error::Refused(refusal))) => {
             let order = load(caller, &id).await?;

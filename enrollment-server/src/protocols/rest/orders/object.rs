@@ -14,11 +14,15 @@ use pki::time::Time;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::{
-    auth::Caller,
-    error::RestError,
-    objects::{Timestamp, json},
-    openapi,
+use super::{
+    super::{
+        auth::Caller,
+        error::RestError,
+        objects::{Timestamp, json},
+        openapi,
+    },
+    authorization::{AuthorizationObject, authorizations},
+    control::account_uri,
 };
 use crate::{listeners::RetryAfter, metrics};
 
@@ -32,7 +36,7 @@ pub(in crate::protocols::rest) struct OrderObject {
     /// Who ordered.
     requester: String,
     created_at: Timestamp,
-    /// Until when a certificate request is waited for.
+    /// Until when a certificate request is waited for, and proofs of control.
     expires_at: Timestamp,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
@@ -47,6 +51,14 @@ pub(in crate::protocols::rest) struct OrderObject {
     #[schema(nullable = false)]
     not_after: Option<Timestamp>,
     key: KeyPlace,
+    /// Where the profile asks for proof of control: one for each name, whose places are part of paths.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    authorizations: Vec<AuthorizationObject>,
+    /// What CAA records may name whoever ordered by (RFC 8657), where there are authorizations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    account_uri: Option<String>,
     /// What a person decides on, while the order is pending.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -112,6 +124,8 @@ impl OrderObject {
     pub(in crate::protocols::rest) fn of(order: OrderRow, now: Time) -> Self {
         let status = order.status(now).into();
         let certificate = order.certificate();
+        let authorizations = authorizations(&order, now);
+        let account_uri = (!authorizations.is_empty()).then(|| account_uri(&order));
         let (request_id, reason) = match order.state {
             OrderState::Pending { request } => (Some(request.to_string()), None),
             OrderState::Denied { reason } => (None, reason),
@@ -139,6 +153,8 @@ impl OrderObject {
                 OrderKey::HandedOut { .. } => KeyPlace::HandedOut,
                 OrderKey::Discarded => KeyPlace::Discarded,
             },
+            authorizations,
+            account_uri,
             request_id,
             certificate_id: certificate.map(id),
             reason,

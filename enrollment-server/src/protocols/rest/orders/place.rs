@@ -13,7 +13,8 @@ use pki::{general_name::GeneralName, name::Name, time::Time};
 
 use super::{
     super::{auth::Caller, error::RestError},
-    issue::{Ended, Material, authenticated, issue, look, product, refuse},
+    control::{advance, require_proof},
+    issue::{Ended, Material, authenticated, look, product, refuse},
     request::{OrderRequest, Wanted, general_names, subject_name},
 };
 use crate::protocols::server_key;
@@ -32,6 +33,8 @@ pub(in crate::protocols::rest) struct Placing {
     pub(in crate::protocols::rest) request: OrderRequest,
     /// The certificate that it renews.
     pub(in crate::protocols::rest) replaces: Option<CertificateId>,
+    /// The order is kept so long at least.
+    pub(in crate::protocols::rest) keep_until: Option<Time>,
     /// The client's name for this request.
     key: Option<String>,
 }
@@ -54,7 +57,18 @@ impl Placing {
                 "Idempotency-Key: 1 to {LONGEST_KEY} characters are expected"
             )));
         }
-        Ok(Self { request, replaces: None, key: key.map(str::to_owned) })
+        Ok(Self { request, replaces: None, keep_until: None, key: key.map(str::to_owned) })
+    }
+
+    /// What the same request made before.
+    ///
+    /// # Errors
+    /// [`RestError::IdempotencyConflict`] where it was another request.
+    pub(in crate::protocols::rest) async fn earlier(
+        &self,
+        caller: &Caller,
+    ) -> Result<Option<OrderRow>, RestError> {
+        earlier(caller, self.idempotency(caller)?.as_ref()).await
     }
 
     fn idempotency(&self, caller: &Caller) -> Result<Option<Idempotency>, RestError> {
@@ -84,11 +98,16 @@ pub(in crate::protocols::rest) async fn place(
     check_names(caller, &wanted, &subject, &names).await?;
     let id = RestOrderId::from_random(random()?);
     let (key, material) = key_of(caller, &id, &wanted, &subject).await?;
+    let method = wanted.method.clone();
     let mut order = new_order(caller, id, wanted, key, idempotency);
     order.replaces = placing.replaces.map(|id| (id.issuer, id.serial));
+    order.keep_until = placing.keep_until.map_or(order.keep_until, |time| time.max(order.keep_until));
     let made = match material {
-        Some(material) => issue(caller, order, &material).await,
-        None => record(caller, order).await,
+        Some(material) => advance(caller, order, &material).await,
+        None => {
+            require_proof(caller, &method, &mut order, &names).await?;
+            record(caller, order).await
+        }
     };
     match made {
         Ok(Ended { order, issued }) => {
@@ -195,7 +214,7 @@ fn new_order(
 /// An order that waits for its request. Nothing of the credential is in the commit, so that it is looked at now.
 async fn record(caller: &Caller, order: OrderRow) -> Result<Ended, RestError> {
     let caller = caller.again().await?;
-    authenticated(&caller, &product(&caller, &order)?).await?;
+    authenticated(&caller, &product(&caller, &order)?, &order).await?;
     let order = OrderRow { version: 1, ..order };
     let commit = Commit {
         expect: vec![Expect::RestOrderVersion { id: order.id.clone(), version: 0 }],

@@ -1,6 +1,7 @@
 //! Requests against a server in memory.
 
 mod audit;
+mod control;
 mod credentials;
 mod desk;
 mod reports;
