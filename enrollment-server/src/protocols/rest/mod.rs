@@ -19,6 +19,21 @@
 //! | revokeCertificate | `POST /certificates/{id}/revoke` | revoke |
 //! | holdCertificate | `POST /certificates/{id}/hold` | revoke |
 //! | releaseCertificate | `POST /certificates/{id}/release` | revoke |
+//! | listRequests | `GET /requests` | approve |
+//! | readRequest | `GET /requests/{id}` | approve |
+//! | approveRequest | `POST /requests/{id}/approve` | approve |
+//! | denyRequest | `POST /requests/{id}/deny` | approve |
+//! | listCredentials | `GET /credentials` | credentials |
+//! | exportCredentials | `GET /credentials/export` | credentials |
+//! | createCredential | `POST /credentials` | credentials |
+//! | readCredential | `GET /credentials/{id}` | credentials |
+//! | revokeCredential | `POST /credentials/{id}/revoke` | credentials |
+//! | expireCredential | `POST /credentials/{id}/expire` | credentials |
+//! | regenerateCredential | `POST /credentials/{id}/regenerate` | credentials |
+//! | reportIssued, … | `GET /reports/issued`, `expiring`, `revoked`, `inventory` | report |
+//! | reportSummary | `GET /reports/summary` | report |
+//! | queryAudit | `GET /audit` | report |
+//! | exportAudit | `GET /audit/export` | report |
 //!
 //! Who asks is said by the credential, and so is which EnrollmentMethod is asked; nobody sees rows of another. To a stranger
 //! every operation but the first is 401. Every error is a problem document
@@ -35,7 +50,9 @@
 //! | `openapi.rs` | the document, and what all operations answer in common |
 //! | `orders/` | from what is asked to a certificate, and the keys that are made here |
 //! | `certificates/` | certificates: issued in one call, read, renewed, revoked |
-//! | `requests.rs`, `credentials.rs`, `reports.rs`, `audit.rs` | the desk |
+//! | `requests.rs`, `credentials/`, `reports/`, `audit.rs` | the desk |
+//! | `accept.rs`, `export.rs`, `csv.rs`, `scan.rs` | the forms of answers, those of any length, and lists that are filtered here |
+//! | `texts.rs` | what people write |
 
 mod accept;
 mod ask;

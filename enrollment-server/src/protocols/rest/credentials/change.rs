@@ -26,7 +26,7 @@ use super::{
         openapi::{self, BodyProblems, ConflictProblem, MissingProblem, Problems},
         texts::{CredentialName, OwnerText, Reason},
     },
-    list::{find, parse},
+    known::{Known, find, parse, used},
     shown::{Action, Credential},
     value::{Made, make},
 };
@@ -96,8 +96,8 @@ pub(super) async fn create_credential(ask: Ask, body: Body) -> Result<Response, 
     let administrator = Administrator { authenticated: &by, actions: caller.actions };
     let row = caller.app().engine.create_credential(administrator, wanted).await;
     let row = row.map_err(|error| refused(error, "spec"))?;
-    let mut response = with_secret(StatusCode::CREATED, &caller, &row, &secret)?;
     let location = openapi::path(&format!("/credentials/{}", row.id));
+    let mut response = with_secret(StatusCode::CREATED, &caller, row, &secret)?;
     let location = HeaderValue::from_str(&location).map_err(|error| Error::Internal(error.to_string()))?;
     response.headers_mut().insert(LOCATION, location);
     Ok(response)
@@ -117,7 +117,7 @@ pub(super) async fn revoke_credential(
     let caller = ask.caller(RestAction::Credentials, Freshness::Fresh).await?;
     let CredentialRevocation { reason } = body::read_optional(&caller.ask, body).await?;
     let row = change(&caller, &id, &Change::Revoke { reason: reason.map(Reason::into) }).await?;
-    json(StatusCode::OK, &Credential::of(&row, caller.ask.now))
+    shown(&caller, row).await
 }
 
 /// Sets when a credential ends. Nobody makes their own last longer.
@@ -135,7 +135,7 @@ pub(super) async fn expire_credential(
     let CredentialEnd { expires_at } = body::read_optional(&caller.ask, body).await?;
     let at = expires_at.map_or(caller.ask.now, |Timestamp(at)| at);
     let row = change(&caller, &id, &Change::Expire { at }).await?;
-    json(StatusCode::OK, &Credential::of(&row, caller.ask.now))
+    shown(&caller, row).await
 }
 
 /// Gives a credential another secret: the old one is refused from the next request on, by every replica. The new one is in the
@@ -149,7 +149,7 @@ pub(super) async fn regenerate_credential(ask: Ask, Path(id): Path<String>) -> R
     let row = find(&caller, &parse(&id)?).await?;
     let Made { value, secret } = make(row.protocol, Some(&row))?;
     let row = change(&caller, &id, &Change::Regenerate { verifier: value.verifier }).await?;
-    with_secret(StatusCode::OK, &caller, &row, &secret)
+    with_secret(StatusCode::OK, &caller, row, &secret)
 }
 
 fn new_credential(caller: &Caller, wanted: CredentialWanted) -> Result<(NewCredential, Secret), RestError> {
@@ -201,14 +201,21 @@ fn refused(error: AdministrationError, field: &str) -> RestError {
     }
 }
 
+async fn shown(caller: &Caller, row: CredentialRow) -> Result<Response, RestError> {
+    let known = used(&**caller.app().engine.store(), row).await?;
+    json(StatusCode::OK, &Credential::of(&known, caller.ask.now))
+}
+
 fn with_secret(
     status: StatusCode,
     caller: &Caller,
-    row: &CredentialRow,
+    row: CredentialRow,
     secret: &Secret,
 ) -> Result<Response, RestError> {
+    // It was not used yet. Nothing is asked of the store any more: the secret would be lost with an answer that fails.
+    let known = Known { row, usage: None };
     let access_key = String::from_utf8_lossy(secret.expose()).into_owned();
-    let shown = CredentialWithSecret { credential: Credential::of(row, caller.ask.now), access_key };
+    let shown = CredentialWithSecret { credential: Credential::of(&known, caller.ask.now), access_key };
     let mut response = json(status, &shown)?;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)

@@ -7,8 +7,7 @@ use http::StatusCode;
 use issuance::{
     Error,
     authn::Freshness,
-    credential::CredentialRow,
-    identity::{CredentialId, Owner},
+    identity::Owner,
     rest::RestAction,
     store::{CredentialFilter, Store},
 };
@@ -29,6 +28,7 @@ use super::{
         scan::scan,
         texts::{CredentialName, OwnerText},
     },
+    known::{self, Known, find, parse},
     shown::{Credential, Status},
 };
 
@@ -82,10 +82,11 @@ impl Wanted {
         })
     }
 
-    fn show(&self, row: &CredentialRow, now: Time) -> Option<Credential> {
+    fn show(&self, known: &Known, now: Time) -> Option<Credential> {
+        let row = &known.row;
         let named = self.name.as_ref().is_none_or(|name| name.as_str() == row.name.name());
         let owned = self.owner.is_none() || self.owner == row.owner;
-        let shown = (named && owned).then(|| Credential::of(row, now));
+        let shown = (named && owned).then(|| Credential::of(known, now));
         shown.filter(|shown| self.status.is_none_or(|status| status == shown.status))
     }
 }
@@ -106,9 +107,9 @@ pub(super) async fn list_credentials(ask: Ask) -> Result<Response, RestError> {
     let (store, filter, now) = (caller.app().engine.store(), of_method(&caller), caller.ask.now);
     let read = |page| {
         let (store, filter) = (store.clone(), filter.clone());
-        async move { store.credentials(&filter, &page).await }
+        async move { known::page(&*store, &filter, &page).await }
     };
-    let items = scan(&page, read, |row| wanted.show(row, now)).await?;
+    let items = scan(&page, read, |known| wanted.show(known, now)).await?;
     json(StatusCode::OK, &items)
 }
 
@@ -139,19 +140,8 @@ pub(super) async fn export_credentials(ask: Ask) -> Result<Response, RestError> 
 pub(super) async fn read_credential(ask: Ask, Path(id): Path<String>) -> Result<Response, RestError> {
     let caller = ask.caller(RestAction::Credentials, Freshness::Fresh).await?;
     let row = find(&caller, &parse(&id)?).await?;
-    json(StatusCode::OK, &Credential::of(&row, caller.ask.now))
-}
-
-const NOT_FOUND: RestError = RestError::NotFound("credential");
-
-pub(super) fn parse(id: &str) -> Result<CredentialId, RestError> {
-    id.parse().map_err(|_| NOT_FOUND)
-}
-
-/// That of the caller's method.
-pub(super) async fn find(caller: &Caller, id: &CredentialId) -> Result<CredentialRow, RestError> {
-    let row = caller.app().engine.store().credential(id).await?;
-    row.filter(|row| row.method == *caller.method()).ok_or(NOT_FOUND)
+    let known = known::used(&**caller.app().engine.store(), row).await?;
+    json(StatusCode::OK, &Credential::of(&known, caller.ask.now))
 }
 
 struct Exported {
@@ -167,8 +157,8 @@ impl Rows for Exported {
 
     async fn next(&mut self) -> Result<Option<Vec<Credential>>, Error> {
         let Some(page) = self.pages.next() else { return Ok(None) };
-        let rows = self.store.credentials(&self.filter, &page).await?;
+        let rows = known::page(&*self.store, &self.filter, &page).await?;
         self.pages.read(&rows);
-        Ok(Some(rows.iter().filter_map(|(_, row)| self.wanted.show(row, self.now)).collect()))
+        Ok(Some(rows.iter().filter_map(|(_, known)| self.wanted.show(known, self.now)).collect()))
     }
 }

@@ -3,6 +3,7 @@
 //! | file | what |
 //! | --- | --- |
 //! | `shown.rs` | a credential as it is shown: never its secret, nor what the secret is checked by |
+//! | `known.rs` | credentials as they are found, with how they were used |
 //! | `list.rs` | lists and exports |
 //! | `value.rs` | new secrets, one function for each protocol |
 //! | `change.rs` | making and changing |
@@ -12,6 +13,7 @@
 //! both good: a row has one.
 
 mod change;
+mod known;
 mod list;
 mod shown;
 mod value;

@@ -9,7 +9,10 @@ use pki::time::Time;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::{export::Tabular, objects::Timestamp};
+use super::{
+    super::{export::Tabular, objects::Timestamp},
+    known::Known,
+};
 
 /// Who may ask by the method. Never a secret.
 #[derive(Debug, Serialize, ToSchema)]
@@ -38,15 +41,42 @@ pub(super) struct Credential {
     maximum_uses: Option<u64>,
     /// Certificates that were issued with its present secret.
     uses: u64,
+    /// Requests that were accepted. What is counted here and below lags a few seconds behind.
+    requests: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    first_used_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     last_used_at: Option<Timestamp>,
+    /// From where it was used last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    last_address: Option<String>,
+    /// How often it was refused: with another secret, or although it had ended.
+    failures: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    last_failure: Option<LastFailure>,
     /// How often it was given another secret.
     regeneration: u64,
     /// The EnrollmentCredential that declares it, as `namespace/name`; only there does it change.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     declared_by: Option<String>,
+}
+
+/// When a credential was refused last, and why.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = CredentialFailure)]
+pub(super) struct LastFailure {
+    at: Timestamp,
+    /// As in the audit trail: `mismatch`, `revoked`, `expired`, `usedUp`.
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    address: Option<String>,
 }
 
 /// Whether it may be used now, and if not, why.
@@ -128,7 +158,13 @@ impl Status {
 }
 
 impl Credential {
-    pub(super) fn of(row: &CredentialRow, now: Time) -> Self {
+    pub(super) fn of(Known { row, usage }: &Known, now: Time) -> Self {
+        let usage = usage.as_ref();
+        let last_failure = usage.and_then(|usage| usage.last_failure.as_ref()).map(|failure| LastFailure {
+            at: failure.at.into(),
+            reason: failure.reason.clone(),
+            address: failure.address.map(|address| address.to_string()),
+        });
         Self {
             id: row.id.to_string(),
             name: row.name.name().to_owned(),
@@ -141,7 +177,12 @@ impl Credential {
             expires_at: row.expires_at.map(Timestamp::from),
             maximum_uses: row.maximum_uses,
             uses: row.uses,
-            last_used_at: row.last_used_at.map(Timestamp::from),
+            requests: usage.map_or(0, |usage| usage.requests),
+            first_used_at: usage.and_then(|usage| usage.first_used_at).map(Timestamp::from),
+            last_used_at: usage.and_then(|usage| usage.last_used_at).map(Timestamp::from),
+            last_address: usage.and_then(|usage| usage.last_address).map(|address| address.to_string()),
+            failures: usage.map_or(0, |usage| usage.failures),
+            last_failure,
             regeneration: row.regeneration,
             declared_by: row.declared.then(|| row.name.to_string()),
         }
@@ -161,13 +202,21 @@ impl Tabular for Credential {
         "expiresAt",
         "maximumUses",
         "uses",
+        "requests",
+        "firstUsedAt",
         "lastUsedAt",
+        "lastAddress",
+        "failures",
+        "lastFailureAt",
+        "lastFailureReason",
+        "lastFailureAddress",
         "regeneration",
         "declaredBy",
     ];
 
     fn cells(&self) -> Vec<String> {
         let time = |time: Option<Timestamp>| time.map(|time| time.0.to_string()).unwrap_or_default();
+        let failure = self.last_failure.as_ref();
         let actions = self.actions.iter().map(|action| RestAction::from(*action).as_str());
         vec![
             self.id.clone(),
@@ -181,7 +230,14 @@ impl Tabular for Credential {
             time(self.expires_at),
             self.maximum_uses.map(|uses| uses.to_string()).unwrap_or_default(),
             self.uses.to_string(),
+            self.requests.to_string(),
+            time(self.first_used_at),
             time(self.last_used_at),
+            self.last_address.clone().unwrap_or_default(),
+            self.failures.to_string(),
+            time(failure.map(|failure| failure.at)),
+            failure.map(|failure| failure.reason.clone()).unwrap_or_default(),
+            failure.and_then(|failure| failure.address.clone()).unwrap_or_default(),
             self.regeneration.to_string(),
             self.declared_by.clone().unwrap_or_default(),
         ]

@@ -6,11 +6,13 @@ use issuance::{
     identity::{CredentialId, Owner, ResourceName},
     rest::{RestAction, RestActions},
     secret::Secret,
+    store::{Commit, Write},
 };
 use pki::time::Time;
 use serde_json::{Value, json};
 
 use super::{
+    super::objects::Timestamp,
     desk::{accepting, act, all},
     scene::Scene,
 };
@@ -378,4 +380,39 @@ async fn credentials_are_exported_as_a_table_that_no_spreadsheet_computes() {
         "text/csv",
     );
     scene.get("/credentials/export?format=xml").await.refused(400, "malformed", "format");
+}
+
+#[tokio::test]
+async fn a_credential_says_when_from_where_and_how_often_it_was_used_and_what_went_wrong() {
+    let scene = Scene::new().await;
+    let made = made(&scene, &json!({"name": "ci", "owner": "user:ann", "actions": ["report"]})).await;
+    let path = format!("/credentials/{}", id(&made));
+    let unused = scene.get(&path).await.ok(200).json();
+    for member in ["firstUsedAt", "lastUsedAt", "lastAddress", "lastFailure"] {
+        assert_eq!(unused[member], Value::Null, "{member}");
+    }
+    let first = scene.app.engine.clock().now();
+    scene.get_with(secret(&made), "/audit").await.ok(200);
+    scene.clock.forward(60);
+    scene.get_with(secret(&made), "/audit").await.ok(200);
+    scene.clock.forward(60);
+    act(&scene, &scene.key, &format!("{path}/revoke")).await.ok(200);
+    scene.get_with(secret(&made), "/audit").await.refused(401, "unauthenticated", "");
+    let notes = scene.app.passwords.usage().take();
+    let writes = notes.into_iter().map(|note| Write::NoteCredentialUsage(Box::new(note))).collect();
+    scene.app.engine.store().commit(Commit { writes, ..Commit::default() }).await.unwrap().unwrap();
+    let shown = scene.get(&path).await.ok(200).json();
+    let time = |member: &Value| Timestamp::parse(member.as_str().unwrap()).unwrap().0.unix() - first.unix();
+    assert_eq!((&shown["requests"], &shown["failures"], &shown["uses"]), (&json!(2), &json!(1), &json!(0)));
+    assert!(
+        (0..60).contains(&time(&shown["firstUsedAt"])) && (60..120).contains(&time(&shown["lastUsedAt"]))
+    );
+    assert_eq!(shown["lastAddress"], "192.0.2.7");
+    let failure = &shown["lastFailure"];
+    assert_eq!((&failure["reason"], &failure["address"]), (&json!("revoked"), &json!("192.0.2.7")));
+    assert!((120..180).contains(&time(&failure["at"])), "{failure}");
+    assert_eq!(all(&scene, &scene.key, "/credentials?name=ci").await, std::slice::from_ref(&shown));
+    let table = scene.get("/credentials/export?name=ci&format=csv").await.ok(200).text();
+    let at = failure["at"].as_str().unwrap();
+    assert!(table.contains(&format!(",192.0.2.7,1,{at},revoked,192.0.2.7,")), "{table}");
 }
