@@ -57,7 +57,7 @@ pub struct Inputs {
     /// Changes whenever the Secret with the URL of the database does: its resource version. A server reads the URL only at its
     /// start, so the pods are replaced then. A hash would tell whoever can read pods what to try passwords against.
     pub database_version: Option<String>,
-    /// The ports of the resolvers that methods name, which validations by ACME ask.
+    /// The ports of the resolvers that methods name, which validations of challenges ask.
     pub resolver_ports: BTreeSet<u16>,
 }
 

@@ -33,7 +33,11 @@ const DNS_PORT: u16 = 53;
 pub fn resolver_ports(compiled: &Compiled) -> BTreeSet<u16> {
     let named = compiled.methods.iter().flat_map(|method| match &method.settings {
         MethodSettings::Acme(acme) => acme.validation.resolvers.as_slice(),
-        MethodSettings::Est(_) | MethodSettings::Rest(_) | MethodSettings::Issuer(_) => &[],
+        MethodSettings::Rest(rest) => {
+            let control = rest.domain_validation.as_ref();
+            control.map(|control| control.validation.resolvers.as_slice()).unwrap_or_default()
+        }
+        MethodSettings::Est(_) | MethodSettings::Issuer(_) => &[],
     });
     named.map(std::net::SocketAddr::port).collect()
 }

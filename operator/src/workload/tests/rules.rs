@@ -1,5 +1,6 @@
 //! What holds for every rendering.
 
+use issuance::acme::ChallengeType;
 use k8s_openapi::api::{
     apps::v1::{Deployment, StatefulSet},
     core::v1::{Service, ServiceAccount},
@@ -7,7 +8,9 @@ use k8s_openapi::api::{
     policy::v1::PodDisruptionBudget,
     rbac::v1::{Role, RoleBinding},
 };
-use resolve::{CompiledAcme, CompiledMethod, CompiledValidation, MethodSettings};
+use resolve::{
+    CompiledAcme, CompiledDomainValidation, CompiledMethod, CompiledRest, CompiledValidation, MethodSettings,
+};
 
 use super::{FULL, PLAIN, ProblemKind, Standing, all, inputs, named, only, pod_template, rendered};
 use crate::{
@@ -167,7 +170,7 @@ fn a_server_may_ask_the_resolvers_that_its_methods_name_and_connect_to_whom_it_v
 }
 
 #[tokio::test]
-async fn resolvers_are_those_of_every_method_that_speaks_acme() {
+async fn resolvers_are_those_of_every_method_that_validates_challenges() {
     let mut compiled = compiled().await;
     assert_eq!(resolver_ports(&compiled), [].into());
     let of_acme = |resolvers: &[&str]| {
@@ -180,6 +183,20 @@ async fn resolvers_are_those_of_every_method_that_speaks_acme() {
         compiled.methods.push(CompiledMethod { settings: of_acme(resolvers), ..method });
     }
     assert_eq!(resolver_ports(&compiled), [53, 1053, 5353].into());
+    let over_rest = |resolver: &str| CompiledDomainValidation {
+        challenges: vec![ChallengeType::Dns01],
+        validation: CompiledValidation {
+            resolvers: vec![resolver.parse().unwrap()],
+            ..CompiledValidation::default()
+        },
+        caa: None,
+        authorization_lifetime: std::time::Duration::from_secs(60),
+    };
+    for domain_validation in [None, Some(over_rest("10.0.0.55:2053"))] {
+        let settings = MethodSettings::Rest(CompiledRest { domain_validation, ..CompiledRest::default() });
+        compiled.methods.push(CompiledMethod { settings, ..compiled.methods[0].clone() });
+    }
+    assert_eq!(resolver_ports(&compiled), [53, 1053, 2053, 5353].into());
 }
 
 #[test]

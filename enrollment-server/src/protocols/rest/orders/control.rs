@@ -69,6 +69,19 @@ pub(super) async fn advance(
     order: OrderRow,
     material: &Material,
 ) -> Result<Ended, RestError> {
+    let (id, is_new) = (order.id.clone(), order.version == 0);
+    let mut order = order;
+    for _ in 0..COMMITS {
+        match try_to_advance(caller, order, material).await {
+            // Names may be proved meanwhile.
+            Err(RestError::Core(Error::Stale)) if !is_new => order = load(caller, &id).await?,
+            other => return other,
+        }
+    }
+    Err(Error::Stale.into())
+}
+
+async fn try_to_advance(caller: &Caller, order: OrderRow, material: &Material) -> Result<Ended, RestError> {
     let mut order = order;
     let method = product(caller, &order)?;
     let asked = asked(&order, material)?;
@@ -110,6 +123,7 @@ async fn save(caller: &Caller, order: OrderRow, version: u64) -> Result<Ended, R
     };
     match caller.app().engine.store().commit(commit).await? {
         Ok(_) => Ok(Ended { order, issued: None }),
+        Err(Conflict::Expectation(_)) if version > 0 => Err(Error::Stale.into()),
         Err(conflict) => Err(Error::Conflict(conflict.to_string()).into()),
     }
 }

@@ -219,7 +219,8 @@ async fn submit_csr(ask: Ask, Path(id): Path<String>, body: Body) -> Result<Resp
 async fn submit(caller: &Caller, order: OrderRow, csr: Csr) -> Result<(OrderRow, bool), RestError> {
     let status = order.status(caller.ask.now);
     let again = order.csr.as_deref() == Some(csr.der());
-    if again && matches!(status, OrderStatus::Pending | OrderStatus::Issued) {
+    let goes_on = [OrderStatus::AwaitingProof, OrderStatus::Pending, OrderStatus::Issued].contains(&status);
+    if again && goes_on {
         return Ok((look(caller, order).await?, false));
     }
     if status != OrderStatus::AwaitingCsr {
