@@ -136,6 +136,23 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    /// clap takes two arguments of one identifier for the same, and panics where they are read.
+    #[test]
+    fn no_command_has_an_argument_of_the_name_of_one_that_all_have() {
+        fn check(command: &clap::Command, everywhere: &[String]) {
+            for argument in command.get_arguments() {
+                let id = argument.get_id().as_str();
+                assert!(!everywhere.iter().any(|name| name == id), "{} has {id}", command.get_name());
+            }
+            command.get_subcommands().for_each(|command| check(command, everywhere));
+        }
+        let cli = Cli::command();
+        let everywhere = cli.get_arguments().map(|argument| argument.get_id().to_string());
+        let everywhere: Vec<String> = everywhere.collect();
+        assert!(everywhere.iter().any(|id| id == "form"), "{everywhere:?}");
+        cli.get_subcommands().for_each(|command| check(command, &everywhere));
+    }
+
     #[test]
     fn no_option_takes_a_secret_or_switches_verification_off() {
         fn walk(command: &clap::Command, found: &mut Vec<String>) {

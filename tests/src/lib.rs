@@ -34,6 +34,7 @@ pub mod front;
 pub mod http;
 #[cfg(feature = "acme-client")]
 pub mod instant_acme;
+pub mod kubectl_chancery;
 #[cfg(feature = "acme-client")]
 pub mod lego;
 #[cfg(feature = "est-client")]

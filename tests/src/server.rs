@@ -297,14 +297,19 @@ pub fn release_binary() -> Result<PathBuf> {
 
 /// Builds the server and answers the path of the binary. `options`: `--release`, or nothing.
 pub fn build(options: &[&str]) -> Result<PathBuf> {
+    build_program("chancery-server", options)
+}
+
+/// The same for any program of ours; its package has its name.
+pub fn build_program(name: &str, options: &[&str]) -> Result<PathBuf> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("Cargo.toml");
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--package", "chancery-server", "--bin", "chancery-server"]).args(options);
+    cargo.args(["build", "--package", name, "--bin", name]).args(options);
     cargo.arg("--manifest-path").arg(manifest).arg("--message-format=json-render-diagnostics");
     // Progress and errors go straight to the terminal; only the artifact messages are read.
     let answer = cargo.stderr(Stdio::inherit()).stdin(Stdio::null()).output().context("cannot run cargo")?;
     if !answer.status.success() {
-        bail!("the server does not build ({})", answer.status);
+        bail!("{name} does not build ({})", answer.status);
     }
     let messages = String::from_utf8_lossy(&answer.stdout).into_owned();
     let executable = messages

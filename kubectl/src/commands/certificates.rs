@@ -133,7 +133,7 @@ pub(crate) struct RenewArgs {
     which: WhichArgs,
     /// The form of the new private key.
     #[arg(long = "format", value_enum, default_value_t, requires = "passphrase_file")]
-    form: KeyForm,
+    key_form: KeyForm,
     /// The file whose first line is the passphrase that the new private key is encrypted with. Without it the key is fetched
     /// later, once, from the order.
     #[arg(long, value_name = "FILE")]
@@ -258,7 +258,7 @@ impl RenewArgs {
         self.sink.check()?;
         let passphrase = self.passphrase_file.as_deref().map(secret).transpose()?;
         let passphrase = passphrase.map(|text| first_line(&text)).transpose()?;
-        let format = passphrase.is_some().then(|| self.form.as_str().to_owned());
+        let format = passphrase.is_some().then(|| self.key_form.as_str().to_owned());
         let client = context.server().await?;
         let id = self.which.id(&client).await?;
         let issued = client.renew_certificate(&id, &Renewal { format, passphrase }).await?;
