@@ -5,20 +5,21 @@
 //! | `object.rs` | a certificate as it is shown |
 //! | `list.rs` | which certificates a list has |
 //! | `formats.rs` | the forms of downloads |
+//! | `issue.rs`, `renew.rs` | a certificate in one call, and one more for what the server made the key of |
 //! | `status.rs` | revoking, holding, releasing |
 
 mod formats;
+mod issue;
 mod list;
 mod object;
+mod renew;
 mod status;
 
 use std::sync::Arc;
 
 use axum::{extract::Path, response::Response};
 use http::{HeaderValue, StatusCode, header::VARY};
-use issuance::{
-    authn::Freshness, identity::CertificateId, rest::RestAction, store::CertificateRow,
-};
+use issuance::{authn::Freshness, identity::CertificateId, rest::RestAction, store::CertificateRow};
 use utoipa_axum::{
     router::{OpenApiRouter, UtoipaMethodRouterExt as _},
     routes,
@@ -39,20 +40,20 @@ use crate::{metrics::Operation, serving::App};
 
 /// The operations.
 pub(super) fn routes(traces: &Traces<'_>) -> OpenApiRouter<Arc<App>> {
-    use status::{
-        __path_hold_certificate, __path_release_certificate, __path_revoke_certificate, hold_certificate,
-        release_certificate, revoke_certificate,
-    };
     OpenApiRouter::default()
+        .routes(routes!(issue::issue_certificate).layer(traces.of(Operation::IssueCertificate)))
         .routes(routes!(list_certificates).layer(traces.of(Operation::ListCertificates)))
         .routes(routes!(read_certificate).layer(traces.of(Operation::ReadCertificate)))
         .routes(routes!(download_certificate).layer(traces.of(Operation::DownloadCertificate)))
-        .routes(routes!(revoke_certificate).layer(traces.of(Operation::RevokeCertificate)))
-        .routes(routes!(hold_certificate).layer(traces.of(Operation::HoldCertificate)))
-        .routes(routes!(release_certificate).layer(traces.of(Operation::ReleaseCertificate)))
+        .routes(routes!(issue::renew_certificate).layer(traces.of(Operation::RenewCertificate)))
+        .routes(routes!(status::revoke_certificate).layer(traces.of(Operation::RevokeCertificate)))
+        .routes(routes!(status::hold_certificate).layer(traces.of(Operation::HoldCertificate)))
+        .routes(routes!(status::release_certificate).layer(traces.of(Operation::ReleaseCertificate)))
 }
 
-/// Lists certificates in the order of issue, those that ended and were revoked too.
+/// List certificates.
+///
+/// In the order of issue; those that have expired or were revoked too, unless `status` says otherwise.
 #[utoipa::path(get, path = "/certificates", operation_id = "listCertificates", tag = "certificates",
     params(PageParameters, Filters),
     responses((status = 200, description = "A page of the list.", body = Items<CertificateObject>), Problems))]
@@ -66,7 +67,7 @@ async fn list_certificates(ask: Ask) -> Result<Response, RestError> {
     json(StatusCode::OK, &items(rows, &page, |row| CertificateObject::listed(&row, now)))
 }
 
-/// Shows one certificate, with the certificate itself.
+/// Read a certificate.
 #[utoipa::path(get, path = "/certificates/{id}", operation_id = "readCertificate", tag = "certificates",
     params(("id" = String, Path, description = "`{issuer}.{serial}`")),
     responses((status = 200, description = "The certificate.", body = CertificateObject),
@@ -77,7 +78,9 @@ async fn read_certificate(ask: Ask, Path(id): Path<String>) -> Result<Response, 
     json(StatusCode::OK, &shown(&caller, &row).await?)
 }
 
-/// Gives a certificate as a file. Without `format`, `Accept` says in which form; without both it is PEM with its issuers.
+/// Download a certificate.
+///
+/// Without `format`, `Accept` says in which form; without both it is PEM with its issuers.
 #[utoipa::path(get, path = "/certificates/{id}/download", operation_id = "downloadCertificate", tag = "certificates",
     params(
         ("id" = String, Path, description = "`{issuer}.{serial}`"),

@@ -27,10 +27,18 @@ use crate::protocols::rest::{
 /// How often it is tried again where somebody else changes the same row, or the credential.
 const ATTEMPTS: usize = 3;
 
+/// Nothing more is to be said.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}
+
 /// Why a certificate is revoked.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct RevokeCertificate {
+    /// `unspecified` where it is left out.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(nullable = false)]
     reason: Option<Reason>,
     /// Since when the key is thought to be bad; not in the future.
     #[serde(default, deserialize_with = "body::present")]
@@ -70,7 +78,9 @@ impl From<Reason> for ReasonCode {
     }
 }
 
-/// Revokes a certificate for good; the next revocation list is made at once. Again with the same reason changes nothing.
+/// Revoke a certificate for good.
+///
+/// The next revocation list is made at once. Again with the same reason changes nothing.
 #[utoipa::path(post, path = "/certificates/{id}/revoke", operation_id = "revokeCertificate", tag = "certificates",
     params(("id" = String, Path, description = "`{issuer}.{serial}`")),
     request_body = RevokeCertificate,
@@ -91,23 +101,39 @@ pub(super) async fn revoke_certificate(
     change(caller, &id, Revocation::Revoke { reason, invalidity_date }).await
 }
 
-/// Puts a certificate on the revocation list until it is released or revoked for good (`certificateHold`).
+/// Hold a certificate.
+///
+/// It is on the revocation list (`certificateHold`) until it is released or revoked for good.
 #[utoipa::path(post, path = "/certificates/{id}/hold", operation_id = "holdCertificate", tag = "certificates",
     params(("id" = String, Path, description = "`{issuer}.{serial}`")),
+    request_body = Option<Nothing>,
     responses((status = 200, description = "It is held.", body = CertificateObject),
-        Problems, MissingProblem, ConflictProblem))]
-pub(super) async fn hold_certificate(ask: Ask, Path(id): Path<String>) -> Result<Response, RestError> {
+        Problems, BodyProblems, MissingProblem, ConflictProblem))]
+pub(super) async fn hold_certificate(
+    ask: Ask,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, RestError> {
     let caller = ask.caller(RestAction::Revoke, Freshness::Fresh).await?;
+    let Nothing {} = body::read_optional(&caller.ask, body).await?;
     change(caller, &id, Revocation::Hold).await
 }
 
-/// Takes a certificate off hold: the next revocation list does not have it any more.
+/// Release a certificate from hold.
+///
+/// The next revocation list, which is made at once, does not have it any more.
 #[utoipa::path(post, path = "/certificates/{id}/release", operation_id = "releaseCertificate", tag = "certificates",
     params(("id" = String, Path, description = "`{issuer}.{serial}`")),
+    request_body = Option<Nothing>,
     responses((status = 200, description = "It is valid again.", body = CertificateObject),
-        Problems, MissingProblem, ConflictProblem))]
-pub(super) async fn release_certificate(ask: Ask, Path(id): Path<String>) -> Result<Response, RestError> {
+        Problems, BodyProblems, MissingProblem, ConflictProblem))]
+pub(super) async fn release_certificate(
+    ask: Ask,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, RestError> {
     let caller = ask.caller(RestAction::Revoke, Freshness::Fresh).await?;
+    let Nothing {} = body::read_optional(&caller.ask, body).await?;
     change(caller, &id, Revocation::Release).await
 }
 

@@ -1,0 +1,238 @@
+//! A certificate in one call: an order, what becomes of it, and the private key where the server made that.
+
+use axum::{body::Body, extract::Path, response::Response};
+use http::{
+    HeaderValue, StatusCode,
+    header::{CACHE_CONTROL, LOCATION, RETRY_AFTER},
+};
+use issuance::{
+    Error,
+    authn::Freshness,
+    identity::CertificateId,
+    rest::{OrderKey, RestAction},
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{find, object::CertificateObject, renew::renew, shown};
+use crate::{
+    metrics,
+    protocols::rest::{
+        ask::Ask,
+        auth::Caller,
+        body::{self, Hidden},
+        error::RestError,
+        objects::{Timestamp, json},
+        openapi::{self, BodyProblems, ConflictProblem, MissingProblem, Problems},
+        orders::{
+            Delivery, KeyFormat, KeyObject, OrderObject, OrderRequest, Placed, Placing, hand_out, place,
+            wait_for,
+        },
+    },
+};
+
+/// A certificate to be issued. Without `csr` the server makes the key.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct IssueRequest {
+    /// Names the profile; `default` where it is left out.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(nullable = false)]
+    product: Option<String>,
+    /// A certificate request (PKCS #10): PEM, or DER in base64.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(nullable = false)]
+    csr: Option<String>,
+    /// DNS names and IP addresses. With a certificate request: exactly those that it has.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(nullable = false, min_items = 1)]
+    domains: Option<Vec<String>>,
+    /// RFC 4514, such as `CN=printer,O=Example`. With a certificate request: the one that it has.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(nullable = false, min_length = 1, max_length = 1024)]
+    subject: Option<String>,
+    /// How long the certificate is to be good for, from when it is issued.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(nullable = false, minimum = 1, maximum = 36_525)]
+    validity_days: Option<u32>,
+    /// In place of `validityDays`: until when.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(nullable = false)]
+    not_after: Option<Timestamp>,
+    /// How the key is to be given that the server makes; `pkcs8` where it is left out.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(nullable = false)]
+    format: Option<KeyFormat>,
+    /// What opens the key that the server makes; for `pkcs12` in ASCII. Without one the key is fetched from the order, once.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(nullable = false, min_length = 1, max_length = 256)]
+    passphrase: Option<Hidden>,
+    /// For `pkcs12`: with the certificates of the authorities.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(nullable = false)]
+    chain: Option<bool>,
+}
+
+/// How the new key is to be given.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RenewRequest {
+    /// `pkcs8` where it is left out.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(nullable = false)]
+    format: Option<KeyFormat>,
+    /// What opens the key; for `pkcs12` in ASCII. Without one the key is fetched from the order, once.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(nullable = false, min_length = 1, max_length = 256)]
+    passphrase: Option<Hidden>,
+    /// For `pkcs12`: with the certificates of the authorities.
+    #[serde(default, deserialize_with = "body::present")]
+    #[schema(nullable = false)]
+    chain: Option<bool>,
+}
+
+/// What became of it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct IssuedObject {
+    order: OrderObject,
+    /// Unless the order waits for a person, or came to nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    certificate: Option<CertificateObject>,
+    /// The private key, where the server made it and a passphrase was given. Once: the same request again gets none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    key: Option<KeyObject>,
+}
+
+/// Issue a certificate in one call.
+///
+/// With a certificate request, or with a key that the server makes. It is an order too. The same request with the same
+/// `Idempotency-Key` is not made twice.
+#[utoipa::path(post, path = "/certificates", operation_id = "issueCertificate", tag = "certificates",
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "The client's own name for this request.")),
+    request_body = IssueRequest,
+    responses(
+        (status = 201, description = "It is issued.", body = IssuedObject,
+            headers(("Location" = String, description = "The certificate."))),
+        (status = 202, description = "The order waits for a person, or came to nothing.", body = IssuedObject,
+            headers(("Location" = String, description = "The order."),
+                ("Retry-After" = u64, description = "Seconds, where it is pending."))),
+        Problems, BodyProblems, ConflictProblem))]
+pub(super) async fn issue_certificate(ask: Ask, body: Body) -> Result<Response, RestError> {
+    let caller = ask.caller(RestAction::Request, Freshness::Cached).await?;
+    let (request, delivery) = body::read::<IssueRequest>(&caller.ask, body).await?.split()?;
+    let placed = place(&caller, &Placing::new(&caller, request)?).await?;
+    answer(&caller, placed, delivery.as_ref()).await
+}
+
+/// Renew a certificate whose key the server made.
+///
+/// With a new key, for the same names, by what the profile says now: in an order of its own, and once.
+#[utoipa::path(post, path = "/certificates/{id}/renew", operation_id = "renewCertificate", tag = "certificates",
+    params(("id" = String, Path, description = "`{issuer}.{serial}`"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+            description = "The client's own name for this request.")),
+    request_body = Option<RenewRequest>,
+    responses(
+        (status = 201, description = "The new certificate.", body = IssuedObject,
+            headers(("Location" = String, description = "The new certificate."))),
+        (status = 202, description = "The order waits for a person, or came to nothing.", body = IssuedObject,
+            headers(("Location" = String, description = "The order."),
+                ("Retry-After" = u64, description = "Seconds, where it is pending."))),
+        Problems, BodyProblems, MissingProblem, ConflictProblem))]
+pub(super) async fn renew_certificate(
+    ask: Ask,
+    Path(id): Path<String>,
+    body: Body,
+) -> Result<Response, RestError> {
+    let caller = ask.caller(RestAction::Request, Freshness::Fresh).await?;
+    let request: RenewRequest = body::read_optional(&caller.ask, body).await?;
+    let delivery = delivery(request.format, request.passphrase.as_ref(), request.chain)?;
+    let row = find(&caller, &id).await?;
+    let placed = renew(&caller, &row).await?;
+    answer(&caller, placed, delivery.as_ref()).await
+}
+
+impl IssueRequest {
+    fn split(self) -> Result<(OrderRequest, Option<Delivery>), RestError> {
+        let delivery = delivery(self.format, self.passphrase.as_ref(), self.chain)?;
+        if self.csr.is_some() && delivery.is_some() {
+            let sentence = "the server makes no key for a certificate request, and has none to give";
+            return Err(RestError::invalid("/passphrase", sentence));
+        }
+        let request = OrderRequest {
+            server_key: self.csr.is_none().then_some(true),
+            product: self.product,
+            csr: self.csr,
+            domains: self.domains,
+            subject: self.subject,
+            validity_days: self.validity_days,
+            not_after: self.not_after,
+        };
+        Ok((request, delivery))
+    }
+}
+
+/// None where no passphrase is given.
+fn delivery(
+    format: Option<KeyFormat>,
+    passphrase: Option<&Hidden>,
+    chain: Option<bool>,
+) -> Result<Option<Delivery>, RestError> {
+    match (passphrase, format, chain) {
+        (Some(passphrase), format, chain) => {
+            Delivery::new(format.unwrap_or(KeyFormat::Pkcs8), passphrase, chain).map(Some)
+        }
+        (None, None, None) => Ok(None),
+        (None, Some(_), _) | (None, _, Some(_)) => {
+            Err(RestError::invalid("/passphrase", "a key is given under a passphrase only"))
+        }
+    }
+}
+
+/// The order as it is by now, and what it led to. A key that is still here goes with it, and is not here any more.
+async fn answer(caller: &Caller, placed: Placed, delivery: Option<&Delivery>) -> Result<Response, RestError> {
+    let now = caller.ask.now;
+    let Placed { mut order, certificate: issued } = placed;
+    let Some((issuer, serial)) = order.certificate() else {
+        let location = openapi::path(&format!("/orders/{}", order.id));
+        let wait = wait_for(caller, &order);
+        let object = IssuedObject { order: OrderObject::of(order, now), certificate: None, key: None };
+        let mut response = located(StatusCode::ACCEPTED, &location, &object)?;
+        if let Some(seconds) = wait {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response.extensions_mut().insert(metrics::Outcome::Pending);
+        }
+        return Ok(response);
+    };
+    let id = CertificateId { issuer, serial };
+    let row = find(caller, &id.to_string()).await?;
+    let key = match (delivery, &order.key) {
+        (Some(delivery), OrderKey::Held { .. }) => {
+            let key = hand_out(caller, order.clone(), delivery).await?;
+            order.hand_out_key(now)?;
+            Some(key)
+        }
+        (Some(_) | None, _) => None,
+    };
+    let certificate = Some(shown(caller, &row).await?);
+    let object = IssuedObject { order: OrderObject::of(order, now), certificate, key };
+    let mut response = located(StatusCode::CREATED, &openapi::path(&format!("/certificates/{id}")), &object)?;
+    if issued.is_some() {
+        response.extensions_mut().insert(metrics::Outcome::Issued);
+    }
+    Ok(response)
+}
+
+fn located(status: StatusCode, location: &str, object: &IssuedObject) -> Result<Response, RestError> {
+    let mut response = json(status, object)?;
+    let location = HeaderValue::try_from(location).map_err(|error| Error::Internal(error.to_string()))?;
+    let headers = response.headers_mut();
+    headers.insert(LOCATION, location);
+    // There may be a key in it.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Ok(response)
+}
