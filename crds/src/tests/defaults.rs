@@ -21,7 +21,7 @@ const BARE: &[(Kind, &str)] = &[
     (
         Kind::EnrollmentMethod,
         "{profileRef: {name: p}, est: {clientCertificates: {authorities: [{}]}, reenroll: {}, serverKeyGeneration: {delivery: Plain}}, \
-         acme: {validation: {}, renewal: {}, meta: {}}, rest: {clientCertificates: {authorities: [{}]}, \
+         acme: {validation: {}, renewal: {}, meta: {}}, rest: {domainValidation: {validation: {}}, clientCertificates: {authorities: [{}]}, \
          serviceAccountTokens: {audience: a, accounts: [{namespace: n, name: a}]}, serverKeys: {}}}",
     ),
     (Kind::EnrollmentCredential, "{methodRef: {name: m}, est: {}, rest: {}, owner: {user: u}}"),

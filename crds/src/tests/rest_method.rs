@@ -128,6 +128,26 @@ pub(super) const REJECTS: &[Reject] = &[
         "\"RSA-1024\" is not one of",
     ),
     (
+        "{profileRef: {name: p}, rest: {domainValidation: {challenges: []}}}",
+        "spec.rest.domainValidation.challenges",
+        "is 0 long; 1 is the least",
+    ),
+    (
+        "{profileRef: {name: p}, rest: {domainValidation: {challenges: [http]}}}",
+        "spec.rest.domainValidation.challenges[0]",
+        "\"http\" is not one of http-01, dns-01, tls-alpn-01",
+    ),
+    (
+        "{profileRef: {name: p}, rest: {domainValidation: {authorizationLifetime: 0d}}}",
+        "spec.rest.domainValidation.authorizationLifetime",
+        "must be longer than zero",
+    ),
+    (
+        "{profileRef: {name: p}, rest: {domainValidation: {validation: {timeout: 0s}}}}",
+        "spec.rest.domainValidation.validation.timeout",
+        "must be longer than zero",
+    ),
+    (
         "{profileRef: {name: p}, rest: {orderLifetime: 0d}}",
         "spec.rest.orderLifetime",
         "must be longer than zero",
@@ -163,6 +183,7 @@ fn methods_of_rest_are_accepted() {
         "{profileRef: {name: p}, rest: {accessKeys: Disabled, serviceAccountTokens: {audience: 'https://pki.acme.com', accounts: [{namespace: ci, name: builder}, {namespace: ci, name: reader.2, actions: [read]}]}}}",
         "{profileRef: {name: p}, rest: {serviceAccountTokens: {audience: chancery, issuer: 'https://kubernetes.default.svc.cluster.local', jwksFrom: {secretKeyRef: {name: s}}, accounts: [{namespace: ci, name: builder}]}}}",
         "{profileRef: {name: p}, rest: {products: [{name: short-lived, description: Six days, profileRef: {name: q, namespace: pki}}, {name: self_signed, profileRef: {name: r}}], serverKeys: {}, orderLifetime: 1d, maximumDomains: 250, pendingRetryAfter: 1h}}",
+        "{profileRef: {name: p}, rest: {domainValidation: {challenges: [dns-01], validation: {resolvers: [10.0.0.53]}, caa: {issuerDomainNames: [ca.acme.com]}, authorizationLifetime: 1d}}}",
         "{profileRef: {name: p}, rest: {serverKeys: {algorithm: RSA-3072}, notices: [{before: [30d], webhook: {url: 'https://a.com', secretRef: {name: s}}}]}}",
     ] {
         accepts(KIND, spec);
