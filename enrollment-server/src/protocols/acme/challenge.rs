@@ -56,7 +56,7 @@ async fn start(
     let (order, planned) = commit_start(request, order, place, kind).await?;
     let app = &request.exchange.app;
     let validation = planned.and_then(|planned| {
-        planned.start(app, Ordered::Acme(order.clone()), Prover::Account(request.account.clone()))
+        planned.start(app, Ordered::Acme(Box::new(order.clone())), Prover::Account(request.account.clone()))
     });
     let Some(validation) = validation else { return Ok(order) };
     match timeout(PATIENCE, validation).await {

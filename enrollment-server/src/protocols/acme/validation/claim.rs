@@ -20,7 +20,7 @@ use super::ValidationFailure;
 /// An order with names to prove, as a row says.
 #[derive(Clone, Debug)]
 pub(crate) enum Ordered {
-    Acme(acme::OrderRow),
+    Acme(Box<acme::OrderRow>),
     Rest(Box<rest::OrderRow>),
 }
 
@@ -68,7 +68,7 @@ impl Ordered {
     /// None: there is no such order any more.
     pub(super) async fn read(store: &dyn Store, id: &ValidatedOrder) -> Result<Option<Self>, Error> {
         Ok(match id {
-            ValidatedOrder::Acme(id) => store.acme_order(id).await?.map(Self::Acme),
+            ValidatedOrder::Acme(id) => store.acme_order(id).await?.map(|order| Self::Acme(Box::new(order))),
             ValidatedOrder::Rest(id) => store.rest_order(id).await?.map(|row| Self::Rest(Box::new(row))),
         })
     }
@@ -124,7 +124,7 @@ impl Ordered {
 
     pub(super) fn into_write(self) -> Write {
         match self {
-            Self::Acme(order) => Write::PutAcmeOrder(Box::new(order)),
+            Self::Acme(order) => Write::PutAcmeOrder(order),
             Self::Rest(order) => Write::PutRestOrder(order),
         }
     }

@@ -36,7 +36,7 @@ const UNDECIDED: &str = "nobody decided in time";
 
 /// What is certified.
 pub(super) enum Material {
-    Csr(Csr),
+    Csr(Box<Csr>),
     /// Made here.
     Key(Arc<dyn Signer>),
 }
@@ -268,7 +268,7 @@ fn recorded(app: &App, order: &OrderRow) -> Result<Material, RestError> {
     if let Some(csr) = &order.csr {
         // It was verified before it was recorded.
         let csr = UnverifiedCsr::from_der(csr).and_then(UnverifiedCsr::verify);
-        return Ok(Material::Csr(csr.map_err(|error| broken(error.to_string()))?));
+        return Ok(Material::Csr(Box::new(csr.map_err(|error| broken(error.to_string()))?)));
     }
     let key = order.key.unseal(&app.sealing, &order.id).map_err(Error::from)?;
     let key = key.ok_or_else(|| broken("it has neither a request nor a key".into()))?;

@@ -231,7 +231,7 @@ async fn submit(caller: &Caller, order: OrderRow, csr: Csr) -> Result<(OrderRow,
     csr::check_agrees(&csr, &names, subject.as_ref())?;
     let der = csr.der().to_vec();
     let id = order.id.clone();
-    match control::advance(caller, order, &Material::Csr(csr)).await {
+    match control::advance(caller, order, &Material::Csr(Box::new(csr))).await {
         Ok(ended) => Ok((ended.order, ended.issued.is_some())),
         // A twin of this request may have come first.
         Err(error @ RestError::Transition(_)) => {

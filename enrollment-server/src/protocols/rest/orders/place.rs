@@ -169,7 +169,7 @@ async fn key_of(
     subject: &Name,
 ) -> Result<(OrderKey, Option<Material>), RestError> {
     if !wanted.server_key {
-        return Ok((OrderKey::Requester, wanted.csr.clone().map(Material::Csr)));
+        return Ok((OrderKey::Requester, wanted.csr.clone().map(|csr| Material::Csr(Box::new(csr)))));
     }
     let Some(algorithm) = caller.service.server_key else {
         let method = caller.method();
