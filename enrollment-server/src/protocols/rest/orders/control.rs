@@ -11,11 +11,12 @@ use issuance::{
         identifier_text,
     },
     authority::Method,
+    engine::Companion as _,
     policy::ProofOfControl,
     ports::random,
     profile::names_to_prove,
     request::Asked,
-    rest::{OrderRow, Proof, TransitionError, requester_thumbprint},
+    rest::{OrderCompletion, OrderRow, Proof, TransitionError, requester_thumbprint},
     store::{Commit, Conflict, Expect, Write},
 };
 use pki::{general_name::GeneralName, name::Name, time::Time};
@@ -102,9 +103,11 @@ async fn try_to_advance(caller: &Caller, order: OrderRow, material: &Material) -
             issue(caller, order, material).await
         }
         Proof::Awaited => {
-            let version = order.version;
-            order.await_proof(&asked.encoded, caller.ask.now)?;
-            save(caller, order, version).await
+            let (csr, now) = (&asked.encoded, caller.ask.now);
+            // As if it were issued: a certificate is renewed by one order.
+            let expect = OrderCompletion { order: &order, csr, now }.expect();
+            order.await_proof(csr, now)?;
+            save(caller, order, expect).await
         }
         Proof::Failed(authorization) => {
             Err(RestError::Conflict(format!("{}; make another order", lost(authorization, caller.ask.now))))
@@ -113,17 +116,15 @@ async fn try_to_advance(caller: &Caller, order: OrderRow, material: &Material) -
 }
 
 /// Nothing of the credential is in the commit, so that it is looked at now.
-async fn save(caller: &Caller, order: OrderRow, version: u64) -> Result<Ended, RestError> {
+async fn save(caller: &Caller, order: OrderRow, expect: Vec<Expect>) -> Result<Ended, RestError> {
     let caller = caller.again().await?;
     authenticated(&caller, &product(&caller, &order)?, &order).await?;
-    let commit = Commit {
-        expect: vec![Expect::RestOrderVersion { id: order.id.clone(), version }],
-        writes: vec![Write::PutRestOrder(Box::new(order.clone()))],
-        audit: Vec::new(),
-    };
-    match caller.app().engine.store().commit(commit).await? {
+    let writes = vec![Write::PutRestOrder(Box::new(order.clone()))];
+    match caller.app().engine.store().commit(Commit { expect, writes, audit: Vec::new() }).await? {
         Ok(_) => Ok(Ended { order, issued: None }),
-        Err(Conflict::Expectation(_)) if version > 0 => Err(Error::Stale.into()),
+        Err(Conflict::Expectation(other)) if matches!(*other, Expect::RestOrderVersion { .. }) => {
+            Err(Error::Stale.into())
+        }
         Err(conflict) => Err(Error::Conflict(conflict.to_string()).into()),
     }
 }

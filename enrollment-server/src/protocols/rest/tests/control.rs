@@ -226,6 +226,26 @@ async fn a_key_made_here_waits_with_its_order() {
 }
 
 #[tokio::test]
+async fn a_renewal_proves_its_names_anew_and_there_is_one() {
+    let proving = Proving::new().await;
+    let order = proving.order(&json!({ "domains": [A], "serverKey": true })).await;
+    proving.prove(&order, 0).await;
+    let issued = proving.read(&order).await;
+    let renew = format!("/certificates/{}/renew", issued["certificateId"].as_str().unwrap());
+    let answer = proving.scene.post(&renew, &json!({})).await.ok(202).json();
+    let renewal = &answer["order"];
+    assert_eq!(
+        (&renewal["status"], &renewal["replaces"]),
+        (&json!("awaitingProof"), &issued["certificateId"])
+    );
+    assert_eq!(proving.scene.post(&renew, &json!({})).await.status.as_u16(), 409);
+    proving.prove(renewal, 0).await;
+    assert_eq!(proving.read(renewal).await["status"], "issued");
+    assert_eq!(proving.read(&order).await["replacedBy"], renewal["id"]);
+    assert_eq!(proving.scene.issued().await, 2);
+}
+
+#[tokio::test]
 async fn a_wildcard_is_proved_by_dns_alone() {
     let proving = Proving::new().await;
     let name = format!("*.{A}");
