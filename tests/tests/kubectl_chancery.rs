@@ -50,7 +50,7 @@ impl Office {
     fn issue(&self, domain: &str) -> Result<String> {
         let answer = self.ask("/certificates", &json!({ "domains": [domain] }))?.expect(201)?;
         let issued: Value = serde_json::from_slice(&answer.body)?;
-        Ok(issued["certificate"]["id"].as_str().context("no certificate")?.to_owned())
+        Ok(issued.pointer("/certificate/id").and_then(Value::as_str).context("no certificate")?.to_owned())
     }
 
     fn file(&self, name: &str) -> Result<String> {

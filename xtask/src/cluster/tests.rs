@@ -25,8 +25,10 @@ pub(crate) fn run_tests(
     run: impl Fn(&mut Command) -> Result<()> + Sync,
 ) -> Result<()> {
     let cases = record_admission_cases()?;
+    let plugin = chancery_tests::server::build_program("kubectl-chancery", &[])?;
     let shared = [
         pair("CHANCERY_ADMISSION_CASES", &cases.to_string_lossy()),
+        pair("CHANCERY_KUBECTL_BIN", &plugin.to_string_lossy()),
         pair("CHANCERY_CLUSTER_RUN", &std::process::id().to_string()),
     ];
     // They are marked as ignored, so that `cargo test` says what it leaves out where there is no cluster. One at a time:

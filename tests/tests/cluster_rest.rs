@@ -1,0 +1,171 @@
+//! REST on a real cluster: pods that order with the token of their service account, and operators with `kubectl chancery`.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use chancery_tests::Workspace;
+use chancery_tests::cluster::office::{self, READY, resource, text};
+use chancery_tests::cluster::{Namespace, Route, in_namespace};
+use chancery_tests::curl::{Answer, Request};
+use chancery_tests::kubectl_chancery::Plugin;
+use chancery_tests::openssl::{self, CsrOptions};
+use serde_json::{Value, json};
+
+const AUDIENCE: &str = "https://orders.office.test";
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A server with a method of REST that takes access keys and the tokens of one service account.
+struct Desk<'a> {
+    namespace: &'a Namespace,
+    route: Route,
+    workspace: Workspace,
+}
+
+impl<'a> Desk<'a> {
+    fn open(namespace: &'a Namespace) -> Result<Self> {
+        namespace.cluster().install_chancery()?;
+        let kubectl = namespace.kubectl();
+        let accounts = json!([{ "namespace": namespace.name(), "name": "builder" }]);
+        let mut documents = office::office(&json!({ "storage": { "sqlite": { "size": "64Mi" } } }));
+        documents.extend([
+            resource(
+                "CertificateProfile",
+                "service",
+                json!({
+                    "authorityRef": { "name": "issuing" }, "preset": "TLSServer",
+                    "subjectAltNames": { "dns": { "patterns": ["**.office.test"] }, "commonNameToDns": "Copy" },
+                }),
+            ),
+            resource(
+                "EnrollmentMethod",
+                "orders",
+                json!({
+                    "profileRef": { "name": "service" },
+                    "rest": {
+                        "serviceAccountTokens": { "audience": AUDIENCE, "accounts": accounts },
+                        "serverKeys": { "algorithm": "ECDSA-P256" },
+                    },
+                }),
+            ),
+            resource(
+                "EnrollmentCredential",
+                "desk",
+                json!({
+                    "methodRef": { "name": "orders" }, "owner": { "user": "ada" },
+                    "rest": { "actions": ["read", "revoke", "approve", "report", "credentials"] },
+                }),
+            ),
+        ]);
+        office::apply_all(&kubectl, &documents)?;
+        for account in ["builder", "stranger"] {
+            kubectl.succeed(&["create", "serviceaccount", account], None)?;
+        }
+        for object in ["enrollmentserver/enroll", "enrollmentmethod/orders", "enrollmentcredential/desk"] {
+            kubectl.wait_condition(object, "Ready", READY)?;
+        }
+        let workspace = Workspace::new()?;
+        let root: Value = kubectl.get("certificateauthority/root")?;
+        workspace.write("root.pem", text(&root, "/status/certificate"))?;
+        let route = Route::to(namespace.cluster(), &kubectl, "service/enroll", 443)?;
+        Ok(Self { namespace, route, workspace })
+    }
+
+    /// What the API server gives a pod of this service account.
+    fn token(&self, account: &str, audience: &str) -> Result<String> {
+        let audience = format!("--audience={audience}");
+        let token = self.namespace.kubectl().succeed(&["create", "token", account, &audience], None)?;
+        Ok(token.trim().to_owned())
+    }
+
+    fn order(&self, bearer: &str, name: &str) -> Result<Answer> {
+        let csr = CsrOptions::new(&format!("/CN={name}")).make(&self.workspace, "order")?;
+        let lines = String::from_utf8(openssl::base64_lines(&csr.der)?)?;
+        let body = json!({ "csr": lines.split_whitespace().collect::<String>() });
+        let url = format!("https://enroll.{}.svc/api/v1/orders", self.namespace.name());
+        Request::post(&url, body.to_string())
+            .ca(&self.workspace.file("root.pem"))
+            .header("Content-Type", "application/json")
+            .header("Authorization", &format!("Bearer {bearer}"))
+            .option("--connect-to")
+            .option(&self.route.connect_to())
+            .send()
+    }
+
+    /// As an operator with a kubeconfig: where to ask and with what is looked up.
+    fn plugin(&self) -> Result<Plugin> {
+        let method = format!("{}/orders", self.namespace.name());
+        let options = ["--method", &method, "--credential", "desk", "--port-forward"];
+        Ok(options.into_iter().fold(Plugin::new()?, Plugin::option))
+    }
+}
+
+#[test]
+#[ignore = "needs a cluster: cargo xtask cluster test"]
+fn a_pod_orders_with_the_token_of_its_service_account_and_an_operator_finds_and_revokes_it() -> Result<()> {
+    in_namespace("rest", |namespace| {
+        let desk = Desk::open(namespace)?;
+        let order = desk.order(&desk.token("builder", AUDIENCE)?, "shop.office.test")?.expect(201)?;
+        let order: Value = serde_json::from_slice(&order.body)?;
+        ensure!(text(&order, "/status") == "issued", "{order}");
+        let account = format!("system:serviceaccount:{}:builder", namespace.name());
+        ensure!(text(&order, "/requester") == account, "{order}");
+
+        let plugin = desk.plugin()?;
+        let listed: Value = plugin.json(&["certificates", "list"])?;
+        let id = text(&order, "/certificateId");
+        ensure!(!id.is_empty() && listed.to_string().contains(id), "{id} is not in {listed}");
+        plugin.succeed(&["revoke", id, "--reason", "superseded"])?;
+        let revoked: Value = plugin.json(&["certificates", "get", id])?;
+        ensure!(text(&revoked, "/status") == "revoked", "{revoked}");
+        let audit = plugin.succeed(&["audit", "list"])?;
+        ensure!(audit.contains(&account) && audit.contains("ada"), "{audit}");
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: cargo xtask cluster test"]
+fn only_tokens_of_the_account_and_the_audience_and_only_keys_in_force_open_the_method() -> Result<()> {
+    in_namespace("rest-refused", |namespace| {
+        let desk = Desk::open(namespace)?;
+        for (account, audience) in [("stranger", AUDIENCE), ("builder", "https://somebody.else.test")] {
+            let answer = desk.order(&desk.token(account, audience)?, "shop.office.test")?;
+            ensure!(answer.status == 401, "{account} for {audience}: {}", answer.status);
+        }
+
+        // The key that the operator made, and then another in its place.
+        let kubectl = namespace.kubectl();
+        let key = || -> Result<String> {
+            let key = kubectl.secret("desk")?.remove("accessKey").context("the Secret has no accessKey")?;
+            Ok(String::from_utf8(key)?)
+        };
+        let before = key()?;
+        // It is good, but not for orders.
+        ensure!(desk.order(&before, "shop.office.test")?.status == 403);
+        kubectl.patch("enrollmentcredential/desk", &json!({ "spec": { "regeneration": 1 } }))?;
+        kubectl.wait_until("secret/desk", "holds another key", LIMIT, |_| {
+            key().is_ok_and(|after| after != before)
+        })?;
+        kubectl.wait_condition("enrollmentcredential/desk", "Ready", LIMIT)?;
+        ensure!(desk.order(&before, "shop.office.test")?.status == 401, "the old key is still good");
+        ensure!(desk.order(&key()?, "shop.office.test")?.status == 403);
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: cargo xtask cluster test"]
+fn the_status_of_everything_is_one_command() -> Result<()> {
+    in_namespace("rest-status", |namespace| {
+        let desk = Desk::open(namespace)?;
+        drop(desk);
+        let status: Value =
+            Plugin::new()?.option("--namespace").option(namespace.name()).json(&["status"])?;
+        let all = status.to_string();
+        for name in ["enroll", "root", "issuing", "service", "orders", "desk"] {
+            ensure!(all.contains(&format!("\"{name}\"")), "{name} is not in {all}");
+        }
+        Ok(())
+    })
+}
