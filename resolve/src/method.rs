@@ -222,7 +222,9 @@ pub(crate) fn check_provable(
         ProofOfControl::Required => Err(Problem::new(
             Reason::ProtocolNotAllowed,
             path,
-            format!("the profile {target} asks for proof of control over names, which nobody can give here over {protocol}"),
+            format!(
+                "the profile {target} asks for proof of control over names, which nobody can give here over {protocol}"
+            ),
         )),
     }
 }

@@ -270,7 +270,8 @@ fn proof_of_control(
         crds::ProofOfControl::NotRequired => policy::ProofOfControl::NotRequired,
         crds::ProofOfControl::Required => {
             let names = &effective.subject_alt_names;
-            let presences = [names.dns.as_ref().map(|dns| dns.presence), names.ip.as_ref().map(|ip| ip.presence)];
+            let presences =
+                [names.dns.as_ref().map(|dns| dns.presence), names.ip.as_ref().map(|ip| ip.presence)];
             if presences.contains(&Some(Presence::Fixed)) {
                 problems.invalid(
                     "spec.proofOfControl",

@@ -88,7 +88,10 @@ pub(crate) fn compile(context: &Context<'_, '_>, rest: &RestMethod, problems: &m
         tokens,
         products: products.compiled,
         server_key: products.server_key,
-        domain_validation: rest.domain_validation.as_ref().map(|given| control::compile(context, given, problems)),
+        domain_validation: rest
+            .domain_validation
+            .as_ref()
+            .map(|given| control::compile(context, given, problems)),
         order_lifetime: rest.order_lifetime.as_std(),
         maximum_domains: rest.maximum_domains,
         notices: notice::compile(context, "spec.rest.notices", &rest.notices, problems),

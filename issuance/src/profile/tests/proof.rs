@@ -69,7 +69,12 @@ fn a_name_that_was_not_proved_is_refused_whatever_else_was() {
         (&strict, bare().ip("192.0.2.1"), vec![dns("192.0.2.1")], "192.0.2.1"),
         (&strict, bare().ip("::ffff:192.0.2.1"), vec![ip("192.0.2.1")], "::ffff:192.0.2.1"),
         (&strict, request().common_name("a.example"), vec![], "a.example"),
-        (&strict, request().common_name("A.example").dns("b.example"), vec![dns("b.example")], "dns:a.example"),
+        (
+            &strict,
+            request().common_name("A.example").dns("b.example"),
+            vec![dns("b.example")],
+            "dns:a.example",
+        ),
         (&strict, request().common_name("192.0.2.1"), vec![dns("a.example")], "192.0.2.1"),
         (&strict, request().common_name("2001:db8::1"), vec![], "2001:db8::1"),
         (&copying, request().common_name("a.example"), vec![], "a.example"),

@@ -8,7 +8,8 @@ use http::StatusCode;
 use issuance::{
     Error,
     acme::{
-        AcmeOrderId, AuthorizationStatus, ChallengeStatus, ChallengeType, OrderRow, OrderStatus, validation_job,
+        AcmeOrderId, AuthorizationStatus, ChallengeStatus, ChallengeType, OrderRow, OrderStatus,
+        validation_job,
     },
     ports::Clock as _,
     store::{Commit, Expect, Job, JobKind, JobLease, Write},
