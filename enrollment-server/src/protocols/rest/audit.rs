@@ -84,7 +84,7 @@ struct OrderParameters {
 }
 
 #[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
+#[into_params(parameter_in = Query, rename_all = "camelCase")]
 #[allow(dead_code, reason = "only described: `export_audit` reads them")]
 struct LinesParameters {
     /// In place of the header Accept.

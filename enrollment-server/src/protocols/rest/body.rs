@@ -106,7 +106,7 @@ impl fmt::Debug for Hidden {
 impl PartialSchema for Hidden {
     fn schema() -> RefOr<Schema> {
         let format = Some(SchemaFormat::KnownFormat(KnownFormat::Password));
-        ObjectBuilder::new().schema_type(Type::String).format(format).into()
+        ObjectBuilder::new().schema_type(Type::String).format(format).min_length(Some(1)).into()
     }
 }
 

@@ -11,8 +11,9 @@ use http::{
 use utoipa::{
     IntoResponses, Modify, OpenApi, PartialSchema as _,
     openapi::{
-        Components, ContentBuilder, HeaderBuilder, ObjectBuilder, Ref, RefOr, Response, ResponseBuilder,
-        Type,
+        Components, ContentBuilder, HeaderBuilder, Object, ObjectBuilder, Ref, RefOr, Response,
+        ResponseBuilder, Schema, Type,
+        schema::SchemaType,
         security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -77,8 +78,10 @@ pub(super) struct Document(Bytes);
 
 impl Document {
     pub(super) fn of(document: &utoipa::openapi::OpenApi) -> Self {
+        let mut document = document.clone();
+        never_null(&mut document);
         // Of texts, numbers and maps with text for keys: that always succeeds.
-        Self(serde_json::to_vec(document).unwrap_or_default().into())
+        Self(serde_json::to_vec(&document).unwrap_or_default().into())
     }
 
     pub(super) fn answer(&self) -> HttpResponse {
@@ -88,6 +91,52 @@ impl Document {
         ];
         (headers, self.0.clone()).into_response()
     }
+}
+
+/// Headers and bodies that may be left out are something where they are there. Derived descriptions say that they may be null.
+fn never_null(document: &mut utoipa::openapi::OpenApi) {
+    for item in document.paths.paths.values_mut() {
+        let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+        for operation in operations.into_iter().flatten() {
+            let parameters = operation.parameters.iter_mut().flatten().filter_map(own);
+            let parameters = parameters.filter_map(|parameter| parameter.schema.as_mut());
+            let bodies = operation.request_body.iter_mut().filter_map(own);
+            let bodies = bodies.flat_map(|body| body.content.values_mut());
+            let bodies = bodies.filter_map(own).filter_map(|content| content.schema.as_mut());
+            parameters.chain(bodies).for_each(without_null);
+        }
+    }
+}
+
+fn own<T>(one: &mut RefOr<T>) -> Option<&mut T> {
+    match one {
+        RefOr::T(value) => Some(value),
+        RefOr::Ref(_) => None,
+    }
+}
+
+fn without_null(schema: &mut RefOr<Schema>) {
+    match schema {
+        RefOr::T(Schema::OneOf(any)) => {
+            any.items.retain(|one| !matches!(one, RefOr::T(Schema::Object(object)) if is_null(object)));
+            if let [only] = &any.items[..] {
+                *schema = only.clone();
+            }
+        }
+        RefOr::T(Schema::Object(object)) => {
+            if let SchemaType::Array(types) = &mut object.schema_type {
+                types.retain(|one| *one != Type::Null);
+                if let [only] = &types[..] {
+                    object.schema_type = SchemaType::Type(only.clone());
+                }
+            }
+        }
+        RefOr::T(_) | RefOr::Ref(_) => {}
+    }
+}
+
+fn is_null(object: &Object) -> bool {
+    object.schema_type == SchemaType::Type(Type::Null)
 }
 
 macro_rules! problems {

@@ -7,6 +7,7 @@ use http::{
 };
 use issuance::{Error, authority::Authority, store::CertificateRow};
 use pki::certificate_format::CertificateFormat;
+use utoipa::ToSchema;
 
 use super::object::id_of;
 use crate::protocols::rest::{accept::Offer, error::RestError};
@@ -19,6 +20,18 @@ pub(super) const OFFERS: [Offer<CertificateFormat>; 5] = [
     offer("pkcs7", CertificateFormat::Pkcs7, "application/pkcs7-mime"),
     offer("pkcs7-pem", CertificateFormat::Pkcs7Pem, "application/x-pem-file"),
 ];
+
+/// The names of [`OFFERS`].
+#[derive(ToSchema)]
+#[schema(rename_all = "kebab-case")]
+#[allow(dead_code, reason = "only described: `choose` reads them")]
+pub(super) enum Name {
+    Fullchain,
+    Pem,
+    Der,
+    Pkcs7,
+    Pkcs7Pem,
+}
 
 const fn offer(
     name: &'static str,
@@ -49,7 +62,15 @@ pub(super) fn download(
 
 #[cfg(test)]
 mod tests {
+    use utoipa::PartialSchema as _;
+
     use super::*;
+
+    #[test]
+    fn the_names_that_are_described_are_those_of_the_offers() {
+        let described = serde_json::to_value(Name::schema()).unwrap();
+        assert_eq!(described["enum"], serde_json::json!(OFFERS.map(|offer| offer.name)));
+    }
 
     #[test]
     fn every_format_is_offered_once_and_as_what_it_is() {

@@ -15,6 +15,8 @@ mod object;
 mod renew;
 mod status;
 
+pub(super) use renew::renew;
+
 use std::sync::Arc;
 
 use axum::{extract::Path, response::Response};
@@ -84,8 +86,8 @@ async fn read_certificate(ask: Ask, Path(id): Path<String>) -> Result<Response, 
 #[utoipa::path(get, path = "/certificates/{id}/download", operation_id = "downloadCertificate", tag = "certificates",
     params(
         ("id" = String, Path, description = "`{issuer}.{serial}`"),
-        ("format" = Option<String>, Query,
-            description = "`fullchain` (PEM, with its issuers), `pem`, `der`, `pkcs7` or `pkcs7-pem` (with its issuers)"),
+        ("format" = inline(Option<formats::Name>), Query,
+            description = "In place of the header Accept; all but `pem` and `der` with its issuers."),
     ),
     responses(
         (status = 200, description = "The file.", content(

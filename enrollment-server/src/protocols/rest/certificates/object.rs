@@ -63,15 +63,6 @@ pub(in crate::protocols::rest) struct CertificateObject {
     public_key_sha256: String,
     /// Whether the server made the key: then it can renew the certificate.
     server_key: bool,
-    /// What else is known of one certificate; lists leave it out.
-    #[serde(flatten)]
-    #[schema(inline)]
-    details: Details,
-}
-
-#[derive(Clone, Debug, Default, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct Details {
     /// The order, where the server made the key and the order is still kept. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -164,7 +155,10 @@ impl CertificateObject {
             sha256: hex::encode(digest::digest(&digest::SHA256, &row.der)),
             public_key_sha256: row.public_key_sha256.clone(),
             server_key: row.server_key,
-            details: Details::default(),
+            order: None,
+            replaces: None,
+            replaced_by: None,
+            certificate: None,
         }
     }
 
@@ -177,13 +171,13 @@ impl CertificateObject {
     ) -> Self {
         let replaces = order.and_then(|order| order.replaces);
         let replaces = replaces.map(|(issuer, serial)| CertificateId { issuer, serial }.to_string());
-        let details = Details {
+        Self {
             order: order.map(|order| order.id.to_string()),
             replaces,
             replaced_by: replacing.map(|order| order.id.to_string()),
             certificate: Some(pem::encode("CERTIFICATE", &row.der)),
-        };
-        Self { details, ..Self::listed(row, now) }
+            ..Self::listed(row, now)
+        }
     }
 }
 

@@ -36,6 +36,35 @@ async fn every_operation_of_the_document_is_closed_to_strangers_and_says_so() {
 }
 
 #[tokio::test]
+async fn every_parameter_of_the_document_is_one_that_its_operation_takes() {
+    let scene = Scene::new().await;
+    let document = scene.get_with("", "/openapi.json").await.ok(200).json();
+    let mut taken = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            for parameter in parameters.filter(|parameter| parameter["in"] == "query") {
+                let path = format!("{}?{}=x", filled(path), parameter["name"].as_str().unwrap());
+                let method: HttpMethod = method.to_uppercase().parse().unwrap();
+                let answer =
+                    scene.send(request(method, &path, &scene.key).body(Body::empty()).unwrap()).await;
+                assert!(!answer.text().contains("is none of this operation"), "{path}: {}", answer.text());
+                taken += 1;
+            }
+        }
+    }
+    assert!(taken > 50, "{taken}");
+    scene.get("/orders?x=x").await.refused(400, "malformed", "is none of this operation");
+}
+
+#[tokio::test]
+async fn nothing_that_is_sent_may_be_null() {
+    let scene = Scene::new().await;
+    let document = scene.get_with("", "/openapi.json").await.ok(200).text();
+    assert!(!document.contains("\"null\""), "{document}");
+}
+
+#[tokio::test]
 async fn every_reference_of_the_document_leads_somewhere() {
     let scene = Scene::new().await;
     let document = scene.get_with("", "/openapi.json").await.ok(200).json();
