@@ -6,7 +6,7 @@
 //! | `access_key.rs` | the form of access keys |
 //! | `actions.rs` | what a credential may do |
 //! | `order.rs` | what is asked for, and every transition |
-//! | `control.rs` | who proves control of names |
+//! | `control.rs` | proof of control over names: whose, what it is worth, how it comes about |
 //! | `key.rs` | private keys that the server makes, until they are fetched |
 //! | `idempotency.rs` | what makes two orders the same |
 //! | `completion.rs` | what becomes of an order in the commit that issues its certificate |
@@ -26,9 +26,9 @@ mod tests;
 pub use access_key::AccessKey;
 pub use actions::{RestAction, RestActions};
 pub use completion::{OrderCompletion, RenewalCompletion};
-pub use control::requester_thumbprint;
+pub use control::{Proof, requester_thumbprint};
 pub use idempotency::Idempotency;
 pub use key::OrderKey;
-pub use order::{AskedOrder, OrderRow, OrderState, OrderStatus, Progress, Proof, TransitionError};
+pub use order::{AskedOrder, OrderRow, OrderState, OrderStatus, Progress, TransitionError};
 
 pub use crate::identity::RestOrderId;

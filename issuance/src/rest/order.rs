@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Idempotency, OrderKey};
 use crate::{
-    acme::{Authorization, AuthorizationError, AuthorizationStatus, ChallengeType, StoredProblem},
+    acme::{Authorization, AuthorizationError},
     authn::Requester,
     identity::{KeyId, RequestId, ResourceName, RestOrderId},
 };
@@ -178,17 +178,6 @@ pub enum Progress {
     Issued = 1,
 }
 
-/// What the proofs of control of an order are worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof<'a> {
-    /// Of all names; also where none is to be proved.
-    Given,
-    /// Of one at least.
-    Awaited,
-    /// This one will not be proved.
-    Failed(&'a Authorization),
-}
-
 /// Why a transition was not made. The row is as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TransitionError {
@@ -253,28 +242,6 @@ impl OrderRow {
         Some((self.replaces?, progress))
     }
 
-    /// What the proofs of control are worth: none where one can no longer become valid, or is valid no more.
-    pub fn proof(&self, now: Time) -> Proof<'_> {
-        let mut proof = Proof::Given;
-        for authorization in &self.authorizations {
-            match authorization.status_at(now) {
-                AuthorizationStatus::Valid => {}
-                AuthorizationStatus::Pending => proof = Proof::Awaited,
-                AuthorizationStatus::Invalid
-                | AuthorizationStatus::Deactivated
-                | AuthorizationStatus::Revoked
-                | AuthorizationStatus::Expired => return Proof::Failed(authorization),
-            }
-        }
-        proof
-    }
-
-    /// # Errors
-    /// [`TransitionError::NoAuthorization`].
-    pub fn authorization(&self, place: usize) -> Result<&Authorization, TransitionError> {
-        self.authorizations.get(place).ok_or(TransitionError::NoAuthorization)
-    }
-
     /// There is a request, or a key made here; what it asks for waits until the names are proved.
     ///
     /// # Errors
@@ -284,65 +251,6 @@ impl OrderRow {
         self.check_issuable(csr, now)?;
         self.take_csr(csr);
         self.change(OrderState::AwaitingProof);
-        Ok(())
-    }
-
-    /// The requester says that this challenge can be looked at.
-    ///
-    /// # Errors
-    /// [`TransitionError`]; [`AuthorizationError::Challenge`] where it was said before.
-    pub fn start_challenge(
-        &mut self,
-        place: usize,
-        kind: ChallengeType,
-        now: Time,
-    ) -> Result<(), TransitionError> {
-        self.change_authorization(place, now, |authorization| authorization.start(kind, now))
-    }
-
-    /// The validation failed, and is to be tried again.
-    ///
-    /// # Errors
-    /// [`TransitionError`].
-    pub fn attempt_failed(
-        &mut self,
-        place: usize,
-        kind: ChallengeType,
-        now: Time,
-        error: StoredProblem,
-    ) -> Result<(), TransitionError> {
-        self.change_authorization(place, now, |authorization| authorization.attempt_failed(kind, now, error))
-    }
-
-    /// The name is proved, which is good until then.
-    ///
-    /// # Errors
-    /// [`TransitionError`].
-    pub fn challenge_succeeded(
-        &mut self,
-        place: usize,
-        kind: ChallengeType,
-        now: Time,
-        until: Time,
-    ) -> Result<(), TransitionError> {
-        self.change_authorization(place, now, |authorization| authorization.succeeded(kind, now, until))
-    }
-
-    /// The validation failed for the last time, and with it the order.
-    ///
-    /// # Errors
-    /// [`TransitionError`].
-    pub fn challenge_failed(
-        &mut self,
-        place: usize,
-        kind: ChallengeType,
-        now: Time,
-        error: StoredProblem,
-    ) -> Result<(), TransitionError> {
-        let detail = error.detail.clone();
-        self.change_authorization(place, now, |authorization| authorization.failed(kind, now, error))?;
-        let name = self.authorization(place)?.name();
-        self.end(OrderState::Failed { problem: format!("control of {name} was not proved: {detail}") });
         Ok(())
     }
 
@@ -463,7 +371,7 @@ impl OrderRow {
     }
 
     /// Whether a proof of control matters.
-    fn check_provable(&self, now: Time) -> Result<(), TransitionError> {
+    pub(super) fn check_provable(&self, now: Time) -> Result<(), TransitionError> {
         match self.status(now) {
             OrderStatus::AwaitingCsr | OrderStatus::AwaitingProof => Ok(()),
             other @ (OrderStatus::Pending
@@ -473,20 +381,6 @@ impl OrderRow {
             | OrderStatus::Failed
             | OrderStatus::Expired) => Err(TransitionError::Status(other)),
         }
-    }
-
-    fn change_authorization(
-        &mut self,
-        place: usize,
-        now: Time,
-        change: impl FnOnce(&mut Authorization) -> Result<(), AuthorizationError>,
-    ) -> Result<(), TransitionError> {
-        let mut changed = self.authorization(place)?.clone();
-        change(&mut changed)?;
-        self.check_provable(now)?;
-        *self.authorizations.get_mut(place).ok_or(TransitionError::NoAuthorization)? = changed;
-        self.version += 1;
-        Ok(())
     }
 
     fn check_issuable(&self, csr: &[u8], now: Time) -> Result<(), TransitionError> {
@@ -505,7 +399,7 @@ impl OrderRow {
     }
 
     /// There will be no certificate: nobody needs the key any more.
-    fn end(&mut self, state: OrderState) {
+    pub(super) fn end(&mut self, state: OrderState) {
         if matches!(self.key, OrderKey::Held { .. }) {
             self.key = OrderKey::Discarded;
         }
