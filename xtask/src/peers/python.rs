@@ -1,7 +1,8 @@
 //! Programs that come from PyPI: each set in an environment of its own, in versions that a file of `tests/peers` pins.
 
-use std::fs;
-use std::os::unix::fs::symlink;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use chancery_tests::program::cache_directory;
@@ -52,11 +53,17 @@ fn install(environment: &Environment) -> Result<()> {
         fs::write(&mark, &wanted)?;
     }
     fs::create_dir_all(directory()?)?;
-    for (link, program) in environment.programs {
-        let link = directory()?.join(link);
-        drop(fs::remove_file(&link));
-        symlink(home.join("bin").join(program), &link)
-            .with_context(|| format!("cannot make {}", link.display()))?;
+    for (name, program) in environment.programs {
+        let path = directory()?.join(name);
+        start(&home.join("bin").join(program), &path)
+            .with_context(|| format!("cannot make {}", path.display()))?;
     }
     Ok(())
+}
+
+/// A script and no link: an interpreter finds its environment by the name that it was started by.
+fn start(program: &Path, path: &Path) -> Result<()> {
+    drop(fs::remove_file(path));
+    fs::write(path, format!("#!/bin/sh\nexec '{}' \"$@\"\n", program.display()))?;
+    Ok(fs::set_permissions(path, Permissions::from_mode(0o755))?)
 }
