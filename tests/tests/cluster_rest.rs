@@ -119,7 +119,8 @@ fn a_pod_orders_with_the_token_of_its_service_account_and_an_operator_finds_and_
         let revoked: Value = plugin.json(&["certificates", "get", id])?;
         ensure!(text(&revoked, "/status") == "revoked", "{revoked}");
         let audit = plugin.succeed(&["audit", "list"])?;
-        ensure!(audit.contains(&account) && audit.contains("ada"), "{audit}");
+        let desk = format!("{}/desk", namespace.name());
+        ensure!(audit.contains(&account) && audit.contains(&desk), "{audit}");
         Ok(())
     })
 }
