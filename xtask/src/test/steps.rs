@@ -77,6 +77,7 @@ pub(super) fn server(absent: &[&str], tally: &mut Tally) -> Result<()> {
         tests.args(["--test", &name]);
     }
     tests.env("CHANCERY_SERVER_BIN", binary).env("CHANCERY_WITHOUT", absent.join(","));
+    tests.env("CHANCERY_KUBECTL_BIN", server::build_program("kubectl-chancery", &[])?);
     tally.cargo_test(&mut tests)
 }
 
