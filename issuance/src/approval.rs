@@ -124,13 +124,8 @@ impl Engine {
     }
 }
 
-/// One credential, or two of one user; where there are none, one name.
+/// One credential or certificate holder, or two of one user.
 fn is_one_person(one: &Requester, other: &Requester) -> bool {
     let same_user = matches!((&one.owner, &other.owner), (Some(Owner::User(one)), Some(Owner::User(other))) if one == other);
-    let same_credential = match (&one.credential, &other.credential) {
-        (Some(one), Some(other)) => one == other,
-        (None, None) => one.name == other.name,
-        (Some(_), None) | (None, Some(_)) => false,
-    };
-    same_user || same_credential
+    same_user || one.identity() == other.identity()
 }

@@ -143,6 +143,31 @@ random_id!(
     RestOrderId
 );
 
+/// Whom a certificate names and who vouches for that, as a hash. Its names as text tell nobody apart: they may be empty, and
+/// two authorities may give one to two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HolderId(#[serde(with = "hex::serde")] pub [u8; 32]);
+
+/// What tells one requester of a method from another. A holder of a certificate is never whoever has the same name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity<'a> {
+    Credential(&'a CredentialId),
+    Certificate(&'a HolderId),
+    /// Of a token's account, or of whoever else a verifier knows by name alone.
+    Name(&'a str),
+}
+
+impl<'a> Identity<'a> {
+    /// The first of them that is there.
+    pub fn new(credential: Option<&'a CredentialId>, holder: Option<&'a HolderId>, name: &'a str) -> Self {
+        match (credential, holder) {
+            (Some(credential), _) => Self::Credential(credential),
+            (None, Some(holder)) => Self::Certificate(holder),
+            (None, None) => Self::Name(name),
+        }
+    }
+}
+
 /// The subject key identifier of an authority: names its key, its CRL and its certificates. 20 octets,
 /// lower-case hexadecimal as text.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -163,6 +163,7 @@ impl<'a> ActingAccount<'a> {
             name: account.requester(),
             strength: self.strength(),
             credential: binding.map(|binding| binding.credential.clone()),
+            holder: None,
             owner: account.owner.clone(),
             proven: asked.subject_alt_names.clone(),
             expect,

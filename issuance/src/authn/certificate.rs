@@ -2,9 +2,16 @@
 //! of our own that is to be renewed ([`CurrentCertificate`]). That the requester holds the key is proved before, by
 //! the TLS handshake or by a signature; nothing here may be called with a chain for which that was not done.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
-use pki::{certificate::Certificate, extension::KeyUsageBit, time::Time};
+use pki::{
+    certificate::Certificate,
+    extension::{KeyUsageBit, SubjectAltName, TypedExtension as _},
+    time::Time,
+};
 use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{
     ALL_VERIFICATION_ALGS, CertRevocationList, EndEntityCert, ExpirationPolicy, KeyUsage,
@@ -15,8 +22,9 @@ use webpki::{
 use super::Evidence;
 use crate::{
     authority::Method,
+    engine::request_key,
     error::{AuthenticationFailure, Error},
-    identity::KeyId,
+    identity::{HolderId, KeyId},
     policy::Strength,
     store::{CertificateRow, CertificateStatus, Expect, Store},
 };
@@ -125,7 +133,7 @@ impl ClientTrust {
         let issuer = stated_issuer(&certificate);
         let own = issuer.is_some_and(|issuer| self.authorities.contains(&issuer));
         // Of what we issued, the row says more than any list; what only claims to be ours has no row.
-        self.verify_path(leaf, chain, now, !own)?;
+        let anchor = self.verify_path(leaf, chain, now, !own)?;
         // An anchor may stand above an authority of ours that is not named as such: its rows count all the same.
         let row = match issuer {
             Some(issuer) => store.certificate(issuer, certificate.serial()).await?,
@@ -144,20 +152,24 @@ impl ClientTrust {
             name: certificate.subject().to_string(),
             strength: Strength::Certificate,
             credential: None,
+            holder: Some(holder(
+                &certificate,
+                &[b"anchor", &anchor.subject, &anchor.subject_public_key_info],
+            )),
             owner: None,
             proven: Vec::new(),
             expect,
         })
     }
 
-    /// RFC 5280 §6, by webpki.
+    /// RFC 5280 §6, by webpki. The anchor at which the path ends.
     fn verify_path(
         &self,
         leaf: &CertificateDer<'_>,
         chain: &[CertificateDer<'_>],
         now: Time,
         by_lists: bool,
-    ) -> Result<(), Error> {
+    ) -> Result<&TrustAnchor<'static>, Error> {
         let end_entity = EndEntityCert::try_from(leaf).map_err(|_| unreadable())?;
         let intermediates: Vec<CertificateDer<'_>> =
             chain.iter().skip(1).cloned().chain(self.intermediates.iter().cloned()).collect();
@@ -180,11 +192,28 @@ impl ClientTrust {
         let time = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let usage = KeyUsage::client_auth();
         let anchors = &self.anchors;
-        end_entity
+        let path = end_entity
             .verify_for_usage(ALL_VERIFICATION_ALGS, anchors, &intermediates, time, usage, options, None)
             .map_err(|error| Error::Unauthenticated(failure(&error)))?;
-        Ok(())
+        let end = path.anchor();
+        let same = |anchor: &&TrustAnchor<'static>| {
+            anchor.subject == end.subject && anchor.subject_public_key_info == end.subject_public_key_info
+        };
+        let untrusted = Error::Unauthenticated(AuthenticationFailure::Untrusted);
+        anchors.iter().find(same).ok_or(untrusted)
     }
+}
+
+/// Whom a certificate names, and whose word that is: two authorities need not know of each other, and may name two the same.
+/// Where the subject is empty the alternative names say who it is (RFC 5280 §4.1.2.6); where there are none either, the key.
+fn holder(certificate: &Certificate, whose: &[&[u8]]) -> HolderId {
+    let names = certificate.extension(SubjectAltName::OID);
+    let who: [&[u8]; 2] = match (certificate.subject(), names) {
+        (subject, _) if !subject.is_empty() => [b"subject", subject.der()],
+        (_, Some(names)) => [b"names", &names.value],
+        (_, None) => [b"key", certificate.public_key().spki_der()],
+    };
+    HolderId(request_key(&[&[b"chancery certificate holder v1".as_slice()], whose, &who].concat()).0)
 }
 
 /// RFC 8446 §4.4.2.3, RFC 5280 §4.2.1.3: where keyUsage is there, it has digitalSignature. webpki does not look at it.
@@ -249,6 +278,7 @@ impl CurrentCertificate {
             name: certificate.subject().to_string(),
             strength: Strength::Certificate,
             credential: row.credential.clone(),
+            holder: Some(holder(&certificate, &[b"issuer", &row.issuer.0])),
             owner: row.owner.clone(),
             proven: Vec::new(),
             expect: vec![expected],
@@ -299,6 +329,7 @@ impl Evidence {
             name: self.name,
             strength,
             credential: secret.credential.or(self.credential),
+            holder: self.holder.or(secret.holder),
             owner: secret.owner.or(self.owner),
             proven: Vec::new(),
             expect,

@@ -10,7 +10,7 @@ use crate::{
     acme::{AuthorizationStatus, general_name},
     authority::Method,
     error::Error,
-    identity::{CredentialId, Owner, Protocol, ResourceName},
+    identity::{CredentialId, HolderId, Identity, Owner, Protocol, ResourceName},
     policy::Strength,
     rest::OrderRow,
     store::Expect,
@@ -27,10 +27,20 @@ pub struct Requester {
     pub strength: Strength,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credential: Option<CredentialId>,
+    /// Where a certificate was shown: whom it names. The name above is for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<HolderId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
+}
+
+impl Requester {
+    /// What tells one requester of a method from another.
+    pub fn identity(&self) -> Identity<'_> {
+        Identity::new(self.credential.as_ref(), self.holder.as_ref(), &self.name)
+    }
 }
 
 /// What a verifier found. Made only in [`crate::authn`].
@@ -40,6 +50,7 @@ pub struct Evidence {
     pub(super) name: String,
     pub(super) strength: Strength,
     pub(super) credential: Option<CredentialId>,
+    pub(super) holder: Option<HolderId>,
     pub(super) owner: Option<Owner>,
     /// Names whose control was proved, DNS names in lower case.
     pub(super) proven: Vec<GeneralName>,
@@ -62,15 +73,16 @@ impl Evidence {
         self.credential.as_ref()
     }
 
+    /// As [`Requester::identity`].
+    pub fn identity(&self) -> Identity<'_> {
+        Identity::new(self.credential.as_ref(), self.holder.as_ref(), &self.name)
+    }
+
     /// With the names that whoever this is has proved for an order over REST, as a row read just now says. Somebody else's order
     /// proves nothing, nor does what is not valid now.
     #[must_use]
     pub fn with_proofs_of(mut self, order: &OrderRow, now: Time) -> Self {
-        let is_own = match (&order.requester.credential, &self.credential) {
-            (Some(ordered), Some(asks)) => ordered == asks,
-            (None, None) => order.requester.name == self.name,
-            (Some(_), None) | (None, Some(_)) => false,
-        };
+        let is_own = order.requester.identity() == self.identity();
         if order.method != self.method || !is_own || order.authorizations.is_empty() {
             return self;
         }
@@ -94,6 +106,7 @@ impl Evidence {
             name: self.name.clone(),
             strength: self.strength,
             credential: self.credential.clone(),
+            holder: self.holder,
             owner: self.owner.clone(),
             address,
         }
@@ -135,6 +148,7 @@ impl Authenticated {
             name: role.into(),
             strength: Strength::CertificateAndSecret,
             credential: None,
+            holder: None,
             owner: None,
             address: None,
         };

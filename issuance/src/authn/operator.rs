@@ -137,6 +137,7 @@ impl Operator {
             name: requester.to_owned(),
             strength: Strength::CertificateAndSecret,
             credential: None,
+            holder: None,
             owner: namespace.map(namespace_owner),
             proven: Vec::new(),
             expect: Vec::new(),

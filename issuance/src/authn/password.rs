@@ -184,6 +184,7 @@ pub(super) fn evidence(row: &CredentialRow, name: String, now: Time) -> Evidence
         name,
         strength: row.strength(),
         credential: Some(row.id.clone()),
+        holder: None,
         owner: row.owner.clone(),
         proven: Vec::new(),
         expect: vec![Expect::CredentialUsable { id: row.id.clone(), version: row.version, now }],

@@ -227,6 +227,7 @@ impl TokenVerifier {
             name: verified.subject.clone(),
             strength: Strength::PersonalSecret,
             credential: None,
+            holder: None,
             owner: Some(Owner::User(verified.subject.clone())),
             proven: Vec::new(),
             expect: Vec::new(),

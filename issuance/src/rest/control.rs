@@ -8,6 +8,7 @@ use crate::{
     acme::{Authorization, AuthorizationError, AuthorizationStatus, ChallengeType, StoredProblem},
     authn::Requester,
     engine::request_key,
+    identity::{HolderId, Identity},
 };
 
 /// What the proofs of control of an order are worth.
@@ -26,13 +27,15 @@ pub enum Proof<'a> {
 /// what it names, at this method.
 pub fn requester_thumbprint(requester: &Requester) -> String {
     let method = requester.method.to_string();
-    let hash = match &requester.credential {
-        Some(credential) => {
+    let hash = match requester.identity() {
+        Identity::Credential(credential) => {
             request_key(&[b"chancery rest v1", b"credential", credential.as_str().as_bytes()])
         }
-        None => {
-            let name = requester.name.as_bytes();
-            request_key(&[b"chancery rest v1", b"name", method.as_bytes(), name])
+        Identity::Certificate(HolderId(holder)) => {
+            request_key(&[b"chancery rest v1", b"certificate", method.as_bytes(), holder])
+        }
+        Identity::Name(name) => {
+            request_key(&[b"chancery rest v1", b"name", method.as_bytes(), name.as_bytes()])
         }
     };
     URL_SAFE_NO_PAD.encode(hash.0)

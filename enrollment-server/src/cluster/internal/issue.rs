@@ -96,6 +96,7 @@ async fn refuse(
         name: request.requester.clone(),
         strength: Strength::CertificateAndSecret,
         credential: None,
+        holder: None,
         owner: request.namespace.as_deref().map(namespace_owner),
         address: None,
     };

@@ -95,6 +95,7 @@ pub fn request(number: u8) -> RequestRow {
             name: "device".into(),
             strength: Strength::SharedSecret,
             credential: Some(credential_id(1)),
+            holder: None,
             owner: Some(Owner::User("ann".into())),
             address: Some([192, 0, 2, number].into()),
         },

@@ -173,13 +173,9 @@ pub(super) async fn load(caller: &Caller, id: &RestOrderId) -> Result<OrderRow, 
     row.filter(|row| row.method == *caller.method()).ok_or(RestError::NotFound("order"))
 }
 
-/// Whether the caller is who ordered: the same credential, or where there is none, the same name.
+/// Whether the caller is who ordered.
 pub(super) fn is_own(caller: &Caller, order: &OrderRow) -> bool {
-    match (&order.requester.credential, caller.evidence.credential()) {
-        (Some(ordered), Some(asks)) => ordered == asks,
-        (None, None) => order.requester.name == caller.evidence.name(),
-        (Some(_), None) | (None, Some(_)) => false,
-    }
+    order.requester.identity() == caller.evidence.identity()
 }
 
 /// # Errors
