@@ -8,6 +8,7 @@ mod http_basic;
 pub mod json;
 pub mod rest;
 mod server_key;
+mod slow;
 #[cfg(test)]
 mod testing;
 

@@ -184,12 +184,12 @@ async fn list_requests(ask: Ask) -> Result<Response, RestError> {
     let expected = "pending, approved, denied, issued or expired";
     let state = parameters.take_with("state", expected, State::parse)?;
     parameters.finish()?;
-    let (store, now) = (caller.app().engine.store(), caller.ask.now);
+    let (store, walks, now) = (caller.app().engine.store(), caller.app().rest.walks(), caller.ask.now);
     let recorded = state.and_then(State::recorded);
     let filter = RequestFilter { state: recorded, method: Some(caller.method().clone()) };
     let read = |page| {
         let (store, filter) = (store.clone(), filter.clone());
-        async move { store.requests(&filter, &page).await }
+        walks.read(async move { store.requests(&filter, &page).await })
     };
     let items = scan(&page, read, |row| {
         let shown = Request::of(row, now);

@@ -24,12 +24,12 @@ pub(super) struct Readers {
     settings: Settings,
     /// None once closed.
     idle: Mutex<Option<Vec<Connection>>>,
-    scans: Semaphore,
+    scans: Arc<Semaphore>,
 }
 
 impl Readers {
     pub(super) fn new(settings: Settings) -> Self {
-        Self { settings, idle: Mutex::new(Some(Vec::new())), scans: Semaphore::new(SCANS) }
+        Self { settings, idle: Mutex::new(Some(Vec::new())), scans: Arc::new(Semaphore::new(SCANS)) }
     }
 
     /// Reads a few rows by an index, on the thread that asks.
@@ -43,14 +43,18 @@ impl Readers {
         result
     }
 
-    /// Reads what may take long, on a thread that may block.
+    /// Reads what may take long, on a thread that may block. Its place is taken until it ends, even if nobody waits for it
+    /// any more.
     pub(super) async fn scan<T: Send + 'static>(
         self: &Arc<Self>,
         read: impl FnOnce(&Connection) -> Result<T, Failure> + Send + 'static,
     ) -> StoreResult<T> {
-        let _permit = self.scans.acquire().await.map_err(|_| closed())?;
+        let permit = self.scans.clone().acquire_owned().await.map_err(|_| closed())?;
         let readers = Arc::clone(self);
-        let read = tokio::task::spawn_blocking(move || readers.point(read));
+        let read = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            readers.point(read)
+        });
         read.await.map_err(|error| StoreError::Unavailable(format!("a read did not end: {error}")))?
     }
 
@@ -84,4 +88,40 @@ impl fmt::Debug for Readers {
 
 pub(super) fn closed() -> StoreError {
     StoreError::Unavailable("the store is closed".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::{
+        super::{SqliteStore, StoreOptions},
+        *,
+    };
+
+    #[tokio::test]
+    async fn a_walk_that_nobody_waits_for_any_more_keeps_its_place_until_it_ends() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(directory.path().join("store.db"), StoreOptions::default()).unwrap();
+        let readers = &store.readers;
+        let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+        let mut ends = Vec::new();
+        for _ in 0..SCANS {
+            let (begun, (end, ended)) = (begun.clone(), mpsc::channel::<()>());
+            ends.push(end);
+            let mut walk = Box::pin(readers.scan(move |_| {
+                begun.send(()).unwrap();
+                ended.recv().unwrap();
+                Ok(())
+            }));
+            assert!(futures::poll!(&mut walk).is_pending());
+            begins.recv().await.unwrap();
+        }
+        assert_eq!(readers.scans.available_permits(), 0);
+        let mut next = Box::pin(readers.scan(|_| Ok(())));
+        assert!(futures::poll!(&mut next).is_pending());
+        ends.pop().unwrap().send(()).unwrap();
+        next.await.unwrap();
+        drop(ends);
+    }
 }

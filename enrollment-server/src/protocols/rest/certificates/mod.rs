@@ -65,7 +65,9 @@ async fn list_certificates(ask: Ask) -> Result<Response, RestError> {
     let page = page(&mut parameters)?;
     let filter = list::filter(&mut parameters, caller.method(), now)?;
     parameters.finish()?;
-    let rows = caller.app().engine.store().certificates(&filter, &page).await?;
+    let (app, read) = (caller.app(), page);
+    let store = app.engine.store().clone();
+    let rows = app.rest.walks().read(async move { store.certificates(&filter, &read).await }).await?;
     json(StatusCode::OK, &items(rows, &page, |row| CertificateObject::listed(&row, now)))
 }
 

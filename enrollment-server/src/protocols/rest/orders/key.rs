@@ -166,13 +166,11 @@ async fn encrypt(caller: &Caller, order: &OrderRow, delivery: &Delivery) -> Resu
     let authority = caller.ask.serving.office.authority_by_key(issuer).filter(|_| delivery.chain);
     let chain = authority.map(|authority| authority.chain.clone()).unwrap_or_default();
     let (format, passphrase) = (delivery.format, delivery.passphrase.clone());
-    let _place = app.rest.encrypt().await?;
     let work = move || match format {
         KeyFormat::Pkcs8 => pkcs8(&key, &passphrase),
         KeyFormat::Pkcs12 => pkcs12(&key, &leaf, &chain, &passphrase),
     };
-    let done = tokio::task::spawn_blocking(work).await;
-    Ok(done.map_err(|_| internal("its encryption was interrupted"))?.map_err(|what| internal(&what))?)
+    Ok(app.rest.encrypt(work).await?.map_err(|what| internal(&what))?)
 }
 
 fn pkcs8(key: &Secret, passphrase: &Passphrase) -> Result<KeyObject, String> {
