@@ -33,6 +33,7 @@ use super::{
     openapi::{FormProblem, Problems},
     page::{Items, PageParameters, limit},
     parameters::Parameters,
+    shared::Walks,
 };
 use crate::{
     metrics::Operation,
@@ -92,6 +93,7 @@ struct LinesParameters {
     format: Option<LinesName>,
     /// The private enterprise number in the name of the structured data of syslog; the one for documentation (RFC 5612)
     /// where none is given.
+    #[param(value_type = Option<u64>, maximum = 4_294_967_295_u32)]
     enterprise_number: Option<u32>,
 }
 
@@ -236,7 +238,8 @@ async fn query_audit(ask: Ask) -> Result<Response, RestError> {
     let order = order(&mut parameters)?;
     let filter = filter(&caller, &mut parameters)?;
     parameters.finish()?;
-    let page = caller.app().engine.store().audit_query(&AuditQuery { filter, order, after, limit }).await?;
+    let (store, query) = (caller.app().engine.store().clone(), AuditQuery { filter, order, after, limit });
+    let page = caller.app().rest.walks().read(async move { store.audit_query(&query).await }).await?;
     let next = page.next.as_ref().map(ToString::to_string);
     let items = page.records.into_iter().map(AuditEntry::of).collect();
     json(StatusCode::OK, &Items { items, next })
@@ -276,12 +279,14 @@ async fn export_audit(ask: Ask) -> Result<Response, RestError> {
         }
     };
     let query = AuditQuery { filter, order: AuditOrder::OldestFirst, after: None, limit: PAGE };
-    let records = Records { store: caller.app().engine.store().clone(), query: Some(query), lines };
-    export::stream(&caller.app().exports, file, content_type, records).await
+    let (store, walks) = (caller.app().engine.store().clone(), caller.app().rest.walks().clone());
+    let records = Records { store, walks, query: Some(query), lines };
+    export::stream(caller.app().exports.place(caller.method())?, file, content_type, records).await
 }
 
 struct Records {
     store: Arc<dyn Store>,
+    walks: Walks,
     /// None at the end.
     query: Option<AuditQuery>,
     lines: Lines,
@@ -290,7 +295,8 @@ struct Records {
 impl Pieces for Records {
     async fn next(&mut self) -> Result<Option<Vec<u8>>, Error> {
         let Some(query) = self.query.take() else { return Ok(None) };
-        let page = self.store.audit_query(&query).await?;
+        let (store, asked) = (self.store.clone(), query.clone());
+        let page = self.walks.read(async move { store.audit_query(&asked).await }).await?;
         self.query = page.next.map(|next| AuditQuery { after: Some(next), ..query });
         let mut piece = Vec::new();
         for (record, event) in &page.records {

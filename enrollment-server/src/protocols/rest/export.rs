@@ -1,7 +1,13 @@
 //! Answers of any length in bounded memory: rows are read a page at a time, and the next page when the client has taken the
 //! one before. An error on the way cuts the connection: what ends quietly is whole.
 
-use std::{future::Future, io, sync::Arc};
+use std::{
+    collections::HashMap,
+    future::Future,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -15,10 +21,11 @@ use http::{
 };
 use issuance::{
     Error,
+    identity::ResourceName,
     store::{Cursor, Page},
 };
 use serde::Serialize;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::{accept::Offer, csv, error::RestError};
 
@@ -28,23 +35,99 @@ const PAGE: usize = 250;
 /// Exports at one time, of all callers together: each holds a page.
 const PLACES: usize = 16;
 
-/// The places for exports of one process.
-#[derive(Clone, Debug)]
-pub struct Exports(Arc<Semaphore>);
+/// Those of one method, so that one leaves room for others.
+const PLACES_OF_METHOD: usize = 4;
 
-impl Default for Exports {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(PLACES)))
+/// Those of one method whose connections are still there, with such as have lost their place: each holds a page too.
+const CONNECTIONS_OF_METHOD: usize = 16;
+
+/// For how long a client may take one piece. A connection on which something moves is not idle, however little that is.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The places for exports of one process.
+#[derive(Clone, Debug, Default)]
+pub struct Exports(Arc<Mutex<Held>>);
+
+/// Who has them.
+#[derive(Debug, Default)]
+struct Held {
+    next: u64,
+    exports: HashMap<u64, Export>,
+}
+
+#[derive(Debug)]
+struct Export {
+    method: ResourceName,
+    /// Since when the client has been taking a piece; none while rows are read.
+    taking: Option<Instant>,
+}
+
+impl Export {
+    /// Its place may be another's, and its connection is cut when it comes back.
+    fn is_late(&self) -> bool {
+        self.taking.is_some_and(|since| since.elapsed() > PATIENCE)
     }
 }
 
 impl Exports {
-    /// A place, until it is dropped.
+    /// A place for an export of this method, until it is dropped or its client takes too long for a piece.
     ///
     /// # Errors
     /// [`RestError::Busy`].
-    pub(super) fn place(&self) -> Result<OwnedSemaphorePermit, RestError> {
-        self.0.clone().try_acquire_owned().map_err(|_| RestError::Busy("all places for exports are taken"))
+    pub(super) fn place(&self, method: &ResourceName) -> Result<ExportPlace, RestError> {
+        let mut held = self.held();
+        let of_method = held.exports.values().filter(|export| export.method == *method);
+        let (mut connections, mut taken) = (0, 0);
+        for export in of_method {
+            connections += 1;
+            taken += usize::from(!export.is_late());
+        }
+        let all = held.exports.values().filter(|export| !export.is_late()).count();
+        if connections >= CONNECTIONS_OF_METHOD || taken >= PLACES_OF_METHOD || all >= PLACES {
+            return Err(RestError::Busy("all places for exports are taken"));
+        }
+        let number = held.next;
+        held.next += 1;
+        held.exports.insert(number, Export { method: method.clone(), taking: None });
+        drop(held);
+        Ok(ExportPlace { exports: self.clone(), number })
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct ExportPlace {
+    exports: Exports,
+    number: u64,
+}
+
+impl ExportPlace {
+    /// The client has a piece to take.
+    fn handed(&self) {
+        if let Some(export) = self.exports.held().exports.get_mut(&self.number) {
+            export.taking = Some(Instant::now());
+        }
+    }
+
+    /// The client has taken it; false: not in time.
+    fn taken(&self) -> bool {
+        let mut held = self.exports.held();
+        let Some(export) = held.exports.get_mut(&self.number) else { return false };
+        let in_time = !export.is_late();
+        if in_time {
+            export.taking = None;
+        }
+        in_time
+    }
+}
+
+impl Drop for ExportPlace {
+    fn drop(&mut self) {
+        self.exports.held().exports.remove(&self.number);
     }
 }
 
@@ -96,9 +179,9 @@ pub(super) trait Pieces: Send + 'static {
 /// All rows, under this name where they are saved.
 ///
 /// # Errors
-/// [`RestError::Busy`], and whatever the first page costs: nothing was sent by then.
+/// Whatever the first page costs: nothing was sent by then.
 pub(super) async fn answer(
-    exports: &Exports,
+    place: ExportPlace,
     name: &str,
     form: Form,
     rows: impl Rows,
@@ -108,7 +191,7 @@ pub(super) async fn answer(
         Form::Csv => "csv",
     };
     let pieces = Written { rows, form, place: Place::Begin };
-    stream(exports, &format!("{name}.{extension}"), form.content_type(), pieces).await
+    stream(place, &format!("{name}.{extension}"), form.content_type(), pieces).await
 }
 
 /// All pieces, under this name where they are saved.
@@ -116,14 +199,13 @@ pub(super) async fn answer(
 /// # Errors
 /// As [`answer`].
 pub(super) async fn stream(
-    exports: &Exports,
+    place: ExportPlace,
     file: &str,
     content_type: &'static str,
     mut pieces: impl Pieces,
 ) -> Result<Response, RestError> {
-    let place = exports.place()?;
     let first = pieces.next().await?;
-    let state = Sending { first, pieces, _place: place };
+    let state = Sending { first, pieces, place };
     let body = Body::from_stream(stream::try_unfold(state, Sending::next));
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{file}\""));
     let disposition = disposition.map_err(|error| Error::Internal(error.to_string()))?;
@@ -160,11 +242,15 @@ struct Sending<P> {
     /// Read before the answer began.
     first: Option<Vec<u8>>,
     pieces: P,
-    _place: OwnedSemaphorePermit,
+    place: ExportPlace,
 }
 
 impl<P: Pieces> Sending<P> {
     async fn next(mut self) -> io::Result<Option<(Bytes, Self)>> {
+        if !self.place.taken() {
+            tracing::info!("a client took too long for a piece of an export; its connection is cut");
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "a piece was not taken in time"));
+        }
         let mut piece = self.first.take();
         while piece.as_ref().is_none_or(Vec::is_empty) {
             piece = self.pieces.next().await.map_err(|error| {
@@ -175,6 +261,7 @@ impl<P: Pieces> Sending<P> {
                 return Ok(None);
             }
         }
+        self.place.handed();
         Ok(piece.map(|piece| (Bytes::from(piece), self)))
     }
 }
@@ -271,9 +358,17 @@ mod tests {
         }
     }
 
+    fn method(name: &str) -> ResourceName {
+        ResourceName::new("lab", name)
+    }
+
+    fn place() -> ExportPlace {
+        Exports::default().place(&method("api")).unwrap()
+    }
+
     async fn answered(form: Form, pages: impl IntoIterator<Item = Result<Vec<Row>, Error>>) -> Response {
         let rows = Script(pages.into_iter().collect());
-        answer(&Exports::default(), "rows", form, rows).await.unwrap()
+        answer(place(), "rows", form, rows).await.unwrap()
     }
 
     async fn text(response: Response) -> String {
@@ -310,7 +405,7 @@ mod tests {
             assert!(body.frame().await.unwrap().is_ok());
             body.frame().await.unwrap().unwrap_err();
             let rows = Script([Err(gone())].into());
-            let outcome = answer(&Exports::default(), "rows", form, rows).await;
+            let outcome = answer(place(), "rows", form, rows).await;
             assert!(matches!(outcome, Err(RestError::Core(Error::Unavailable(_)))));
         }
     }
@@ -331,7 +426,7 @@ mod tests {
     async fn a_page_is_read_when_the_client_has_taken_the_one_before() {
         let read = Arc::new(AtomicUsize::new(0));
         let rows = Counted(read.clone());
-        let response = answer(&Exports::default(), "rows", Form::Json, rows).await.unwrap();
+        let response = answer(place(), "rows", Form::Json, rows).await.unwrap();
         let mut body = response.into_body();
         for taken in 1..=5 {
             assert_eq!(read.load(Ordering::Relaxed), taken.max(2) - 1);
@@ -339,19 +434,59 @@ mod tests {
         }
     }
 
+    async fn begin(exports: &Exports, name: &str) -> Result<Response, RestError> {
+        let rows = Script([Ok(vec![Row("a", 1)]), Ok(vec![Row("b", 2)])].into());
+        answer(exports.place(&method(name))?, "rows", Form::Json, rows).await
+    }
+
     #[tokio::test]
     async fn only_so_many_export_at_one_time_and_whoever_ends_makes_room() {
         let exports = Exports::default();
-        let begin =
-            async || answer(&exports, "rows", Form::Json, Script([Ok(vec![Row("a", 1)])].into())).await;
         let mut begun = Vec::new();
-        for _ in 0..PLACES {
-            begun.push(begin().await.unwrap());
+        for number in 0..PLACES {
+            begun.push(begin(&exports, &(number / PLACES_OF_METHOD).to_string()).await.unwrap());
         }
-        assert!(matches!(begin().await, Err(RestError::Busy(_))));
+        assert!(matches!(begin(&exports, "another").await, Err(RestError::Busy(_))));
         text(begun.pop().unwrap()).await;
-        drop(begin().await.unwrap());
-        begin().await.unwrap();
+        drop(begin(&exports, "another").await.unwrap());
+        begin(&exports, "another").await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_method_leaves_places_to_the_others() {
+        let exports = Exports::default();
+        let mut begun = Vec::new();
+        for _ in 0..PLACES_OF_METHOD {
+            begun.push(begin(&exports, "api").await.unwrap());
+        }
+        assert!(matches!(begin(&exports, "api").await, Err(RestError::Busy(_))));
+        begin(&exports, "other").await.unwrap();
+        begun.clear();
+        begin(&exports, "api").await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_too_long_for_a_piece_loses_the_place_and_is_cut() {
+        let exports = Exports::default();
+        let mut slow = Vec::new();
+        for _ in 0..CONNECTIONS_OF_METHOD / PLACES_OF_METHOD {
+            for _ in 0..PLACES_OF_METHOD {
+                let mut body = begin(&exports, "api").await.unwrap().into_body();
+                body.frame().await.unwrap().unwrap();
+                slow.push(body);
+            }
+            assert!(matches!(begin(&exports, "api").await, Err(RestError::Busy(_))));
+            tokio::time::advance(PATIENCE + Duration::from_secs(1)).await;
+        }
+        // Their connections hold a page each, as long as they are there.
+        assert!(matches!(begin(&exports, "api").await, Err(RestError::Busy(_))));
+        let mut body = slow.pop().unwrap();
+        body.frame().await.unwrap().unwrap_err();
+        drop(body);
+        let mut quick = begin(&exports, "api").await.unwrap().into_body();
+        quick.frame().await.unwrap().unwrap();
+        tokio::time::advance(PATIENCE).await;
+        quick.frame().await.unwrap().unwrap();
     }
 
     #[test]

@@ -26,6 +26,7 @@ use super::{
         page::{Items, PageParameters, page},
         parameters::Parameters,
         scan::scan,
+        shared::Walks,
         texts::{CredentialName, OwnerText},
     },
     known::{self, Known, find, parse},
@@ -104,10 +105,11 @@ pub(super) async fn list_credentials(ask: Ask) -> Result<Response, RestError> {
     let page = page(&mut parameters)?;
     let wanted = Wanted::take(&mut parameters)?;
     parameters.finish()?;
-    let (store, filter, now) = (caller.app().engine.store(), of_method(&caller), caller.ask.now);
+    let (store, walks) = (caller.app().engine.store(), caller.app().rest.walks());
+    let (filter, now) = (of_method(&caller), caller.ask.now);
     let read = |page| {
         let (store, filter) = (store.clone(), filter.clone());
-        async move { known::page(&*store, &filter, &page).await }
+        walks.read(async move { known::page(&*store, &filter, &page).await })
     };
     let items = scan(&page, read, |known| wanted.show(known, now)).await?;
     json(StatusCode::OK, &items)
@@ -125,12 +127,13 @@ pub(super) async fn export_credentials(ask: Ask) -> Result<Response, RestError> 
     parameters.finish()?;
     let rows = Exported {
         store: caller.app().engine.store().clone(),
+        walks: caller.app().rest.walks().clone(),
         filter: of_method(&caller),
         wanted,
         now: caller.ask.now,
         pages: Pages::first(),
     };
-    export::answer(&caller.app().exports, "credentials", form, rows).await
+    export::answer(caller.app().exports.place(caller.method())?, "credentials", form, rows).await
 }
 
 /// Shows a credential.
@@ -146,6 +149,7 @@ pub(super) async fn read_credential(ask: Ask, Path(id): Path<String>) -> Result<
 
 struct Exported {
     store: Arc<dyn Store>,
+    walks: Walks,
     filter: CredentialFilter,
     wanted: Wanted,
     now: Time,
@@ -157,7 +161,8 @@ impl Rows for Exported {
 
     async fn next(&mut self) -> Result<Option<Vec<Credential>>, Error> {
         let Some(page) = self.pages.next() else { return Ok(None) };
-        let rows = known::page(&*self.store, &self.filter, &page).await?;
+        let (store, filter) = (self.store.clone(), self.filter.clone());
+        let rows = self.walks.read(async move { known::page(&*store, &filter, &page).await }).await?;
         self.pages.read(&rows);
         Ok(Some(rows.iter().filter_map(|(_, known)| self.wanted.show(known, self.now)).collect()))
     }

@@ -18,6 +18,7 @@ use super::{
         error::RestError,
         export::{self, Form, Pages, Rows},
         openapi::{FormProblem, Problems},
+        shared::Walks,
     },
     row::ReportRow,
     which::{FormParameters, Period, Which, WhichParameters},
@@ -64,13 +65,15 @@ async fn answer(ask: Ask, name: &str, period: Period) -> Result<Response, RestEr
     let form = accept::choose(&mut parameters, &caller.ask.headers, &Form::OFFERS)?;
     let which = Which::take(&caller, &mut parameters)?;
     parameters.finish()?;
-    let store = caller.app().engine.store().clone();
-    let rows = Listed { store, filter: which.filter(period), now: caller.ask.now, pages: Pages::first() };
-    export::answer(&caller.app().exports, name, form, rows).await
+    let (store, walks) = (caller.app().engine.store().clone(), caller.app().rest.walks().clone());
+    let (filter, now) = (which.filter(period), caller.ask.now);
+    let rows = Listed { store, walks, filter, now, pages: Pages::first() };
+    export::answer(caller.app().exports.place(caller.method())?, name, form, rows).await
 }
 
 struct Listed {
     store: Arc<dyn Store>,
+    walks: Walks,
     filter: CertificateFilter,
     now: Time,
     pages: Pages,
@@ -81,7 +84,8 @@ impl Rows for Listed {
 
     async fn next(&mut self) -> Result<Option<Vec<ReportRow>>, Error> {
         let Some(page) = self.pages.next() else { return Ok(None) };
-        let rows = self.store.certificates(&self.filter, &page).await?;
+        let (store, filter) = (self.store.clone(), self.filter.clone());
+        let rows = self.walks.read(async move { store.certificates(&filter, &page).await }).await?;
         self.pages.read(&rows);
         Ok(Some(rows.into_iter().map(|(_, row)| ReportRow::of(row, self.now)).collect()))
     }

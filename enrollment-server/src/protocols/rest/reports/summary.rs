@@ -9,7 +9,7 @@ use issuance::{
     authn::Freshness,
     identity::ResourceName,
     rest::RestAction,
-    store::{CertificateFilter, CertificateRow, Store},
+    store::{CertificateFilter, CertificateRow},
 };
 use pki::time::Time;
 use serde::Serialize;
@@ -27,6 +27,7 @@ use super::{
     row::Status,
     which::{FormParameters, Period, Which, WhichParameters},
 };
+use crate::serving::App;
 
 /// Certificates of a period, counted.
 #[derive(Debug, Serialize, ToSchema)]
@@ -72,12 +73,14 @@ pub(super) async fn report_summary(ask: Ask) -> Result<Response, RestError> {
     parameters.finish()?;
     let app = caller.app();
     let counts = {
-        let _place = app.exports.place()?;
+        let _place = app.exports.place(caller.method())?;
         let filter = which.filter(Period::Issued);
-        count(&**app.engine.store(), &filter, caller.ask.now).await?
+        count(app, &filter, caller.ask.now).await?
     };
     match form {
-        Form::Csv => export::answer(&app.exports, "summary", form, Counted(Some(counts))).await,
+        Form::Csv => {
+            export::answer(app.exports.place(caller.method())?, "summary", form, Counted(Some(counts))).await
+        }
         Form::Json => {
             let total = counts.iter().map(|count| count.total).sum();
             let (from, to) = (which.from.map(Timestamp::from), which.to.map(Timestamp::from));
@@ -87,11 +90,12 @@ pub(super) async fn report_summary(ask: Ask) -> Result<Response, RestError> {
 }
 
 /// A page at a time: there may be a million.
-async fn count(store: &dyn Store, filter: &CertificateFilter, now: Time) -> Result<Vec<Count>, Error> {
+async fn count(app: &App, filter: &CertificateFilter, now: Time) -> Result<Vec<Count>, Error> {
     let mut counts: BTreeMap<(ResourceName, Option<ResourceName>), Count> = BTreeMap::new();
     let mut pages = Pages::first();
     while let Some(page) = pages.next() {
-        let rows = store.certificates(filter, &page).await?;
+        let (store, filter) = (app.engine.store().clone(), filter.clone());
+        let rows = app.rest.walks().read(async move { store.certificates(&filter, &page).await }).await?;
         pages.read(&rows);
         for (_, row) in rows {
             let status = Status::of(&row, now);
