@@ -3,9 +3,10 @@
 use axum::response::Response;
 use http::StatusCode;
 use issuance::{
+    Error,
     authn::Freshness,
     rest::{OrderRow, OrderStatus, RestAction},
-    store::{Cursor, Page, RestOrderFilter},
+    store::{Page, RestOrderFilter},
 };
 use utoipa::IntoParams;
 
@@ -21,8 +22,14 @@ use super::{
     object::{OrderObject, Status},
 };
 
-/// Pages of the store that one answer may take where few orders are of the product: the answer is short then.
-const MOST_PAGES: usize = 20;
+/// Rows in memory at once, which may hold hundreds of challenges each.
+const BATCH: usize = 50;
+
+/// Rows that are looked at for one page.
+const MOST_READ: usize = 10_000;
+
+/// A page ends with the order that makes it as long as this, as JSON.
+const ENOUGH_OCTETS: usize = 1024 * 1024;
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query, rename_all = "camelCase")]
@@ -40,7 +47,8 @@ struct ListParameters {
 
 /// List orders.
 ///
-/// In the order they were made in.
+/// In the order they were made in, without their authorizations. A page may hold fewer than `limit`, or none, although there are
+/// more: `next` says.
 #[utoipa::path(
     get,
     path = "/orders",
@@ -64,44 +72,44 @@ pub(super) async fn list_orders(ask: Ask) -> Result<Response, RestError> {
     let product = parameters.take("product");
     let page = page(&mut parameters)?;
     parameters.finish()?;
-    let (rows, next) = match product {
-        None => {
-            let rows = caller.app().engine.store().rest_orders(&filter, &page).await?;
-            let next = (rows.len() >= page.limit).then(|| rows.last().map(|(cursor, _)| *cursor)).flatten();
-            (rows.into_iter().map(|(_, row)| row).collect(), next)
-        }
-        Some(product) => of_product(&caller, &filter, &page, &product).await?,
-    };
-    let items = rows.into_iter().map(|row| OrderObject::of(row, now)).collect();
-    json(StatusCode::OK, &Items { items, next: next.map(write_cursor) })
+    json(StatusCode::OK, &read(&caller, filter, &page, product.as_deref()).await?)
 }
 
-/// The store knows nothing of products: as many pages of it as give a page of them, within limits.
-async fn of_product(
+/// One page: as many as are wanted, or fewer, where they are long or few are of the product.
+async fn read(
     caller: &Caller,
-    filter: &RestOrderFilter,
+    filter: RestOrderFilter,
     page: &Page,
-    product: &str,
-) -> Result<(Vec<OrderRow>, Option<Cursor>), RestError> {
-    let (mut found, mut page) = (Vec::new(), *page);
-    let wanted = page.limit;
-    for _ in 0..MOST_PAGES {
-        let rows = caller.app().engine.store().rest_orders(filter, &page).await?;
-        let last = rows.len() < page.limit;
+    product: Option<&str>,
+) -> Result<Items<OrderObject>, RestError> {
+    let app = caller.app();
+    let (mut items, mut octets) = (Vec::new(), 0);
+    let mut batch = Page { after: page.after, limit: page.limit.min(BATCH) };
+    for _ in 0..MOST_READ / batch.limit {
+        let (store, filter) = (app.engine.store().clone(), filter.clone());
+        let rows = app.rest.walks().read(async move { store.rest_orders(&filter, &batch).await }).await?;
+        let last = rows.len() < batch.limit;
         for (cursor, row) in rows {
-            page.after = Some(cursor);
-            if row.product == product {
-                found.push(row);
-                if found.len() == wanted {
-                    return Ok((found, page.after));
-                }
+            batch.after = Some(cursor);
+            if product.is_some_and(|product| row.product != product) {
+                continue;
+            }
+            let object = OrderObject::of(OrderRow { authorizations: Vec::new(), ..row }, caller.ask.now);
+            octets += length(&object)?;
+            items.push(object);
+            if items.len() >= page.limit || octets >= ENOUGH_OCTETS {
+                return Ok(Items { items, next: Some(write_cursor(cursor)) });
             }
         }
         if last {
-            return Ok((found, None));
+            return Ok(Items { items, next: None });
         }
     }
-    Ok((found, page.after))
+    Ok(Items { items, next: batch.after.map(write_cursor) })
+}
+
+fn length(object: &OrderObject) -> Result<usize, Error> {
+    serde_json::to_vec(object).map(|text| text.len()).map_err(|error| Error::Internal(error.to_string()))
 }
 
 fn read_status(text: &str) -> Option<OrderStatus> {

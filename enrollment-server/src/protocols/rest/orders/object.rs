@@ -51,11 +51,11 @@ pub(in crate::protocols::rest) struct OrderObject {
     #[schema(nullable = false)]
     not_after: Option<Timestamp>,
     key: KeyPlace,
-    /// Where the profile asks for proof of control: one for each name, whose places are part of paths.
+    /// Where the profile asks for proof of control: one for each name, whose places are part of paths. Not in lists.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     authorizations: Vec<AuthorizationObject>,
-    /// What CAA records may name whoever ordered by (RFC 8657), where there are authorizations.
+    /// What CAA records may name whoever ordered by (RFC 8657), where there are authorizations. Not in lists.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     account_uri: Option<String>,

@@ -32,15 +32,15 @@ use super::{
 };
 use crate::jobs::{Renewal, Runner};
 
-const A: &str = "a.acme.example";
-const B: &str = "b.acme.example";
+pub(super) const A: &str = "a.acme.example";
+pub(super) const B: &str = "b.acme.example";
 
 /// How long a proof counts.
 const LIFETIME: i64 = 86_400;
 
 /// A server whose products ask for proof, and where names lead.
-struct Proving {
-    scene: Scene,
+pub(super) struct Proving {
+    pub(super) scene: Scene,
     dns: Dns,
     web: Web,
     /// What is said to whoever asks for these paths; anything else is not found.
@@ -58,7 +58,7 @@ impl Renewal for NothingToRenew {
 }
 
 impl Proving {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         Self::with(None, Approval::Automatic).await
     }
 
@@ -90,16 +90,16 @@ impl Proving {
         Self { scene: Scene::of(setup).await, dns, web, files }
     }
 
-    async fn order(&self, body: &Value) -> Value {
+    pub(super) async fn order(&self, body: &Value) -> Value {
         self.scene.post("/orders", body).await.ok(201).json()
     }
 
-    async fn read(&self, order: &Value) -> Value {
+    pub(super) async fn read(&self, order: &Value) -> Value {
         self.scene.get(&path(order)).await.ok(200).json()
     }
 
     /// Puts the files of an order where they belong.
-    fn put_files(&self, order: &Value) {
+    pub(super) fn put_files(&self, order: &Value) {
         let mut files = self.files.lock().unwrap();
         for authorization in order["authorizations"].as_array().unwrap() {
             for challenge in authorization["challenges"].as_array().unwrap() {
@@ -113,13 +113,13 @@ impl Proving {
     }
 
     /// Says that a challenge can be looked at, and waits until that was done.
-    async fn answer(&self, order: &Value, place: usize, kind: &str) -> Answer {
+    pub(super) async fn answer(&self, order: &Value, place: usize, kind: &str) -> Answer {
         let answer = self.scene.post(&challenge_path(order, place, kind), &json!({})).await;
         self.scene.app.acme.validations.idle().await;
         answer
     }
 
-    async fn prove(&self, order: &Value, place: usize) {
+    pub(super) async fn prove(&self, order: &Value, place: usize) {
         self.put_files(order);
         let proved = self.answer(order, place, "http-01").await.ok(200).json();
         let current = self.read(order).await;
@@ -127,7 +127,7 @@ impl Proving {
     }
 
     /// Does what is due.
-    async fn work(&self) {
+    pub(super) async fn work(&self) {
         Runner::new(self.scene.app.clone(), Arc::new(NothingToRenew)).unwrap().validate_due().await;
     }
 
@@ -144,7 +144,7 @@ fn requiring(approval: Approval) -> Setup {
     })
 }
 
-fn path(order: &Value) -> String {
+pub(super) fn path(order: &Value) -> String {
     format!("/orders/{}", order["id"].as_str().unwrap())
 }
 
@@ -168,7 +168,9 @@ async fn an_order_with_its_request_is_issued_once_all_names_are_proved_and_not_b
     assert_eq!(proving.read(&order).await["status"], "awaitingProof");
     assert_eq!(proving.scene.issued().await, 0);
     let listed = proving.scene.get("/orders?status=awaitingProof").await.ok(200).json();
-    assert_eq!(listed["items"][0]["id"], order["id"]);
+    let listed = &listed["items"][0];
+    assert_eq!((&listed["id"], &listed["domains"]), (&order["id"], &order["domains"]));
+    assert_eq!((listed.get("authorizations"), listed.get("accountUri")), (None, None));
     proving.prove(&order, 1).await;
     let issued = proving.read(&order).await;
     assert_eq!((issued["status"].as_str(), proving.scene.issued().await), (Some("issued"), 1), "{issued}");

@@ -1,5 +1,7 @@
 //! Orders: made, waited for, cancelled, and what is wrong with those that are not made.
 
+use std::collections::HashSet;
+
 use http::{Method as HttpMethod, StatusCode, header::RETRY_AFTER};
 use issuance::{
     approval::Verdict,
@@ -315,6 +317,29 @@ async fn orders_are_listed_a_page_at_a_time_and_only_those_of_the_method() {
     ] {
         scene.get(&format!("/orders?{bad}")).await.refused(400, "malformed", "parameter");
     }
+}
+
+#[tokio::test]
+async fn a_page_ends_where_its_orders_are_long_and_its_next_goes_on() {
+    let scene = Scene::new().await;
+    let label = "a".repeat(60);
+    let domains: Vec<_> = (0..100).map(|n| format!("n{n}.{label}.{label}.{label}.acme.example")).collect();
+    let made = 60;
+    for _ in 0..made {
+        scene.post("/orders", &json!({ "domains": domains })).await.ok(201);
+    }
+    let (mut found, mut next) = (Vec::new(), Some(String::new()));
+    while let Some(cursor) = next {
+        let page = scene.get(&format!("/orders?limit=1000{cursor}")).await.ok(200);
+        assert!(page.body.len() < 1_200_000, "{}", page.body.len());
+        let page = page.json();
+        let items = page["items"].as_array().unwrap();
+        assert!(!items.is_empty() && items.len() < made);
+        found.extend(items.iter().map(|order| order["id"].clone()));
+        next = page["next"].as_str().map(|next| format!("&cursor={next}"));
+    }
+    assert_eq!(found.iter().collect::<HashSet<_>>().len(), made);
+    assert_eq!(found.len(), made);
 }
 
 #[tokio::test]
