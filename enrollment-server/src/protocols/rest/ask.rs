@@ -3,7 +3,11 @@
 use std::{convert::Infallible, sync::Arc};
 
 use axum::extract::FromRequestParts;
-use http::{HeaderMap, HeaderName, request::Parts};
+use http::{
+    HeaderMap, HeaderName,
+    header::{AUTHORIZATION, Entry},
+    request::Parts,
+};
 use issuance::{authn::Freshness, rest::RestAction};
 use pki::time::Time;
 
@@ -34,10 +38,12 @@ impl FromRequestParts<Arc<App>> for Ask {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        let mut headers = std::mem::take(&mut parts.headers);
+        hide_secrets(&mut headers);
         Ok(Self {
             app: app.clone(),
             serving: app.serving(),
-            headers: std::mem::take(&mut parts.headers),
+            headers,
             now: app.engine.clock().now(),
             peer: parts.extensions.remove::<Peer>(),
             query: parts.uri.query().map(str::to_owned),
@@ -84,5 +90,32 @@ impl Ask {
         }
         let malformed = |_| RestError::Malformed(format!("the header {name} is no visible ASCII"));
         value.to_str().map(Some).map_err(malformed)
+    }
+}
+
+/// What is debugged shows that they are there, and no more.
+fn hide_secrets(headers: &mut HeaderMap) {
+    if let Entry::Occupied(mut values) = headers.entry(AUTHORIZATION) {
+        values.iter_mut().for_each(|value| value.set_sensitive(true));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn secrets_in_headers_are_not_seen_by_who_debugs() {
+        let mut headers = HeaderMap::new();
+        for value in ["Bearer chy_first", "Bearer chy_second"] {
+            headers.append(AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        headers.append("Prefer", HeaderValue::from_static("wait=1"));
+        hide_secrets(&mut headers);
+        let seen = format!("{headers:?}");
+        assert!(seen.contains("authorization") && seen.contains("wait=1") && !seen.contains("chy_"), "{seen}");
+        assert_eq!(headers[AUTHORIZATION], "Bearer chy_first");
     }
 }

@@ -1,5 +1,7 @@
 //! Making and changing credentials.
 
+use std::fmt;
+
 use axum::{body::Body, extract::Path, response::Response};
 use http::{
     HeaderValue, StatusCode,
@@ -54,11 +56,17 @@ struct CredentialWanted {
 }
 
 /// A credential and its secret, which is not shown again.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct CredentialWithSecret {
     credential: Credential,
     access_key: String,
+}
+
+impl fmt::Debug for CredentialWithSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CredentialWithSecret").field("credential", &self.credential).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Deserialize, ToSchema)]
