@@ -12,7 +12,7 @@ use utoipa::{
     PartialSchema, ToSchema,
     openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type},
 };
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::{ask::Ask, error::RestError};
 use crate::{listeners::read_body, protocols::json};
@@ -53,17 +53,36 @@ pub(super) async fn read_json(ask: &Ask, body: Body) -> Result<Bytes, RestError>
 /// # Errors
 /// [`RestError::Malformed`], [`RestError::Invalid`].
 pub(super) fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, RestError> {
-    let value = json::unique(octets).map_err(|error| match error.classify() {
+    let value = Wiped(json::unique(octets).map_err(|error| match error.classify() {
         Category::Data => RestError::invalid("", without_place(&error)),
         Category::Syntax | Category::Eof | Category::Io => {
             RestError::Malformed(format!("the body is not JSON: {error}"))
         }
-    })?;
+    })?);
+    let value = &value.0;
     if !value.is_object() {
         return Err(RestError::invalid("", "a JSON object is expected"));
     }
     // The place is found where there is something to say about it.
-    T::deserialize(&value).or_else(|_| located(&value))
+    T::deserialize(value).or_else(|_| located(value))
+}
+
+/// Any text in a body may be a passphrase: none is left in memory that is given back.
+struct Wiped(Value);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+fn wipe(value: &mut Value) {
+    match value {
+        Value::String(text) => text.zeroize(),
+        Value::Array(values) => values.iter_mut().for_each(wipe),
+        Value::Object(members) => members.values_mut().for_each(wipe),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
 }
 
 fn located<T: DeserializeOwned>(value: &Value) -> Result<T, RestError> {
@@ -163,4 +182,19 @@ fn expected(error: &serde_json::Error) -> String {
 fn without_place(error: &serde_json::Error) -> String {
     let sentence = error.to_string();
     sentence.split(" at line ").next().map(str::to_owned).unwrap_or(sentence)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_text_is_left_once_a_body_is_wiped() {
+        let mut value =
+            json!({ "passphrase": "correct", "list": ["horse", { "of": "battery" }], "number": 1 });
+        wipe(&mut value);
+        assert_eq!(value, json!({ "passphrase": "", "list": ["", { "of": "" }], "number": 1 }));
+    }
 }
