@@ -46,6 +46,7 @@ pub mod program;
 pub mod random;
 pub mod replicas;
 pub mod resources;
+pub mod rest;
 pub mod scene;
 pub mod server;
 pub mod status;

@@ -60,10 +60,27 @@ impl Scene {
 
     /// The EST endpoint of a method, `namespace/name`.
     pub fn est(&self, method: &str) -> Result<Endpoint> {
-        let endpoint = self.server.endpoints()?.est(method).cloned()?;
+        self.in_front(self.server.endpoints()?.est(method)?)
+    }
+
+    /// The endpoint of a method of REST, `namespace/name`.
+    pub fn rest(&self, method: &str) -> Result<Endpoint> {
+        self.in_front(self.server.endpoints()?.rest(method)?)
+    }
+
+    /// Where each server listens for devices: one, or two.
+    pub fn servers(&self) -> Result<Vec<SocketAddr>> {
+        let mut servers = vec![self.server.status()?.listeners.device];
+        if let Some(replicas) = &self.replicas {
+            servers.push(replicas.second()?);
+        }
+        Ok(servers)
+    }
+
+    fn in_front(&self, endpoint: &Endpoint) -> Result<Endpoint> {
         match &self.replicas {
-            Some(replicas) => replicas.in_front(&endpoint),
-            None => Ok(endpoint),
+            Some(replicas) => replicas.in_front(endpoint),
+            None => Ok(endpoint.clone()),
         }
     }
 
