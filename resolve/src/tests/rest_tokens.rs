@@ -27,6 +27,13 @@ fn rsa() -> Value {
     json!({"kty": "RSA", "n": RSA, "e": "AQAB"})
 }
 
+/// RFC 7520 §3.1.
+fn p521() -> Value {
+    let x = "AHKZLLOsCOzz5cY97ewNUajB957y-C-U88c3v13nmGZx6sYl_oJXu9A5RkTKqjqvjyekWF-7ytDyRXYgCF5cj0Kt";
+    let y = "AdymlHvOiLxXkEhayXQnNCvDX4h9htZaCJN34kfmC6pV5OhQHiraVySsUdaQkAgDPrwQrJmbnX9cwlGfP-HqHZR1";
+    json!({"kty": "EC", "crv": "P-521", "x": x, "y": y})
+}
+
 /// A key with other members.
 fn and(mut key: Value, members: Value) -> Value {
     key.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
@@ -143,6 +150,9 @@ fn what_is_no_set_of_public_keys_is_refused() {
         (jwks(&[and(ec(), json!({"crv": "secp256k1"}))]), no_key),
         (jwks(&[and(ec(), json!({"use": "enc"}))]), no_key),
         (jwks(&[and(ec(), json!({"alg": "RS256"}))]), no_key),
+        (jwks(&[and(rsa(), json!({"alg": "RS512"})), and(rsa(), json!({"alg": "PS256"}))]), no_key),
+        (jwks(&[p521()]), no_key),
+        (jwks(&[json!({"kty": "OKP", "crv": "Ed25519", "x": ED25519, "alg": "Ed25519"})]), no_key),
         (jwks(&[and(ec(), json!({"x": format!("{}=", EC.0)}))]), no_key),
         (jwks(&[ec(), and(ec(), json!({"d": "AA"}))]), "jwks holds a private or a shared key"),
         (jwks(&[ec(), json!({"kty": "oct", "k": "AAAA"})]), "jwks holds a private or a shared key"),
@@ -177,6 +187,23 @@ fn keys_are_compiled_with_what_verifying_needs_and_nothing_else() {
     let padded = json!({"kty": "RSA", "n": format!("AAAA{RSA}"), "e": "AAEAAQ"});
     let tokens = compiled_tokens(&given(&jwks(&[padded])));
     assert_eq!(serde_json::from_str::<Value>(&tokens.jwks).unwrap(), json!({"keys": [rsa()]}));
+}
+
+/// Otherwise the method fails on the server, with its access keys.
+#[test]
+fn each_key_that_is_compiled_is_one_that_the_server_verifies_by() {
+    // The base point (SEC 2 §2.5.1).
+    let p384 = json!({"kty": "EC", "crv": "P-384",
+        "x": "qofKIr6LBTeOscce8yCtdG4dO2KLp5uYWfdB4IJUKjhVAvJdv1UpbDpUXjhydgq3",
+        "y": "NhfeSpYmLG9dnpi_kpLcKfj0Hb0omhR86doxE7XwuMAKYLHOHX6BnXpDHXyQ6g5f"});
+    let ed25519 = json!({"kty": "OKP", "crv": "Ed25519", "x": ED25519});
+    for key in [rsa(), ec(), ed25519, p384] {
+        for members in [json!({}), json!({"kid": "one", "use": "sig"})] {
+            let tokens = compiled_tokens(&given(&jwks(&[and(key.clone(), members)])));
+            let method = issuance::identity::ResourceName::new("pki", "x");
+            issuance::authn::TokenVerifier::new(method, ISSUER, "pki", &tokens.jwks, []).unwrap();
+        }
+    }
 }
 
 #[test]
