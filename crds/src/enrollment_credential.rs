@@ -89,8 +89,8 @@ pub struct EnrollmentCredentialSpec {
     #[schemars(schema_with = "moment_schema")]
     pub expires_at: Option<Time>,
 
-    /// How many certificates it may open; for ACME, how many accounts may be bound to it, whose orders do not count. An access key that is used up opens
-    /// nothing any more, not even for reading. Absent: no
+    /// How many certificates it may open; for ACME, how many accounts may be bound to it, whose orders do not count. An access key that is used up orders
+    /// nothing any more; what was ordered can be fetched. Absent: no
     /// limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000_000))]

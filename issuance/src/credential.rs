@@ -72,6 +72,15 @@ impl CredentialRow {
     /// # Errors
     /// The reason it may not, for the log.
     pub fn usable(&self, now: Time) -> Result<(), AuthenticationFailure> {
+        self.lasts(now)?;
+        if self.is_used_up() { Err(AuthenticationFailure::UsedUp) } else { Ok(()) }
+    }
+
+    /// Whether it is neither revoked nor expired, used up or not.
+    ///
+    /// # Errors
+    /// As [`CredentialRow::usable`].
+    pub fn lasts(&self, now: Time) -> Result<(), AuthenticationFailure> {
         match self.state {
             CredentialState::Revoked => return Err(AuthenticationFailure::Revoked),
             CredentialState::Active => {}
@@ -79,10 +88,12 @@ impl CredentialRow {
         if self.expires_at.is_some_and(|end| end <= now) {
             return Err(AuthenticationFailure::Expired);
         }
-        if self.maximum_uses.is_some_and(|most| self.uses >= most) {
-            return Err(AuthenticationFailure::UsedUp);
-        }
         Ok(())
+    }
+
+    /// Whether it was used as often as it may be.
+    pub fn is_used_up(&self) -> bool {
+        self.maximum_uses.is_some_and(|most| self.uses >= most)
     }
 
     /// A secret of one user says more than one that a method's users share.

@@ -28,7 +28,8 @@ pub struct KeyHolder {
 impl PasswordVerifier {
     /// Evidence that somebody holds an access key; it says of which method. A cached row will do only for what commits
     /// with the evidence: for anything else pass [`Freshness::Fresh`], or a key that was regenerated a moment ago on
-    /// another replica would still be good for it. `from` is where it was shown.
+    /// another replica would still be good for it. `from` is where it was shown. A key that is used up
+    /// is still good for reading: [`Authenticated`](super::Authenticated) is not made of it.
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] with the reason for the log; [`Error::Unavailable`] without the store.

@@ -164,6 +164,7 @@ impl<'a> ActingAccount<'a> {
             strength: self.strength(),
             credential: binding.map(|binding| binding.credential.clone()),
             holder: None,
+            used_up: false,
             owner: account.owner.clone(),
             proven: asked.subject_alt_names.clone(),
             expect,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     acme::{AuthorizationStatus, general_name},
     authority::Method,
-    error::Error,
+    error::{Error, Refusal, Rule},
     identity::{CredentialId, HolderId, Identity, Owner, Protocol, ResourceName},
     policy::Strength,
     rest::OrderRow,
@@ -51,6 +51,8 @@ pub struct Evidence {
     pub(super) strength: Strength,
     pub(super) credential: Option<CredentialId>,
     pub(super) holder: Option<HolderId>,
+    /// The credential is good for reading only: it was used as often as it may be.
+    pub(super) used_up: bool,
     pub(super) owner: Option<Owner>,
     /// Names whose control was proved, DNS names in lower case.
     pub(super) proven: Vec<GeneralName>,
@@ -126,7 +128,7 @@ impl Authenticated {
     /// Judges the evidence by what the method asks for and the least the profile does.
     ///
     /// # Errors
-    /// [`Error::Refused`] where the profile does not allow the protocol, or the evidence is too weak;
+    /// [`Error::Refused`] where the profile does not allow the protocol, the evidence is too weak, or the credential is used up;
     /// [`Error::Internal`] where the evidence is of another method, which is a defect.
     pub fn new(method: Arc<Method>, evidence: Evidence, address: Option<IpAddr>) -> Result<Self, Error> {
         if evidence.method != method.name {
@@ -136,6 +138,11 @@ impl Authenticated {
             )));
         }
         method.check_strength(evidence.strength)?;
+        if evidence.used_up {
+            let sentence =
+                "maximumUses: this credential was used as often as it may be, and is good for reading only";
+            return Err(Refusal::new(Rule::Uses, sentence).into());
+        }
         let requester = evidence.requester(method.protocol, address);
         Ok(Self { method, requester, proven: evidence.proven, expect: evidence.expect })
     }

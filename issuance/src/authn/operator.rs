@@ -138,6 +138,7 @@ impl Operator {
             strength: Strength::CertificateAndSecret,
             credential: None,
             holder: None,
+            used_up: false,
             owner: namespace.map(namespace_owner),
             proven: Vec::new(),
             expect: Vec::new(),

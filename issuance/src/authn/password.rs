@@ -112,12 +112,18 @@ impl PasswordVerifier {
         from: Option<IpAddr>,
     ) -> Result<CredentialRow, Error> {
         let (rows, age) = self.cache.rows(sought, freshness).await?;
-        let mut found = self.find(&rows, secret, now).await?;
-        if found.is_err() && age == Freshness::Cached {
+        // By an access key whatever was ordered is read and fetched: that it is used up stops what would use it.
+        let judge = match sought {
+            Sought::User { .. } => CredentialRow::usable,
+            Sought::AccessKey { .. } => CredentialRow::lasts,
+        };
+        let mut found = self.find(&rows, secret, now, judge).await?;
+        let is_doubtful = found.as_ref().map_or(true, CredentialRow::is_used_up);
+        if is_doubtful && age == Freshness::Cached {
             // What the cache says no to, the store may allow by now; the same rows say no again.
             let (fresh, _) = self.cache.rows(sought, Freshness::Fresh).await?;
             if fresh != rows {
-                found = self.find(&fresh, secret, now).await?;
+                found = self.find(&fresh, secret, now, judge).await?;
             }
         }
         found.map_err(|Refused { failure, meant }| {
@@ -131,13 +137,14 @@ impl PasswordVerifier {
         rows: &[CredentialRow],
         password: &Secret,
         now: Time,
+        judge: fn(&CredentialRow, Time) -> Result<(), AuthenticationFailure>,
     ) -> Result<Result<CredentialRow, Refused>, Error> {
         let mut unusable = None;
         for row in rows {
             if !self.matches(row, password).await? {
                 continue;
             }
-            match row.usable(now) {
+            match judge(row, now) {
                 Ok(()) => return Ok(Ok(row.clone())),
                 Err(failure) => unusable = Some(Refused { failure, meant: vec![row.id.clone()] }),
             }
@@ -150,6 +157,12 @@ impl PasswordVerifier {
         })))
     }
 
+    /// Slow checks that could begin now.
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.slow.available_permits()
+    }
+
     async fn matches(&self, row: &CredentialRow, password: &Secret) -> Result<bool, Error> {
         if !row.verifier.is_slow() {
             return row.verifier.matches(password);
@@ -157,14 +170,19 @@ impl PasswordVerifier {
         if self.remembered.holds(row, password) {
             return Ok(true);
         }
-        let _permit = self
+        let permit = self
             .slow
             .clone()
             .acquire_owned()
             .await
             .map_err(|_| Error::Internal("the password checker has stopped".into()))?;
         let (verifier, secret) = (row.verifier.clone(), password.clone());
-        let matched = tokio::task::spawn_blocking(move || verifier.matches(&secret))
+        // The place is the work's, not the asker's, who may go away while it goes on.
+        let work = move || {
+            let _permit = permit;
+            verifier.matches(&secret)
+        };
+        let matched = tokio::task::spawn_blocking(work)
             .await
             .map_err(|_| Error::Internal("a password check was interrupted".into()))??;
         if matched {
@@ -185,6 +203,7 @@ pub(super) fn evidence(row: &CredentialRow, name: String, now: Time) -> Evidence
         strength: row.strength(),
         credential: Some(row.id.clone()),
         holder: None,
+        used_up: row.is_used_up(),
         owner: row.owner.clone(),
         proven: Vec::new(),
         expect: vec![Expect::CredentialUsable { id: row.id.clone(), version: row.version, now }],

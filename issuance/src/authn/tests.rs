@@ -1,6 +1,10 @@
 //! Who is let in, who is not, and what evidence is good for.
 
-use std::sync::Arc;
+use std::{
+    future::Future as _,
+    sync::Arc,
+    task::{Context, Waker},
+};
 
 use super::{Authenticated, Freshness};
 use crate::{
@@ -150,6 +154,29 @@ async fn a_chosen_password_is_checked_slowly_once_and_only_the_right_one_is_reme
         refuses(&scene, "bob", "chosen ", Mismatch).await;
         refuses(&scene, "bob", "chose", Mismatch).await;
     }
+}
+
+#[test]
+fn a_slow_check_keeps_its_place_although_whoever_asked_has_gone() {
+    let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+    runtime.block_on(async {
+        let scene = scene().await;
+        let chosen = Verifier::of_chosen(&Secret::new("chosen")).unwrap();
+        scene.change_ann(|row| row.verifier = chosen).await;
+        // The only thread for slow work has other work until it is told.
+        let (go, told) = std::sync::mpsc::channel();
+        let other = tokio::task::spawn_blocking(move || told.recv());
+        for left in [1, 0] {
+            let mut asked = Box::pin(scene.verify("ann", "wrong", Freshness::Fresh));
+            assert!(asked.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            drop(asked);
+            assert_eq!(scene.verifier.places(), left);
+        }
+        go.send(()).unwrap();
+        other.await.unwrap().unwrap();
+        // They come back with the work.
+        refuses(&scene, "ann", "wrong", Mismatch).await;
+    });
 }
 
 #[tokio::test]

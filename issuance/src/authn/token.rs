@@ -228,6 +228,7 @@ impl TokenVerifier {
             strength: Strength::PersonalSecret,
             credential: None,
             holder: None,
+            used_up: false,
             owner: Some(Owner::User(verified.subject.clone())),
             proven: Vec::new(),
             expect: Vec::new(),

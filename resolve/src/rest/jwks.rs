@@ -29,7 +29,9 @@ pub(super) enum JwksError {
     TooManyKeys,
     #[error("holds a private or a shared key, which whoever verifies must not have")]
     Private,
-    #[error("holds no key that can verify a token: RSA of 2048 to 8192 bits (RS256), P-256 (ES256), P-384 (ES384) or Ed25519 (EdDSA)")]
+    #[error(
+        "holds no key that can verify a token: RSA of 2048 to 8192 bits (RS256), P-256 (ES256), P-384 (ES384) or Ed25519 (EdDSA)"
+    )]
     NoKey,
 }
 

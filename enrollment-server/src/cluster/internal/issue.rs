@@ -156,6 +156,7 @@ fn cause(rule: Rule) -> RefusalCause {
         | Rule::Protocols
         | Rule::AuthorityValidity
         | Rule::NameConstraints
+        | Rule::Uses
         | Rule::Revocation => RefusalCause::Policy,
     }
 }

@@ -324,7 +324,9 @@ pub(super) fn refusal_type(refusal: &Refusal) -> ProblemType {
         | Rule::SelfSigned
         | Rule::Idempotency => ProblemType::BadCsr,
         Rule::Validity | Rule::AuthorityValidity => ProblemType::Malformed,
-        Rule::Protocols | Rule::Approval | Rule::Grants | Rule::Revocation => ProblemType::Unauthorized,
+        Rule::Protocols | Rule::Uses | Rule::Approval | Rule::Grants | Rule::Revocation => {
+            ProblemType::Unauthorized
+        }
     }
 }
 

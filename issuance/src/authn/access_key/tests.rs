@@ -2,6 +2,7 @@ use super::*;
 use crate::{
     authn::Authenticated,
     credential::{CredentialRow, CredentialState, Verifier},
+    error::Rule,
     identity::{Protocol, ResourceName},
     policy::Strength,
     rest::RestAction,
@@ -9,7 +10,7 @@ use crate::{
     testing::{NOW, Scene, credential, policy},
 };
 
-use AuthenticationFailure::{Expired, Mismatch, Revoked, Unreadable, UsedUp};
+use AuthenticationFailure::{Expired, Mismatch, Revoked, Unreadable};
 
 async fn scene() -> Scene {
     Scene::new(&policy()).await
@@ -73,18 +74,36 @@ async fn an_unknown_name_and_a_wrong_secret_are_refused_alike() {
 #[tokio::test]
 async fn a_key_that_may_not_be_used_says_why_only_to_the_log_and_only_with_its_secret() {
     type Change = fn(&mut CredentialRow);
-    let cases: [(Change, AuthenticationFailure); 4] = [
-        (|row| row.state = CredentialState::Revoked, Revoked),
-        (|row| row.expires_at = Some(NOW), Expired),
-        (|row| row.maximum_uses = Some(0), UsedUp),
-        (|row| (row.maximum_uses, row.uses) = (Some(2), 2), UsedUp),
-    ];
+    let cases: [(Change, AuthenticationFailure); 2] =
+        [(|row| row.state = CredentialState::Revoked, Revoked), (|row| row.expires_at = Some(NOW), Expired)];
     for (change, failure) in cases {
         let scene = scene().await;
         let (key, _) = with_key(&scene, change).await;
         refuses(&scene, key.secret(), failure).await;
         let wrong = [&key.secret().expose()[..26], &[b'A'; 27]].concat();
         refuses(&scene, &Secret::new(wrong), Mismatch).await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_used_up_says_whose_it_is_and_orders_nothing_until_it_may_be_used_again() {
+    for (most, uses) in [(0, 0), (2, 2)] {
+        let scene = scene().await;
+        let name = scene.method.name.clone();
+        let used = |row: &mut CredentialRow| (row.maximum_uses, row.uses) = (Some(most), uses);
+        let (key, row) = with_key(&scene, |row| (used(row), row.method = name).0).await;
+        for freshness in [Freshness::Cached, Freshness::Fresh] {
+            let evidence = accepts(&scene, &key, freshness).await.evidence;
+            assert_eq!(evidence.credential(), Some(&row.id));
+            match Authenticated::new(scene.method.clone(), evidence, None) {
+                Err(Error::Refused(refusal)) => assert_eq!(refusal.rule(), Rule::Uses),
+                other => panic!("{other:?}"),
+            }
+        }
+        // The copy is no reason to refuse.
+        scene.put(&CredentialRow { version: 2, maximum_uses: Some(3), ..row }).await;
+        let evidence = accepts(&scene, &key, Freshness::Cached).await.evidence;
+        Authenticated::new(scene.method.clone(), evidence, None).unwrap();
     }
 }
 

@@ -70,7 +70,6 @@ async fn a_credential_that_has_ended_lets_nobody_in_from_the_next_request_on() {
         (|row, _| row.state = CredentialState::Revoked)
             as fn(&mut issuance::credential::CredentialRow, pki::time::Time),
         |row, now| row.expires_at = Some(now),
-        |row, _| row.maximum_uses = Some(0),
         |row, _| {
             let another = issuance::rest::AccessKey::generate().unwrap();
             row.verifier = issuance::credential::Verifier::of_generated(another.secret());
@@ -96,8 +95,41 @@ async fn an_order_uses_a_credential_up_and_reading_does_not() {
     let scene = Scene::of(Setup::default().credential(|row| row.maximum_uses = Some(1))).await;
     let (_, csr) = csr(&["a.acme.example"]);
     scene.get("/orders").await.ok(200);
-    scene.post("/orders", &json!({ "csr": csr })).await.ok(201);
-    scene.post("/orders", &json!({ "csr": csr })).await.refused(401, "unauthenticated", "");
+    let send = |name: &str| {
+        let request = request(HttpMethod::POST, "/orders", &scene.key).header("idempotency-key", name);
+        scene.send(with_json(request, &json!({ "csr": csr })))
+    };
+    let order = send("one").await.ok(201).json();
+    let used_up = "maximumUses: this credential was used as often as it may be";
+    send("two").await.refused(403, "refused", used_up);
+    scene.post("/orders", &json!({})).await.refused(403, "refused", used_up);
+    // What was ordered is there, also where the answer was lost.
+    assert_eq!(send("one").await.ok(201).json(), order);
+    scene.get(&path(&order)).await.ok(200);
+    let certificate = order["certificateId"].as_str().unwrap();
+    scene.get(&format!("/certificates/{certificate}/download?format=pem")).await.ok(200);
+    assert_eq!(scene.issued().await, 1);
+    // Nor does it decide or change anything.
+    scene
+        .post("/credentials", &json!({"name": "ci", "owner": "user:ann"}))
+        .await
+        .refused(403, "refused", used_up);
+    scene
+        .post(&format!("/certificates/{certificate}/revoke"), &json!({}))
+        .await
+        .refused(403, "refused", used_up);
+}
+
+#[tokio::test]
+async fn the_key_that_the_last_use_of_a_credential_got_is_fetched_with_it() {
+    let scene = Scene::of(Setup::default().credential(|row| row.maximum_uses = Some(1))).await;
+    let body = json!({ "domains": ["a.acme.example"], "serverKey": true });
+    let order = scene.post("/orders", &body).await.ok(201).json();
+    assert_eq!(order["status"], "issued");
+    let fetch = json!({ "format": "pkcs8", "passphrase": "correct horse" });
+    scene.post(&format!("{}/key", path(&order)), &fetch).await.ok(200);
+    scene.post("/orders", &body).await.refused(403, "refused", "maximumUses");
+    assert_eq!(scene.issued().await, 1);
 }
 
 #[tokio::test]
@@ -190,4 +222,47 @@ async fn of_two_requests_with_one_name_at_once_one_is_an_order_and_the_other_its
     assert_eq!(one, other);
     assert_eq!(scene.issued().await, 1);
     scene.get(&path(&one)).await.ok(200);
+}
+
+#[tokio::test]
+async fn a_credential_that_has_ended_is_told_nothing_whatever_is_remembered_of_it() {
+    let (_, csr) = csr(&["a.acme.example"]);
+    let (_, foreign) = self::csr(&["a.other.example"]);
+    for (path, body) in [
+        ("/orders", json!({ "no": "order" })),
+        ("/orders", json!({ "product": "none" })),
+        ("/orders", json!({ "csr": foreign })),
+        ("/orders", json!({ "domains": ["a.other.example"] })),
+        ("/orders?limit=1", json!({})),
+        ("/certificates", json!({ "passphrase": "" })),
+        ("/certificates", json!({ "domains": ["a.other.example"] })),
+    ] {
+        let scene = Scene::new().await;
+        scene.post("/orders", &json!({ "csr": csr })).await.ok(201);
+        let mut row = scene.credential_row().await;
+        row.state = CredentialState::Revoked;
+        scene.put_credential(row).await;
+        let before = scene.audit().await.len();
+        scene.post(path, &body).await.refused(401, "unauthenticated", "");
+        let audit = scene.audit().await;
+        assert!(
+            audit.iter().skip(before).all(|event| event["action"] != "requestRefused"),
+            "{path} {audit:?}"
+        );
+    }
+    let scene = Scene::new().await;
+    let (reader, mut row) = scene.another_key(&[RestAction::Read]).await;
+    scene.post_with(&reader, "/orders", &json!({})).await.refused(403, "action-not-allowed", "");
+    row.state = CredentialState::Revoked;
+    scene.put_credential(row).await;
+    scene.post_with(&reader, "/orders", &json!({})).await.refused(401, "unauthenticated", "");
+}
+
+#[tokio::test]
+async fn a_stranger_is_not_told_what_is_wrong_with_a_query() {
+    let scene = Scene::new().await;
+    for query in ["method=lab", "a=1&a=2", "limit=none"] {
+        scene.get_with("", &format!("/orders?{query}")).await.refused(401, "unauthenticated", "");
+        scene.get(&format!("/orders?{query}")).await.refused(400, "malformed", "");
+    }
 }
