@@ -127,6 +127,8 @@ pub(in crate::protocols::rest) async fn hand_out(
     // What cannot be had is not worth the work.
     order.clone().hand_out_key(caller.ask.now)?;
     let object = encrypt(caller, &order, delivery).await?;
+    // That takes long, and what was let go does not come back.
+    let caller = &caller.again().await?;
     for _ in 0..ATTEMPTS {
         let (id, version) = (order.id.clone(), order.version);
         order.hand_out_key(caller.ask.now)?;

@@ -1,9 +1,16 @@
 //! Private keys that the server made: once, under a passphrase, to whoever ordered.
 
-use std::process::{Command, Stdio};
+use std::{
+    process::{Command, Stdio},
+    sync::mpsc,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use issuance::{policy::Approval, rest::RestAction};
+use issuance::{
+    credential::CredentialState,
+    policy::Approval,
+    rest::{OrderKey, RestAction},
+};
 use serde_json::{Value, json};
 
 use super::{
@@ -150,6 +157,41 @@ async fn of_two_who_fetch_a_key_at_once_one_has_it() {
     assert_eq!(statuses, [200, 410]);
     let handed = scene.audit().await.iter().filter(|record| record["action"] == "keyHandedOut").count();
     assert_eq!(handed, 1);
+}
+
+#[tokio::test]
+async fn a_credential_that_ends_while_a_key_is_encrypted_gets_none() {
+    let scene = Scene::new().await;
+    let order = order(&scene).await;
+    let mut held = Vec::new();
+    while scene.app.rest.may_encrypt() {
+        let (end, ends) = mpsc::channel::<()>();
+        let app = scene.app.clone();
+        let encrypting = app.rest.encrypting();
+        held.push((end, tokio::spawn(async move { app.rest.encrypt(move || ends.recv()).await })));
+        until(|| scene.app.rest.encrypting() > encrypting).await;
+    }
+    let encrypting = scene.app.rest.encrypting();
+    let fetching = tokio::spawn({
+        let (scene, fetch) = (scene.clone(), format!("{}/key", path(&order)));
+        async move { scene.post(&fetch, &pkcs8()).await }
+    });
+    until(|| scene.app.rest.encrypting() > encrypting).await;
+    let mut row = scene.credential_row().await;
+    row.state = CredentialState::Revoked;
+    scene.put_credential(row).await;
+    for (end, task) in held {
+        end.send(()).unwrap();
+        task.await.unwrap().unwrap().unwrap();
+    }
+    fetching.await.unwrap().refused(401, "unauthenticated", "");
+    assert!(matches!(scene.order_row(&order).await.key, OrderKey::Held { .. }));
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]
