@@ -102,7 +102,7 @@ mod tests {
     #[tokio::test]
     async fn a_walk_that_nobody_waits_for_any_more_keeps_its_place_until_it_ends() {
         let directory = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(directory.path().join("store.db"), StoreOptions::default()).unwrap();
+        let store = SqliteStore::open(directory.path().join("store.db"), StoreOptions::new("test")).unwrap();
         let readers = &store.readers;
         let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
         let mut ends = Vec::new();
