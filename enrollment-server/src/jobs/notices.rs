@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     runner::Done,
-    webhook::{Message, webhooks},
+    webhook::{Message, Topic, webhooks},
 };
 use crate::serving::App;
 
@@ -207,6 +207,7 @@ impl Found {
             issuer: self.issuer,
             serial: self.serial,
             at,
+            topic: Topic::Expiring,
         };
         let payload = serde_json::to_vec(&message).map_err(|error| Error::Internal(error.to_string()))?;
         put(JobKind::Webhook, format!("{}/{}/{}", self.issuer, self.serial, self.series), payload, at)

@@ -18,7 +18,7 @@ use issuance::{
 use pki::time::Time;
 use tokio_util::sync::CancellationToken;
 
-use super::{acme_validation, checkpoint::write_checkpoint, crl, notices, usage, webhook::Webhooks};
+use super::{acme_validation, checkpoint::write_checkpoint, crl, notices, renewal, usage, webhook::Webhooks};
 use crate::{
     metrics::{self, JobOutcome},
     serving::App,
@@ -47,6 +47,10 @@ pub(super) const BATCH: usize = 16;
 const OFFICE: (&[JobKind], usize) = (&[JobKind::Crl, JobKind::Checkpoint, JobKind::Sweep], 1);
 const NOTICES: (&[JobKind], usize) = (&[JobKind::Notice], 1);
 const WEBHOOKS: (&[JobKind], usize) = (&[JobKind::Webhook], BATCH);
+const RENEWALS: (&[JobKind], usize) = (&[JobKind::RestRenewal], RENEWED_AT_ONCE);
+
+/// A key takes its time.
+const RENEWED_AT_ONCE: usize = 2;
 const MAX_BACKOFF_SECONDS: i64 = 600;
 
 /// Renews what the server needs for itself.
@@ -130,6 +134,7 @@ impl Runner {
             self.keep_office(&shutdown),
             self.keep(NOTICES, &shutdown),
             self.keep(WEBHOOKS, &shutdown),
+            self.keep(RENEWALS, &shutdown),
             self.keep_validating(&shutdown)
         );
         self.drain().await;
@@ -154,6 +159,12 @@ impl Runner {
     #[cfg(test)]
     pub(super) async fn tell_webhooks(&self) {
         self.run_due_of(WEBHOOKS, &CancellationToken::new()).await;
+    }
+
+    /// Renews the certificates that are to be renewed now.
+    #[cfg(test)]
+    pub(crate) async fn renew_certificates(&self) {
+        self.run_due_of(RENEWALS, &CancellationToken::new()).await;
     }
 
     async fn keep_office(&self, shutdown: &CancellationToken) {
@@ -207,6 +218,7 @@ impl Runner {
             JobKind::Notice => notices::run(&self.app, job, &self.owner).await,
             JobKind::Webhook => self.webhooks.run(&self.app, job).await,
             JobKind::AcmeValidation => acme_validation::run(&self.app, job).await,
+            JobKind::RestRenewal => renewal::run(&self.app, job, &self.owner).await,
         };
         let now = self.app.engine.clock().now();
         let done = outcome.unwrap_or_else(|error| {
@@ -328,5 +340,6 @@ fn label(kind: JobKind) -> metrics::JobKind {
         JobKind::Notice => metrics::JobKind::Notice,
         JobKind::Webhook => metrics::JobKind::Webhook,
         JobKind::AcmeValidation => metrics::JobKind::ChallengeValidation,
+        JobKind::RestRenewal => metrics::JobKind::CertificateRenewal,
     }
 }

@@ -12,10 +12,10 @@ use aws_lc_rs::{digest, hmac};
 use issuance::{
     Error,
     audit::{Action, Actor, AuditEvent, AuditOutcome},
-    identity::{CredentialId, JobId, KeyId, ResourceName},
+    identity::{CredentialId, JobId, KeyId, ResourceName, RestOrderId},
     ports::random,
     secret::Secret,
-    store::{CertificateRow, CertificateStatus, Job},
+    store::{CertificateRow, CertificateStatus, Job, JobKind, Write},
 };
 use pki::{serial::SerialNumber, time::Time};
 use resolve::CompiledNotice;
@@ -44,6 +44,55 @@ pub(super) struct Message {
     pub(super) serial: SerialNumber,
     /// When it fell due.
     pub(super) at: Time,
+    #[serde(default)]
+    pub(super) topic: Topic,
+}
+
+/// What is told of a certificate.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub(super) enum Topic {
+    #[default]
+    Expiring,
+    /// It renews another one, by itself.
+    Renewed { order: RestOrderId, replaces: SerialNumber },
+    /// It is not renewed as its order wishes.
+    RenewalFailed { order: RestOrderId, reason: String },
+}
+
+impl Topic {
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Expiring => "certificate.expiring",
+            Self::Renewed { .. } => "certificate.renewed",
+            Self::RenewalFailed { .. } => "certificate.renewal-failed",
+        }
+    }
+}
+
+/// What all webhooks of a certificate's method are to be told of it, once each.
+pub(super) fn messages(
+    serving: &Serving,
+    row: &CertificateRow,
+    topic: &Topic,
+    at: Time,
+) -> Result<Vec<Write>, Error> {
+    let notices = serving.notices.get(&row.method).map(Vec::as_slice).unwrap_or_default();
+    let message = |(webhook, _): (String, _)| {
+        let key = format!("{}/{}/{}/{webhook}", row.issuer, row.serial, topic.kind());
+        let message = Message {
+            method: row.method.clone(),
+            webhook,
+            issuer: row.issuer,
+            serial: row.serial,
+            at,
+            topic: topic.clone(),
+        };
+        let payload = serde_json::to_vec(&message).map_err(|error| Error::Internal(error.to_string()))?;
+        let (id, kind) = (JobId::from_random(random()?), JobKind::Webhook);
+        Ok(Write::PutJob(Box::new(Job { id, kind, key, payload, run_at: at, attempts: 0, last_error: None })))
+    };
+    webhooks(notices).into_iter().map(message).collect()
 }
 
 /// The webhooks of a method, each by a name that stays while its URL does: rows refer to it, and a URL may hold a token.
@@ -80,6 +129,14 @@ struct Body<'a> {
     owner: Option<String>,
     credential: Option<&'a CredentialId>,
     days_left: i64,
+    /// Of REST: the order that is spoken of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    order: Option<&'a RestOrderId>,
+    /// The serial number of the certificate that was renewed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replaces: Option<&'a SerialNumber>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
 }
 
 /// Those who send.
@@ -156,9 +213,14 @@ fn notice<'a>(serving: &'a Serving, message: &Message) -> Option<&'a CompiledNot
 
 fn body(job: &Job, message: &Message, row: &CertificateRow, now: Time) -> Result<Vec<u8>, Error> {
     let left = row.not_after.unix() - now.unix();
+    let (order, replaces, reason) = match &message.topic {
+        Topic::Expiring => (None, None, None),
+        Topic::Renewed { order, replaces } => (Some(order), Some(replaces), None),
+        Topic::RenewalFailed { order, reason } => (Some(order), None, Some(&**reason)),
+    };
     let body = Body {
         id: &job.id,
-        kind: "certificate.expiring",
+        kind: message.topic.kind(),
         time: message.at.to_string(),
         method: &row.method,
         profile: &row.profile,
@@ -171,6 +233,9 @@ fn body(job: &Job, message: &Message, row: &CertificateRow, now: Time) -> Result
         credential: row.credential.as_ref(),
         // Begun days count: 30 days before the end it says 30, and never 0.
         days_left: (left + SECONDS_A_DAY - 1) / SECONDS_A_DAY,
+        order,
+        replaces,
+        reason,
     };
     serde_json::to_vec(&body).map_err(|error| Error::Internal(error.to_string()))
 }
@@ -186,7 +251,7 @@ fn signature(secret: &Secret, now: Time, body: &[u8]) -> String {
 
 /// Seconds until the next try, after so many failures before this one: between half and all of a time that doubles, so that
 /// what failed together does not come back together.
-fn delay(failures: u32, random: u32) -> i64 {
+pub(super) fn delay(failures: u32, random: u32) -> i64 {
     let longest = (0..failures).fold(FIRST_RETRY_SECONDS, |seconds, _| (seconds * 2).min(MAX_RETRY_SECONDS));
     let half = longest / 2;
     half + i64::from(random) % (longest - half + 1)

@@ -330,6 +330,8 @@ label! {
         Webhook => "webhook",
         /// Sign a checkpoint of the audit trail.
         AuditCheckpoint => "audit_checkpoint",
+        /// Renew a certificate ordered over REST.
+        CertificateRenewal => "certificate_renewal",
         /// Renew a certificate the server uses itself.
         RoleKey => "role_key",
         /// Remove what has expired.

@@ -80,11 +80,13 @@ pub enum Action {
     CrlPublished,
     /// A webhook that was to hear of a certificate did not, until the certificate ended.
     NoticeUndelivered,
+    /// The server was to renew a certificate, and will not any more.
+    RenewalFailed,
     SealingKeyRotated,
 }
 
 impl Action {
-    pub const ALL: [Action; 30] = [
+    pub const ALL: [Action; 31] = [
         Self::ServerStarted,
         Self::ServerStopped,
         Self::ConfigurationLoaded,
@@ -114,6 +116,7 @@ impl Action {
         Self::AuthorizationDeactivated,
         Self::CrlPublished,
         Self::NoticeUndelivered,
+        Self::RenewalFailed,
         Self::SealingKeyRotated,
     ];
 
@@ -149,6 +152,7 @@ impl Action {
             Self::AuthorizationDeactivated => "authorizationDeactivated",
             Self::CrlPublished => "crlPublished",
             Self::NoticeUndelivered => "noticeUndelivered",
+            Self::RenewalFailed => "renewalFailed",
             Self::SealingKeyRotated => "sealingKeyRotated",
         }
     }

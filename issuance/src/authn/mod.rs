@@ -8,6 +8,7 @@ mod certificate;
 mod evidence;
 mod operator;
 mod password;
+mod renewal;
 #[cfg(test)]
 mod tests;
 mod token;

@@ -2,7 +2,7 @@
 
 use pki::{serial::SerialNumber, time::Time};
 
-use super::{OrderRow, TransitionError};
+use super::{OrderRow, TransitionError, renewal_job};
 use crate::{
     engine::Companion,
     error::Error,
@@ -35,7 +35,9 @@ impl Companion for OrderCompletion<'_> {
     fn issued(&self, issuer: KeyId, serial: &SerialNumber) -> Result<Vec<Write>, Error> {
         let mut order = self.order.clone();
         order.issued((issuer, *serial), self.csr, self.now).map_err(not_now)?;
-        Ok(vec![Write::PutRestOrder(Box::new(order))])
+        let renewal = order.renewal.is_some().then(|| renewal_job(&order.id, self.now));
+        let renewal = renewal.map(|job| Write::PutJob(Box::new(job)));
+        Ok([Write::PutRestOrder(Box::new(order))].into_iter().chain(renewal).collect())
     }
 
     fn pending(&self, request: &RequestId) -> Result<Vec<Write>, Error> {
@@ -70,8 +72,18 @@ impl Companion for RenewalCompletion<'_> {
         Ok(writes)
     }
 
+    /// Where the certificate is to be renewed by the server, its order remembers what that waits for.
     fn pending(&self, request: &RequestId) -> Result<Vec<Write>, Error> {
-        self.order.pending(request)
+        let mut writes = self.order.pending(request)?;
+        let mut renewed = self.renewed.cloned();
+        if let Some(row) = &mut renewed
+            && let Some(renewal) = &mut row.renewal
+        {
+            renewal.order = Some(self.order.order.id.clone());
+            row.version += 1;
+            writes.extend(renewed.map(|row| Write::PutRestOrder(Box::new(row))));
+        }
+        Ok(writes)
     }
 }
 

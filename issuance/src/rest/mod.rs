@@ -9,6 +9,7 @@
 //! | `control.rs` | proof of control over names: whose, what it is worth, how it comes about |
 //! | `key.rs` | private keys that the server makes, until they are fetched |
 //! | `idempotency.rs` | what makes two orders the same |
+//! | `renewal.rs` | certificates that the server renews by itself |
 //! | `completion.rs` | what becomes of an order in the commit that issues its certificate |
 //!
 //! [`Expect::RestOrderVersion`]: crate::store::Expect::RestOrderVersion
@@ -20,6 +21,7 @@ mod control;
 mod idempotency;
 mod key;
 mod order;
+mod renewal;
 #[cfg(test)]
 mod tests;
 
@@ -30,5 +32,6 @@ pub use control::{Proof, requester_thumbprint};
 pub use idempotency::Idempotency;
 pub use key::OrderKey;
 pub use order::{AskedOrder, OrderRow, OrderState, OrderStatus, Progress, TransitionError};
+pub use renewal::{Renewal, renewal_job};
 
 pub use crate::identity::RestOrderId;

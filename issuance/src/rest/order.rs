@@ -16,7 +16,7 @@
 use pki::{serial::SerialNumber, time::Time};
 use serde::{Deserialize, Serialize};
 
-use super::{Idempotency, OrderKey};
+use super::{Idempotency, OrderKey, Renewal};
 use crate::{
     acme::{Authorization, AuthorizationError},
     authn::Requester,
@@ -58,6 +58,9 @@ pub struct OrderRow {
     /// The order that renewed this one's certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaced_by: Option<RestOrderId>,
+    /// Where the server is to renew the certificate by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewal: Option<Renewal>,
 }
 
 /// What the order says itself; the CSR may say more, and the profile judges both.

@@ -37,10 +37,12 @@ pub enum JobKind {
     Webhook,
     /// Validates a challenge of one authorization: see [`validation_job`](crate::acme::validation_job).
     AcmeValidation,
+    /// Renews the certificate of an order over REST: see [`renewal_job`](crate::rest::renewal_job).
+    RestRenewal,
 }
 
 impl JobKind {
-    pub const ALL: [JobKind; 7] = [
+    pub const ALL: [JobKind; 8] = [
         Self::Crl,
         Self::Checkpoint,
         Self::Sweep,
@@ -48,6 +50,7 @@ impl JobKind {
         Self::Notice,
         Self::Webhook,
         Self::AcmeValidation,
+        Self::RestRenewal,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -59,6 +62,7 @@ impl JobKind {
             Self::Notice => "notice",
             Self::Webhook => "webhook",
             Self::AcmeValidation => "acmeValidation",
+            Self::RestRenewal => "restRenewal",
         }
     }
 }

@@ -52,6 +52,18 @@ impl FromRequestParts<Arc<App>> for Ask {
 }
 
 impl Ask {
+    /// Of nobody out there: what the server does by itself.
+    pub(super) fn of_server(app: &Arc<App>) -> Self {
+        Self {
+            app: app.clone(),
+            serving: app.serving(),
+            headers: HeaderMap::new(),
+            now: app.engine.clock().now(),
+            peer: None,
+            query: None,
+        }
+    }
+
     /// Who asks, where the operation has no parameters in its query.
     ///
     /// # Errors

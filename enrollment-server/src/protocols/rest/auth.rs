@@ -27,9 +27,18 @@ pub(super) struct Caller {
     pub(super) evidence: Evidence,
     /// All that the credential may do.
     pub(super) actions: RestActions,
-    pub(super) address: IpAddr,
-    action: RestAction,
-    method: Option<ResourceName>,
+    /// None: the server itself, for whoever ordered.
+    pub(super) address: Option<IpAddr>,
+    shown: Shown,
+}
+
+/// What the caller is found by, once more where that is needed.
+#[derive(Debug)]
+enum Shown {
+    /// The headers and the certificate of the request.
+    Credential { method: Option<ResourceName>, action: RestAction },
+    /// An order whose certificate the server renews by itself.
+    Order(Box<OrderRow>),
 }
 
 impl Caller {
@@ -47,13 +56,13 @@ impl Caller {
     /// # Errors
     /// [`Error::Refused`] where the profile asks for more than was shown.
     pub(super) fn authenticated(&self, product: &Arc<Method>) -> Result<Authenticated, Error> {
-        Authenticated::new(product.clone(), self.evidence.clone(), Some(self.address))
+        Authenticated::new(product.clone(), self.evidence.clone(), self.address)
     }
 
     /// Counts the request among those with this credential; what it grants is counted by the commit that does.
     pub(super) fn count(&self) {
         if let Some(credential) = self.evidence.credential() {
-            self.app().passwords.usage().accepted(credential, self.ask.now, Some(self.address));
+            self.app().passwords.usage().accepted(credential, self.ask.now, self.address);
         }
     }
 
@@ -67,12 +76,12 @@ impl Caller {
         order: &OrderRow,
     ) -> Result<Authenticated, Error> {
         let evidence = self.evidence.clone().with_proofs_of(order, self.ask.now);
-        Authenticated::new(product.clone(), evidence, Some(self.address))
+        Authenticated::new(product.clone(), evidence, self.address)
     }
 
     /// As rows and the audit trail remember the caller.
     pub(super) fn requester(&self) -> Requester {
-        self.evidence.requester(Protocol::Rest, Some(self.address))
+        self.evidence.requester(Protocol::Rest, self.address)
     }
 
     /// The same caller by what the store says now: after a commit said that something had changed.
@@ -80,8 +89,27 @@ impl Caller {
     /// # Errors
     /// As [`Ask::caller`].
     pub(super) async fn again(&self) -> Result<Self, RestError> {
-        caller(self.ask.clone(), self.method.clone(), self.action, Freshness::Fresh).await
+        let ask = self.ask.clone();
+        match &self.shown {
+            Shown::Credential { method, action } => {
+                caller(ask, method.clone(), *action, Freshness::Fresh).await
+            }
+            Shown::Order(order) => renewing(ask, order).await,
+        }
     }
+}
+
+/// Whoever ordered, where the server renews by itself what they ordered, as they could now.
+///
+/// # Errors
+/// [`RestError::Core`] with [`Error::Unauthenticated`] where they could not; [`RestError::NotFound`] where the method is not served
+/// any more.
+pub(super) async fn renewing(ask: Arc<Ask>, order: &OrderRow) -> Result<Caller, RestError> {
+    let service = ask.serving.rest.get(&order.method).filter(|service| service.access_keys).cloned();
+    let service = service.ok_or(RestError::NotFound("the method for access keys"))?;
+    let (evidence, actions) = Evidence::of_renewal(&**ask.app.engine.store(), order, ask.now).await?;
+    let shown = Shown::Order(Box::new(order.clone()));
+    Ok(Caller { ask, service, evidence, actions, address: None, shown })
 }
 
 /// Who was found, before it is known whether they may.
@@ -106,21 +134,22 @@ pub(super) async fn caller(
     let span = tracing::Span::current();
     span.record("requester", evidence.name());
     span.record("profile", tracing::field::display(&service.method.profile.policy.name));
-    let caller = Caller { ask, service, evidence, actions, address, action, method };
-    if actions.contains(action) { Ok(caller) } else { Err(not_allowed(&caller).await) }
+    let (address, shown) = (Some(address), Shown::Credential { method, action });
+    let caller = Caller { ask, service, evidence, actions, address, shown };
+    if actions.contains(action) { Ok(caller) } else { Err(not_allowed(&caller, action).await) }
 }
 
 /// On the record: who it was is known.
-async fn not_allowed(caller: &Caller) -> RestError {
+async fn not_allowed(caller: &Caller, action: RestAction) -> RestError {
     let actor = Actor::of(&caller.requester());
     let event = AuditEvent::new(caller.ask.now, Action::AccessRefused, AuditOutcome::Refused, actor);
-    let reason = format!("the credential does not have the action {}", caller.action.as_str());
+    let reason = format!("the credential does not have the action {}", action.as_str());
     let mut event = event.because(&reason);
     event.method = Some(caller.method().clone());
     event.credential = caller.evidence.credential().cloned();
     let commit = Commit { audit: vec![event], ..Commit::default() };
     match caller.app().engine.store().commit(commit).await {
-        Ok(_) => RestError::ActionNotAllowed(caller.action),
+        Ok(_) => RestError::ActionNotAllowed(action),
         // What is not on the record is not answered either.
         Err(error) => error.into(),
     }

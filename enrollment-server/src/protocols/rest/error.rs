@@ -85,6 +85,11 @@ impl RestError {
         Self::Invalid(vec![Fault { pointer: pointer.into(), detail: detail.into() }])
     }
 
+    /// What a program is told, in one sentence.
+    pub(super) fn sentence(&self) -> String {
+        self.problem().detail
+    }
+
     fn problem(&self) -> Problem {
         use ProblemKind as Kind;
         match self {

@@ -50,6 +50,7 @@
 //! | `openapi.rs` | the document, and what all operations answer in common |
 //! | `orders/` | from what is asked to a certificate, and the keys that are made here |
 //! | `certificates/` | certificates: issued in one call, read, renewed, revoked |
+//! | `renewal.rs` | certificates that the server renews by itself |
 //! | `requests.rs`, `credentials/`, `reports/`, `audit.rs` | the desk |
 //! | `accept.rs`, `export.rs`, `csv.rs`, `scan.rs` | the forms of answers, those of any length, and lists that are filtered here |
 //! | `texts.rs` | what people write |
@@ -70,6 +71,7 @@ mod orders;
 mod page;
 mod parameters;
 mod problem;
+mod renewal;
 mod reports;
 mod requests;
 mod scan;
@@ -80,6 +82,7 @@ mod tests;
 mod texts;
 
 pub use export::Exports;
+pub(crate) use renewal::{Renewed, renew_by_itself};
 pub use service::{RestProducts, RestService, RestServices};
 pub use shared::RestShared;
 

@@ -243,6 +243,7 @@ pub fn rest_order(number: u8) -> RestOrderRow {
         key: OrderKey::Requester,
         replaces: None,
         replaced_by: None,
+        renewal: None,
     }
 }
 

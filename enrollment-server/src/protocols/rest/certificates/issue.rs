@@ -25,8 +25,8 @@ use crate::{
         objects::{Timestamp, json},
         openapi::{self, BodyProblems, ConflictProblem, MissingProblem, Problems},
         orders::{
-            Delivery, KeyFormat, KeyObject, OrderObject, OrderRequest, Placed, Placing, hand_out, place,
-            wait_for,
+            Delivery, KeyFormat, KeyObject, OrderObject, OrderRequest, Placed, Placing, RenewalRequest,
+            hand_out, place, present_renewal, wait_for,
         },
     },
 };
@@ -59,6 +59,10 @@ struct IssueRequest {
     #[serde(default, deserialize_with = "body::present")]
     #[schema(nullable = false)]
     not_after: Option<Timestamp>,
+    /// The server renews the certificate by itself, again and again, where it makes the key.
+    #[serde(default, deserialize_with = "present_renewal")]
+    #[schema(nullable = false)]
+    renewal: Option<RenewalRequest>,
     /// How the key is to be given that the server makes; `pkcs8` where it is left out.
     #[serde(default, deserialize_with = "body::present")]
     #[schema(nullable = false)]
@@ -171,6 +175,7 @@ impl IssueRequest {
             subject: self.subject,
             validity_days: self.validity_days,
             not_after: self.not_after,
+            renewal: self.renewal,
         };
         Ok((request, delivery))
     }

@@ -2,7 +2,7 @@
 
 use issuance::{
     Error,
-    rest::{OrderRow, OrderStatus},
+    rest::{OrderRow, OrderStatus, Renewal},
     store::{CertificateRow, CertificateStatus},
 };
 use pki::{
@@ -22,11 +22,16 @@ use crate::protocols::rest::{
 ///
 /// # Errors
 /// [`RestError::NotRenewable`] with the reason; whatever [`place`] says.
-pub(super) async fn renew(caller: &Caller, row: &CertificateRow) -> Result<Placed, RestError> {
+pub(in crate::protocols::rest) async fn renew(
+    caller: &Caller,
+    row: &CertificateRow,
+) -> Result<Placed, RestError> {
     let store = caller.app().engine.store();
     let order = store.rest_order_of(caller.method(), row.issuer, &row.serial).await?;
     let mut placing = Placing::new(caller, request(caller, row, order.as_ref())?)?;
     placing.replaces = Some(id_of(row));
+    let renewal = order.as_ref().and_then(|order| order.renewal.as_ref());
+    placing.renewal = renewal.map(|renewal| Renewal::new(renewal.before));
     // As long as it could be renewed again.
     placing.keep_until = Some(row.not_after.plus_seconds(1));
     if let Some(order) = placing.earlier(caller).await? {

@@ -168,7 +168,10 @@ pub(super) fn asked(order: &OrderRow, material: &Material) -> Result<Asked, Rest
 ///
 /// # Errors
 /// [`RestError::NotFound`].
-pub(super) async fn load(caller: &Caller, id: &RestOrderId) -> Result<OrderRow, RestError> {
+pub(in crate::protocols::rest) async fn load(
+    caller: &Caller,
+    id: &RestOrderId,
+) -> Result<OrderRow, RestError> {
     let row = caller.app().engine.store().rest_order(id).await?;
     row.filter(|row| row.method == *caller.method()).ok_or(RestError::NotFound("order"))
 }
@@ -189,7 +192,10 @@ pub(super) fn check_own(caller: &Caller, order: &OrderRow) -> Result<(), RestErr
 ///
 /// # Errors
 /// [`RestError::Core`] where store or signer do not answer.
-pub(super) async fn look(caller: &Caller, order: OrderRow) -> Result<OrderRow, RestError> {
+pub(in crate::protocols::rest) async fn look(
+    caller: &Caller,
+    order: OrderRow,
+) -> Result<OrderRow, RestError> {
     let now = caller.ask.now;
     let request = match &order.state {
         OrderState::Pending { request } => request,

@@ -8,6 +8,7 @@
 //! | `issue.rs` | what becomes of an order |
 //! | `wait.rs` | answers that wait for that |
 //! | `key.rs` | private keys that the server made |
+//! | `renewal.rs` | which certificates the server is to renew by itself |
 //! | `list.rs`, `object.rs` | orders as they are shown |
 
 mod authorization;
@@ -18,13 +19,16 @@ mod key;
 mod list;
 mod object;
 mod place;
+mod renewal;
 mod request;
 mod subject;
 mod wait;
 
+pub(super) use issue::{load, look};
 pub(super) use key::{Delivery, KeyFormat, KeyObject, hand_out};
 pub(super) use object::{OrderObject, wait_for};
 pub(super) use place::{Placed, Placing, place};
+pub(super) use renewal::{RenewalRequest, present as present_renewal};
 pub(super) use request::OrderRequest;
 
 use std::sync::Arc;
@@ -47,7 +51,7 @@ use utoipa_axum::{
 
 use self::{
     authorization::AuthorizationObject,
-    issue::{Material, check_own, is_open, load, look},
+    issue::{Material, check_own, is_open},
     key::KeyRequest,
     object::shown,
 };

@@ -23,6 +23,7 @@ use super::{
     },
     authorization::{AuthorizationObject, authorizations},
     control::account_uri,
+    renewal::RenewalObject,
 };
 use crate::{listeners::RetryAfter, metrics};
 
@@ -79,6 +80,9 @@ pub(in crate::protocols::rest) struct OrderObject {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     replaced_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    renewal: Option<RenewalObject>,
 }
 
 /// How far an order has come.
@@ -160,6 +164,7 @@ impl OrderObject {
             reason,
             replaces: order.replaces.map(id),
             replaced_by: order.replaced_by.map(|order| order.to_string()),
+            renewal: order.renewal.map(Into::into),
         }
     }
 }

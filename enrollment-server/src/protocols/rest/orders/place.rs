@@ -6,7 +6,7 @@ use issuance::{
     identity::{CertificateId, RestOrderId},
     ports::random,
     profile::permits_name,
-    rest::{Idempotency, OrderKey, OrderRow, OrderState},
+    rest::{Idempotency, OrderKey, OrderRow, OrderState, Renewal},
     store::{Commit, Conflict, Expect, Write},
 };
 use pki::{general_name::GeneralName, name::Name, time::Time};
@@ -15,6 +15,7 @@ use super::{
     super::{auth::Caller, error::RestError},
     control::{advance, require_proof},
     issue::{Ended, Material, authenticated, look, product, refuse},
+    renewal::{ACCESS_KEYS_ONLY, is_renewable},
     request::{OrderRequest, Wanted, general_names, subject_name},
 };
 use crate::protocols::server_key;
@@ -35,6 +36,8 @@ pub(in crate::protocols::rest) struct Placing {
     pub(in crate::protocols::rest) replaces: Option<CertificateId>,
     /// The order is kept so long at least.
     pub(in crate::protocols::rest) keep_until: Option<Time>,
+    /// Where the server is to renew the certificate by itself: as was wished with the one that is renewed.
+    pub(in crate::protocols::rest) renewal: Option<Renewal>,
     /// The client's name for this request.
     key: Option<String>,
 }
@@ -57,7 +60,7 @@ impl Placing {
                 "Idempotency-Key: 1 to {LONGEST_KEY} characters are expected"
             )));
         }
-        Ok(Self { request, replaces: None, keep_until: None, key: key.map(str::to_owned) })
+        Ok(Self { request, replaces: None, keep_until: None, renewal: None, key: key.map(str::to_owned) })
     }
 
     /// What the same request made before.
@@ -99,9 +102,22 @@ pub(in crate::protocols::rest) async fn place(
     let id = RestOrderId::from_random(random()?);
     let (key, material) = key_of(caller, &id, &wanted, &subject).await?;
     let method = wanted.method.clone();
+    let renewal = wanted.renewal.clone().or_else(|| placing.renewal.clone());
     let mut order = new_order(caller, id, wanted, key, idempotency);
     order.replaces = placing.replaces.map(|id| (id.issuer, id.serial));
     order.keep_until = placing.keep_until.map_or(order.keep_until, |time| time.max(order.keep_until));
+    if renewal.is_some() {
+        // It is looked at when its certificate is to be renewed, however long a person takes before that.
+        let longest = i64::try_from(method.profile.policy.validity.maximum.as_secs()).unwrap_or(i64::MAX);
+        order.keep_until = order.keep_until.plus_seconds(longest);
+    }
+    order.renewal = renewal;
+    if !is_renewable(caller, &order).await? {
+        if placing.request.renewal.is_some() {
+            return Err(RestError::invalid("/renewal", ACCESS_KEYS_ONLY));
+        }
+        order.renewal = None;
+    }
     let made = match material {
         Some(material) => advance(caller, order, &material).await,
         None => {
@@ -208,6 +224,7 @@ fn new_order(
         idempotency,
         replaces: None,
         replaced_by: None,
+        renewal: None,
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use issuance::{authority::Method, rest::AskedOrder};
+use issuance::{
+    authority::Method,
+    rest::{AskedOrder, Renewal},
+};
 use pki::{
     csr::Csr,
     general_name::{GeneralName, is_valid_dns_name},
@@ -19,7 +22,9 @@ use super::{
         objects::Timestamp,
         service::{DEFAULT_PRODUCT, RestService},
     },
-    csr, subject,
+    csr,
+    renewal::{self, RenewalRequest, wished},
+    subject,
 };
 use crate::protocols::json::quoted;
 
@@ -58,6 +63,10 @@ pub(in crate::protocols::rest) struct OrderRequest {
     #[serde(default, deserialize_with = "body::present", skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub(in crate::protocols::rest) server_key: Option<bool>,
+    /// The server renews the certificate by itself, again and again, where it makes the key.
+    #[serde(default, deserialize_with = "renewal::present", skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub(in crate::protocols::rest) renewal: Option<RenewalRequest>,
 }
 
 /// An order that says something that could be. Whether the profile allows it is another question.
@@ -69,6 +78,7 @@ pub(super) struct Wanted {
     pub(super) asked: AskedOrder,
     pub(super) csr: Option<Csr>,
     pub(super) server_key: bool,
+    pub(super) renewal: Option<Renewal>,
 }
 
 impl Wanted {
@@ -93,13 +103,14 @@ impl Wanted {
         if let Some(csr) = &csr {
             csr::check_agrees(csr, &names, name.as_ref())?;
         }
+        let renewal = wished(caller, &method.profile.policy, request)?;
         let asked = AskedOrder {
             domains,
             subject: request.subject.clone(),
             not_after: request.not_after.map(|until| until.0),
             validity_days: request.validity_days,
         };
-        Ok(Self { product: product.to_owned(), method, asked, csr, server_key })
+        Ok(Self { product: product.to_owned(), method, asked, csr, server_key, renewal })
     }
 }
 

@@ -7,6 +7,7 @@ mod control;
 mod credentials;
 mod desk;
 mod openssl;
+mod renewal;
 mod reports;
 mod requests;
 pub(super) mod scene;
