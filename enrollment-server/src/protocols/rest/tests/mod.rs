@@ -1,13 +1,18 @@
 //! Requests against a server in memory.
 
 mod audit;
+mod callers;
+mod callers_signed;
 mod certificates;
 mod certificates_issue;
 mod control;
 mod credentials;
 mod desk;
+mod keys;
 mod openssl;
-mod renewal;
+mod orders;
 mod reports;
 mod requests;
+mod routes;
 pub(super) mod scene;
+mod waiting;
