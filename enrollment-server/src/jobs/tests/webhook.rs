@@ -4,14 +4,20 @@ use http::{Method, StatusCode};
 use issuance::{
     audit::{Action, Actor, AuditOutcome},
     secret::Secret,
-    store::{CertificateRow, JobKind, suite::samples::NOW},
+    store::{
+        CertificateRow, JobKind,
+        suite::samples::{NOW, rest_order_id, serial},
+    },
 };
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::{
-    super::{runner::Done, webhook::Webhooks},
-    scene::{DAY, SECRET, Scene, another_runner, ending},
+    super::{
+        runner::Done,
+        webhook::{Topic, Webhooks, messages},
+    },
+    scene::{DAY, SECRET, Scene, another_runner, ending, write},
 };
 
 /// One certificate that ends in ten days, found and not yet told of.
@@ -51,6 +57,32 @@ async fn the_message_says_which_certificate_and_who_sent_it() {
     assert_eq!(body, expected);
     assert_eq!(told.signed_at(SECRET), Some(scene.now().unix()));
     assert_eq!(told.signed_at(b"some other key of some length"), None);
+}
+
+#[tokio::test]
+async fn a_message_of_a_renewal_has_all_members_of_the_others_and_its_own() {
+    let scene = Scene::new(&[30]).await;
+    let row = ending(1, 10);
+    scene.insert(row.clone()).await;
+    let topics = [
+        Topic::Renewed { order: rest_order_id(7), replaces: serial(3) },
+        Topic::RenewalFailed { order: rest_order_id(7), reason: "the credential is revoked".into() },
+    ];
+    let kinds = ["certificate.renewed", "certificate.renewal-failed"];
+    let own = [json!(["03", null]), json!([null, "the credential is revoked"])];
+    for (before, ((topic, kind), own)) in topics.into_iter().zip(kinds).zip(own).enumerate() {
+        write(&*scene.store, messages(&scene.app.serving(), &row, &topic, scene.now()).unwrap()).await;
+        // The same again is the same message.
+        write(&*scene.store, messages(&scene.app.serving(), &row, &topic, scene.now()).unwrap()).await;
+        scene.runner.tell_webhooks().await;
+        let told = scene.receiver.told();
+        assert_eq!(told.len(), before + 1);
+        assert_eq!(told[before].signed_at(SECRET), Some(scene.now().unix()));
+        let body = told[before].json();
+        assert_eq!((&body["type"], &body["serial"]), (&json!(kind), &json!("01")));
+        assert_eq!((&body["daysLeft"], &body["order"]), (&json!(10), &json!("07".repeat(16))));
+        assert_eq!(json!([body["replaces"], body["reason"]]), own);
+    }
 }
 
 #[tokio::test]
