@@ -6,12 +6,15 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use aws_lc_rs::digest;
 use pki::time::Time;
 
 use crate::{
     Engine,
     acme::Restriction,
+    approval::hands,
     audit::{Action, Actor, AuditEvent, AuditOutcome},
     authn::Authenticated,
     credential::{CredentialRow, CredentialState, Verifier},
@@ -84,6 +87,10 @@ pub enum AdministrationError {
     Beyond(RestAction),
     #[error("nobody makes their own credential last longer")]
     OwnLonger,
+    #[error(
+        "nobody is shown the secret of a credential that lasts longer than their own, or makes one last that long"
+    )]
+    Longer,
 }
 
 impl Change {
@@ -116,8 +123,8 @@ impl Engine {
     /// Makes a credential of the administrator's method.
     ///
     /// # Errors
-    /// [`AdministrationError::Beyond`], once that is recorded; [`AdministrationError::NameTaken`] and
-    /// [`AdministrationError::Declared`]; [`Error::Stale`] where the administrator's own credential is not any more what
+    /// [`AdministrationError::Beyond`] and [`AdministrationError::Longer`], once that is recorded;
+    /// [`AdministrationError::NameTaken`] and [`AdministrationError::Declared`]; [`Error::Stale`] where the administrator's own credential is not any more what
     /// it was; [`Error::Conflict`] where another credential has the access key's name.
     pub async fn create_credential(
         &self,
@@ -147,10 +154,13 @@ impl Engine {
             identifiers: wanted.identifiers,
             actions: wanted.actions,
         };
-        if let Some(action) = beyond(row.actions, by.actions) {
-            let refusal = AdministrationError::Beyond(action);
+        let maker = work.maker().await?;
+        if let Err(refusal) = check_new(by, maker.as_ref(), &row) {
             return Err(work.refused(Action::CredentialCreated, &row, refusal).await);
         }
+        // What ends with its maker says so.
+        row.expires_at = row.expires_at.or(maker.and_then(|maker| maker.expires_at));
+        row.verifier = row.verifier.shown_to(work.hands().await?);
         for _ in 0..ATTEMPTS {
             row.id = work.free_id(&row).await?;
             match work.put(&row, 0, Action::CredentialCreated, None).await {
@@ -165,8 +175,8 @@ impl Engine {
     /// Changes a credential of the administrator's method. Revoking twice is what a retry looks like, and changes nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`], for those of other methods too; [`AdministrationError::Beyond`] and
-    /// [`AdministrationError::OwnLonger`], once that is recorded; [`AdministrationError::Declared`],
+    /// [`Error::NotFound`], for those of other methods too; [`AdministrationError::Beyond`], [`AdministrationError::OwnLonger`] and
+    /// [`AdministrationError::Longer`], once that is recorded; [`AdministrationError::Declared`],
     /// [`AdministrationError::Revoked`] and [`AdministrationError::Expired`]; [`Error::Stale`] where the administrator's own
     /// credential is not any more what it was; [`Error::Conflict`] where the row changes all the time.
     pub async fn change_credential(
@@ -176,6 +186,7 @@ impl Engine {
         change: &Change,
     ) -> Result<CredentialRow, AdministrationError> {
         let work = Work { engine: self, by };
+        let (maker, hands) = (work.maker().await?, work.hands().await?);
         for _ in 0..ATTEMPTS {
             let row = self.store().credential(id).await.map_err(Error::from)?;
             let row = row.filter(|row| row.method == by.authenticated.method().name);
@@ -183,9 +194,13 @@ impl Engine {
             if row.declared {
                 return Err(AdministrationError::Declared(row.name));
             }
-            let changed = match decide(by, &row, change, self.clock().now()) {
+            let changed = match decide(by, maker.as_ref(), &row, change, self.clock().now()) {
                 Ok(changed) => changed,
-                Err(refusal @ (AdministrationError::Beyond(_) | AdministrationError::OwnLonger)) => {
+                Err(
+                    refusal @ (AdministrationError::Beyond(_)
+                    | AdministrationError::OwnLonger
+                    | AdministrationError::Longer),
+                ) => {
                     return Err(work.refused(change.action(), &row, refusal).await);
                 }
                 Err(other) => return Err(other),
@@ -193,7 +208,11 @@ impl Engine {
             if changed == row {
                 return Ok(row);
             }
-            let changed = CredentialRow { version: row.version + 1, ..changed };
+            let mut changed = CredentialRow { version: row.version + 1, ..changed };
+            if let Change::Regenerate { .. } = change {
+                let known = row.verifier.known_to().chain(&hands).cloned();
+                changed.verifier = changed.verifier.shown_to(known);
+            }
             match work.put(&changed, row.version, change.action(), change.reason()).await {
                 Err(PutError::Changed) => {}
                 Err(PutError::Other(error)) => return Err(error.into()),
@@ -211,6 +230,20 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
+    /// The administrator's own credential; none where a certificate or a token was shown. What is done on it expects that it is still
+    /// what was shown.
+    async fn maker(&self) -> Result<Option<CredentialRow>, AdministrationError> {
+        match &self.by.authenticated.requester().credential {
+            Some(id) => Ok(self.engine.store().credential(id).await.map_err(Error::from)?),
+            None => Ok(None),
+        }
+    }
+
+    /// Who learns a secret that the administrator is shown.
+    async fn hands(&self) -> Result<BTreeSet<String>, AdministrationError> {
+        Ok(hands(&**self.engine.store(), self.by.authenticated.requester()).await?)
+    }
+
     /// The first identifier of this name that no row has. Two who make the same name at once choose the same.
     async fn free_id(&self, wanted: &CredentialRow) -> Result<CredentialId, AdministrationError> {
         for incarnation in 0..INCARNATIONS {
@@ -291,9 +324,47 @@ impl From<Error> for PutError {
     }
 }
 
+/// A credential outlives the one that it was made with as little as it may do more: a key that has ended would go on as another.
+fn check_new(
+    by: Administrator<'_>,
+    maker: Option<&CredentialRow>,
+    row: &CredentialRow,
+) -> Result<(), AdministrationError> {
+    if let Some(action) = beyond(row.actions, by.actions) {
+        return Err(AdministrationError::Beyond(action));
+    }
+    check_secret(maker, row)?;
+    if row.expires_at.is_some_and(|at| ends_before(maker, at)) {
+        return Err(AdministrationError::Longer);
+    }
+    Ok(())
+}
+
+/// Whether the administrator may be shown a secret of this credential.
+fn check_secret(maker: Option<&CredentialRow>, row: &CredentialRow) -> Result<(), AdministrationError> {
+    let Some(maker) = maker else {
+        // Nothing says when whoever shows a certificate or a token ends, and what they made would make the next.
+        return match row.actions.contains(RestAction::Credentials) {
+            true => Err(AdministrationError::Beyond(RestAction::Credentials)),
+            false => Ok(()),
+        };
+    };
+    // Uses would be counted anew, as often as they like.
+    if maker.maximum_uses.is_some() && row.actions.contains(RestAction::Request) {
+        return Err(AdministrationError::Longer);
+    }
+    Ok(())
+}
+
+/// Whether the administrator's credential does.
+fn ends_before(maker: Option<&CredentialRow>, at: Time) -> bool {
+    maker.and_then(|maker| maker.expires_at).is_some_and(|end| end < at)
+}
+
 /// The row as it is to be.
 fn decide(
     by: Administrator<'_>,
+    maker: Option<&CredentialRow>,
     row: &CredentialRow,
     change: &Change,
     now: Time,
@@ -309,8 +380,12 @@ fn decide(
             Err(AdministrationError::Revoked)
         }
         (Change::Expire { at }, CredentialState::Active) => {
-            if own && row.expires_at.is_some_and(|end| end < *at) {
+            let prolongs = row.expires_at.is_some_and(|end| end < *at);
+            if own && prolongs {
                 return Err(AdministrationError::OwnLonger);
+            }
+            if prolongs && ends_before(maker, *at) {
+                return Err(AdministrationError::Longer);
             }
             Ok(CredentialRow { expires_at: Some(*at), ..row.clone() })
         }
@@ -320,6 +395,13 @@ fn decide(
             }
             if own && row.maximum_uses.is_some() {
                 return Err(AdministrationError::OwnLonger);
+            }
+            if !own {
+                check_secret(maker, row)?;
+                let has_end = maker.is_some_and(|maker| maker.expires_at.is_some());
+                if has_end && row.expires_at.is_none_or(|end| ends_before(maker, end)) {
+                    return Err(AdministrationError::Longer);
+                }
             }
             Ok(CredentialRow {
                 verifier: verifier.clone(),

@@ -1,13 +1,15 @@
 //! A person decides on a pending request. Approval does not sign: the profile judges the request again when the
 //! requester comes back for it, so that what was allowed then and is not now stays refused.
 
+use std::collections::BTreeSet;
+
 use crate::{
     Engine,
     audit::{Action, Actor, AuditEvent, AuditOutcome, actor_name},
     authn::{Authenticated, Requester},
     error::{Error, Refusal, Result, Rule},
-    identity::{Owner, RequestId},
-    store::{Commit, Conflict, Decision, Expect, RequestRow, RequestState, Write},
+    identity::{HolderId, Identity, Owner, RequestId},
+    store::{Commit, Conflict, Decision, Expect, RequestRow, RequestState, Store, Write},
 };
 
 /// What a person says.
@@ -44,7 +46,7 @@ impl Engine {
     }
 
     /// As [`Engine::decide`], by somebody who was authenticated by the method of the request. Four eyes: whoever asked
-    /// does not approve, nor does another credential of the same user. Denying one's own request is giving it up.
+    /// does not approve, nor does another credential of the same user, nor whoever was shown the secret of that which asked. Denying one's own request is giving it up.
     ///
     /// # Errors
     /// As [`Engine::decide`], where a request of another method is not found either; [`Error::Refused`] by
@@ -59,8 +61,8 @@ impl Engine {
         let row = self.store().request(id).await?.filter(|row| row.method == by.method().name);
         let row = row.ok_or(Error::NotFound("request"))?;
         let actor = Actor::of(by.requester());
-        if verdict == Verdict::Approve && is_one_person(by.requester(), &row.requester) {
-            let sentence = "approval: whoever asked for a certificate does not approve it";
+        if verdict == Verdict::Approve && self.may_be_one_person(by.requester(), &row.requester).await? {
+            let sentence = "approval: whoever asked for a certificate, or could have with that credential, does not approve it";
             let refusal = Refusal::new(Rule::Approval, sentence);
             let event = self.event(&row, verdict, AuditOutcome::Refused, actor).because(sentence);
             let commit = Commit { audit: vec![event], ..Commit::default() };
@@ -68,6 +70,12 @@ impl Engine {
             return Err(refusal.into());
         }
         self.record_decision(row, verdict, actor, by.expect().to_vec(), reason).await
+    }
+
+    /// Where one made or regenerated the credential of the other, or a third those of both, the two could be one.
+    async fn may_be_one_person(&self, one: &Requester, other: &Requester) -> Result<bool> {
+        let (one, other) = (hands(&**self.store(), one).await?, hands(&**self.store(), other).await?);
+        Ok(!one.is_disjoint(&other))
     }
 
     async fn record_decision(
@@ -124,8 +132,27 @@ impl Engine {
     }
 }
 
-/// One credential or certificate holder, or two of one user.
-fn is_one_person(one: &Requester, other: &Requester) -> bool {
-    let same_user = matches!((&one.owner, &other.owner), (Some(Owner::User(one)), Some(Owner::User(other))) if one == other);
-    same_user || one.identity() == other.identity()
+/// What tells people apart, as far as the server can: who was authenticated, and the user whose credential it is.
+pub(crate) fn marks(requester: &Requester) -> BTreeSet<String> {
+    let own = match requester.identity() {
+        Identity::Credential(credential) => format!("credential:{credential}"),
+        Identity::Certificate(HolderId(holder)) => format!("certificate:{}", hex::encode(holder)),
+        Identity::Name(name) => format!("name:{name}"),
+    };
+    let user = match &requester.owner {
+        Some(Owner::User(user)) => Some(format!("user:{user}")),
+        Some(Owner::Group(_)) | None => None,
+    };
+    [own].into_iter().chain(user).collect()
+}
+
+/// All who could have asked as this requester: whoever was shown the secret of the credential is among them.
+pub(crate) async fn hands(store: &dyn Store, requester: &Requester) -> Result<BTreeSet<String>> {
+    let mut hands = marks(requester);
+    if let Some(credential) = &requester.credential
+        && let Some(row) = store.credential(credential).await?
+    {
+        hands.extend(row.verifier.known_to().cloned());
+    }
+    Ok(hands)
 }

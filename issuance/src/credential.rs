@@ -2,7 +2,7 @@
 
 mod usage;
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::digest;
@@ -110,6 +110,9 @@ pub enum Verifier {
     Sha256 {
         #[serde(with = "hex::serde")]
         hash: [u8; 32],
+        /// Who else knows it, or knew one before it: as [`crate::approval::marks`] tells people apart.
+        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        known_to: BTreeSet<String>,
     },
     /// Of a secret that a person may have chosen (RFC 9106).
     Argon2id {
@@ -158,7 +161,7 @@ const LANES: u32 = 1;
 impl Verifier {
     /// Of a secret from [`generate`].
     pub fn of_generated(secret: &Secret) -> Self {
-        Self::Sha256 { hash: sha256(secret) }
+        Self::Sha256 { hash: sha256(secret), known_to: BTreeSet::new() }
     }
 
     /// Of a secret from anywhere else. Takes tens of milliseconds on purpose.
@@ -231,6 +234,26 @@ impl Verifier {
         }
     }
 
+    /// Whom a secret that we made was shown to, besides its owner; nobody of other secrets.
+    pub fn known_to(&self) -> impl Iterator<Item = &String> {
+        match self {
+            Self::Sha256 { known_to, .. } => Some(known_to),
+            Self::Argon2id { .. } | Self::HmacKey { .. } => None,
+        }
+        .into_iter()
+        .flatten()
+    }
+
+    /// The same, shown to these too.
+    #[must_use]
+    pub(crate) fn shown_to(mut self, hands: impl IntoIterator<Item = String>) -> Self {
+        match &mut self {
+            Self::Sha256 { known_to, .. } => known_to.extend(hands),
+            Self::Argon2id { .. } | Self::HmacKey { .. } => {}
+        }
+        self
+    }
+
     /// Whether checking costs so much that it belongs on a thread of its own.
     pub fn is_slow(&self) -> bool {
         match self {
@@ -248,7 +271,7 @@ impl Verifier {
             return Ok(false);
         }
         Ok(match self {
-            Self::Sha256 { hash } => hash.ct_eq(&sha256(presented)).into(),
+            Self::Sha256 { hash, .. } => hash.ct_eq(&sha256(presented)).into(),
             Self::Argon2id { memory_kib, passes, lanes, salt, hash } => {
                 hash.ct_eq(&argon2id(presented, salt, *memory_kib, *passes, *lanes)?).into()
             }

@@ -261,6 +261,83 @@ async fn nobody_makes_their_own_credential_last_longer_but_all_may_end_it() {
     desk.change(&own, Change::Revoke { reason: None }).await.unwrap();
 }
 
+/// Ann's own credential as the change leaves it, and ann as she shows it then.
+async fn with_own(desk: Desk, change: impl FnOnce(&mut CredentialRow)) -> Desk {
+    desk.scene.change_ann(change).await;
+    let evidence = desk.scene.verify("ann", Scene::PASSWORD, Freshness::Fresh).await.unwrap();
+    let ann = Authenticated::new(desk.scene.method.clone(), evidence, None).unwrap();
+    Desk { ann, ..desk }
+}
+
+#[tokio::test]
+async fn what_somebody_makes_or_prolongs_ends_no_later_than_their_own_credential() {
+    let (end, later) = (NOW.plus_seconds(60), NOW.plus_seconds(61));
+    let desk = Desk::new().await;
+    let endless = desk.create(wanted("endless")).await.unwrap();
+    let short = desk
+        .create(NewCredential { expires_at: Some(NOW.plus_seconds(5)), ..wanted("short") })
+        .await
+        .unwrap();
+    let desk = with_own(desk, |row| row.expires_at = Some(end)).await;
+    let longer = |outcome: Result<CredentialRow, AdministrationError>| {
+        assert!(matches!(outcome, Err(AdministrationError::Longer)), "{outcome:?}");
+    };
+    longer(desk.create(NewCredential { expires_at: Some(later), ..wanted("ci") }).await);
+    assert_eq!(desk.last().await.1, AuditOutcome::Refused);
+    longer(desk.change(&short.id, Change::Expire { at: later }).await);
+    assert_eq!(desk.last().await.1, AuditOutcome::Refused);
+    // Nor do they get the secret of one that does.
+    longer(desk.change(&endless.id, Change::Regenerate { verifier: verifier("new") }).await);
+    assert_eq!(desk.stored(&endless.id).await, endless);
+    assert_eq!(desk.create(wanted("ci")).await.unwrap().expires_at, Some(end), "which it ends with");
+    desk.change(&short.id, Change::Expire { at: end }).await.unwrap();
+    desk.change(&short.id, Change::Regenerate { verifier: verifier("new") }).await.unwrap();
+    // Ending another one is no harm.
+    desk.change(&endless.id, Change::Expire { at: later }).await.unwrap();
+}
+
+#[tokio::test]
+async fn whose_uses_are_counted_gets_no_other_uses() {
+    let actions: RestActions = [RestAction::Request, RestAction::Credentials].into_iter().collect();
+    let desk = with_own(Desk::new().await, |row| row.actions = actions).await;
+    let ordering =
+        |name| NewCredential { actions: [RestAction::Request].into_iter().collect(), ..wanted(name) };
+    let ann = desk.ann.clone();
+    let before = Administrator { authenticated: &ann, actions };
+    let other = desk.scene.engine.create_credential(before, ordering("other")).await.unwrap();
+    let desk = with_own(desk, |row| row.maximum_uses = Some(1)).await;
+    let ann = desk.ann.clone();
+    let limited = Administrator { authenticated: &ann, actions };
+    let made = desk.scene.engine.create_credential(limited, ordering("ci")).await;
+    assert!(matches!(made, Err(AdministrationError::Longer)), "{made:?}");
+    let change = Change::Regenerate { verifier: verifier("new") };
+    let changed = desk.scene.engine.change_credential(limited, &other.id, &change).await;
+    assert!(matches!(changed, Err(AdministrationError::Longer)), "{changed:?}");
+    assert_eq!(desk.stored(&other.id).await, other);
+}
+
+#[tokio::test]
+async fn the_secret_of_a_credential_is_known_to_all_who_were_shown_it() {
+    let desk = Desk::new().await;
+    let ann = format!("credential:{}", desk.scene.ann.id);
+    let first = desk.create(wanted("first")).await.unwrap();
+    assert_eq!(first.verifier.known_to().collect::<Vec<_>>(), [&ann]);
+    let mighty = CredentialRow { version: 2, actions: own_actions(), ..first.clone() };
+    desk.scene.put(&mighty).await;
+    let evidence = desk.scene.verify("first", "first", Freshness::Fresh).await.unwrap();
+    let by_first = Authenticated::new(desk.scene.method.clone(), evidence, None).unwrap();
+    let by_first = Administrator { authenticated: &by_first, actions: own_actions() };
+    let second = desk.scene.engine.create_credential(by_first, wanted("second")).await.unwrap();
+    // Whoever made the one it was made with could have made it.
+    let knows = |row: &CredentialRow, mark: &String| row.verifier.known_to().any(|known| known == mark);
+    assert!(knows(&second, &ann) && knows(&second, &format!("credential:{}", first.id)));
+    let third = desk.create(wanted("third")).await.unwrap();
+    let change = Change::Regenerate { verifier: verifier("new") };
+    let third = desk.scene.engine.change_credential(by_first, &third.id, &change).await.unwrap();
+    assert!(knows(&third, &ann) && knows(&third, &format!("credential:{}", first.id)));
+    assert_eq!(desk.stored(&third.id).await, third);
+}
+
 #[tokio::test]
 async fn who_was_revoked_meanwhile_changes_nothing() {
     let desk = Desk::new().await;

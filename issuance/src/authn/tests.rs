@@ -368,7 +368,7 @@ async fn nothing_that_holds_evidence_prints_the_secret() {
     let printed = format!("{evidence:?} {:?} {:?} {:?}", scene.verifier, scene.ann, scene.store);
     assert!(!printed.contains(Scene::PASSWORD));
     let hash = match &scene.ann.verifier {
-        Verifier::Sha256 { hash } => hex::encode(hash),
+        Verifier::Sha256 { hash, .. } => hex::encode(hash),
         Verifier::Argon2id { .. } | Verifier::HmacKey { .. } => panic!("not a generated secret"),
     };
     assert!(!printed.contains(&hash) && !serde_json::to_string(&scene.ann).unwrap().contains(&hash));

@@ -201,6 +201,35 @@ async fn nobody_approves_what_they_asked_for_and_the_refusal_is_recorded() {
 }
 
 #[tokio::test]
+async fn nobody_approves_with_or_for_a_credential_whose_secret_they_were_shown() {
+    let scene = Scene::new(&manual()).await;
+    let ann = format!("credential:{}", scene.ann.id);
+    // Ann made the one that approves; Eve made the one that ann asks with, and another one that approves.
+    let known =
+        |row: &mut CredentialRow, mark: &str| row.verifier = row.verifier.clone().shown_to([mark.to_owned()]);
+    let by_eve = "user:eve";
+    scene.change_ann(|row| known(row, by_eve)).await;
+    let waiting = asks_and_waits(&scene, &request()).await;
+    for (name, mark, owner) in [
+        ("made-by-ann", ann.as_str(), None),
+        ("made-by-eve", by_eve, None),
+        ("eve", "user:nobody", Some(Owner::User("eve".into()))),
+    ] {
+        let by = colleague(&scene, name, owner).await;
+        let row = scene.store.credential(by.requester().credential.as_ref().unwrap()).await.unwrap().unwrap();
+        let mut row = CredentialRow { version: 2, ..row };
+        known(&mut row, mark);
+        scene.put(&row).await;
+        let evidence = scene.verify(name, "another-horse", Freshness::Fresh).await.unwrap();
+        let by = Authenticated::new(scene.method.clone(), evidence, None).unwrap();
+        let outcome = scene.engine.decide_as(&by, &waiting.request, Verdict::Approve, None).await;
+        assert!(matches!(outcome, Err(Error::Refused(_))), "{name}: {outcome:?}");
+    }
+    let bob = colleague(&scene, "bob", Some(Owner::User("bob".into()))).await;
+    scene.engine.decide_as(&bob, &waiting.request, Verdict::Approve, None).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_colleague_approves_and_the_trail_names_their_credential() {
     let scene = Scene::new(&manual()).await;
     let (ann, group) = (request(), Some(Owner::Group("shop".into())));

@@ -28,7 +28,7 @@ pub async fn a_credential_that_is_not_usable_stops_the_commit(store: Arc<dyn Sto
         CredentialRow { version: 2, ..credential(1) },
     ];
     for row in unusable {
-        let verifier = Verifier::Sha256 { hash: [row.uses as u8 + 100; 32] };
+        let verifier = Verifier::Sha256 { hash: [row.uses as u8 + 100; 32], known_to: Default::default() };
         write(&*store, put(CredentialRow { verifier, ..row })).await;
         let conflict = try_write(&*store, vec![usable(1, 1)], vec![use_one(1)]).await.unwrap_err();
         assert_eq!(conflict, Conflict::Expectation(Box::new(usable(1, 1))));

@@ -122,7 +122,7 @@ pub fn credential(number: u8) -> CredentialRow {
         protocol: Protocol::Est,
         name: method(&format!("credential-{number}")),
         username: None,
-        verifier: Verifier::Sha256 { hash: [number; 32] },
+        verifier: Verifier::Sha256 { hash: [number; 32], known_to: [format!("user:{number}")].into() },
         owner: Some(Owner::User("ann".into())),
         state: CredentialState::Active,
         created_at: NOW,

@@ -106,7 +106,7 @@ pub async fn a_replaced_credential_keeps_its_usage_and_a_new_secret_begins_anew(
     write(&*store, vec![used(1, LATER, from(3))]).await;
     let after = usage(&*store, 1).await;
     assert_eq!((after.uses, after.first_used_at, after.last_address), (3, Some(EARLIER), from(3)));
-    let verifier = Verifier::Sha256 { hash: [9; 32] };
+    let verifier = Verifier::Sha256 { hash: [9; 32], known_to: Default::default() };
     let new = CredentialRow { version: 3, verifier, uses: 0, last_used_at: None, ..changed };
     write(&*store, vec![put(new)]).await;
     assert_eq!(usage(&*store, 1).await, unused(1));

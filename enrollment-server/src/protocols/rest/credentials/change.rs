@@ -202,7 +202,9 @@ fn refused(error: AdministrationError, field: &str) -> RestError {
         AdministrationError::Declared(resource) => RestError::DeclaredByResource(format!(
             "the EnrollmentCredential {resource} declares this credential: patch its {field}"
         )),
-        error @ AdministrationError::OwnLonger => RestError::Forbidden(error.to_string()),
+        error @ (AdministrationError::OwnLonger | AdministrationError::Longer) => {
+            RestError::Forbidden(error.to_string())
+        }
         error @ (AdministrationError::NameTaken(_)
         | AdministrationError::Revoked
         | AdministrationError::Expired) => RestError::Conflict(error.to_string()),
