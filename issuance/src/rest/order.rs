@@ -303,12 +303,21 @@ impl OrderRow {
         Ok(())
     }
 
-    /// A rule said no when the certificate was to be made, or nobody decided in time.
+    /// A rule said no when the certificate was to be made, or what it waited for did not come in time.
     ///
     /// # Errors
-    /// [`TransitionError::Status`] unless it is open.
+    /// [`TransitionError::Status`] unless it is open, or has expired.
     pub fn fail(&mut self, problem: String, now: Time) -> Result<(), TransitionError> {
-        self.check_open(now)?;
+        match self.status(now) {
+            OrderStatus::AwaitingCsr
+            | OrderStatus::AwaitingProof
+            | OrderStatus::Pending
+            | OrderStatus::Expired => {}
+            other @ (OrderStatus::Issued
+            | OrderStatus::Denied
+            | OrderStatus::Cancelled
+            | OrderStatus::Failed) => return Err(TransitionError::Status(other)),
+        }
         self.end(OrderState::Failed { problem });
         Ok(())
     }

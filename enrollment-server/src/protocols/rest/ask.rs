@@ -64,14 +64,29 @@ impl Ask {
         }
     }
 
+    /// The same request by the clock and the configuration of now.
+    pub(super) fn anew(&self) -> Self {
+        Self {
+            app: self.app.clone(),
+            serving: self.app.serving(),
+            headers: self.headers.clone(),
+            now: self.app.engine.clock().now(),
+            peer: self.peer.clone(),
+            query: self.query.clone(),
+        }
+    }
+
     /// Who asks, where the operation has no parameters in its query.
     ///
     /// # Errors
-    /// Whatever stands between a stranger and this action; [`RestError::Malformed`] for a parameter.
+    /// Whatever stands between a stranger and this action; then [`RestError::Malformed`] for a parameter.
     pub(super) async fn caller(self, action: RestAction, freshness: Freshness) -> Result<Caller, RestError> {
         let (caller, parameters) = self.caller_with(action, freshness).await?;
-        parameters.finish()?;
-        Ok(caller)
+        match (parameters.finish(), freshness) {
+            (Ok(()), _) => Ok(caller),
+            (Err(error), Freshness::Fresh) => Err(error),
+            (Err(error), Freshness::Cached) => caller.vouch(Err(error)).await,
+        }
     }
 
     /// Who asks, and the parameters of the query: take those that the operation has, and [`Parameters::finish`] them.
@@ -83,11 +98,27 @@ impl Ask {
         action: RestAction,
         freshness: Freshness,
     ) -> Result<(Caller, Parameters), RestError> {
-        let mut parameters = Parameters::of(self.query.as_deref())?;
-        let method = parameters.take_parsed("method", "namespace/name")?;
-        let caller = auth::caller(Arc::new(self), method, action, freshness).await?;
-        caller.count();
-        Ok((caller, parameters))
+        let read = Parameters::of(self.query.as_deref()).and_then(|mut parameters| {
+            let method = parameters.take_parsed("method", "namespace/name")?;
+            Ok((method, parameters))
+        });
+        let ask = Arc::new(self);
+        match read {
+            Ok((method, parameters)) => {
+                let caller = auth::caller(ask, method, action, freshness).await?;
+                match freshness {
+                    Freshness::Fresh => caller.count(),
+                    // Once it is known what became of it.
+                    Freshness::Cached => {}
+                }
+                Ok((caller, parameters))
+            }
+            // A stranger is not told what is wrong with the query.
+            Err(error) => {
+                auth::caller(ask, None, action, Freshness::Fresh).await?.count();
+                Err(error)
+            }
+        }
     }
 
     /// The value of a header that may be there once.
@@ -127,7 +158,10 @@ mod tests {
         headers.append("Prefer", HeaderValue::from_static("wait=1"));
         hide_secrets(&mut headers);
         let seen = format!("{headers:?}");
-        assert!(seen.contains("authorization") && seen.contains("wait=1") && !seen.contains("chy_"), "{seen}");
+        assert!(
+            seen.contains("authorization") && seen.contains("wait=1") && !seen.contains("chy_"),
+            "{seen}"
+        );
         assert_eq!(headers[AUTHORIZATION], "Bearer chy_first");
     }
 }

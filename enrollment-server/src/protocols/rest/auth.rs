@@ -66,6 +66,17 @@ impl Caller {
         }
     }
 
+    /// The answer to a caller of [`Freshness::Cached`]. What is refused was not committed with the evidence: nobody is told so whose
+    /// credential has ended, nor is that counted as a request with it.
+    pub(super) async fn vouch<T>(&self, answer: Result<T, RestError>) -> Result<T, RestError> {
+        match &answer {
+            Ok(_) => self.count(),
+            Err(RestError::Core(Error::Unauthenticated(_))) => {}
+            Err(_) => self.again().await?.count(),
+        }
+        answer
+    }
+
     /// As [`Caller::authenticated`], with the names that the caller has proved for an order.
     ///
     /// # Errors
@@ -84,12 +95,12 @@ impl Caller {
         self.evidence.requester(Protocol::Rest, self.address)
     }
 
-    /// The same caller by what the store says now: after a commit said that something had changed.
+    /// The same caller by what store, clock and configuration say now: after a commit said that something had changed, or a wait.
     ///
     /// # Errors
     /// As [`Ask::caller`].
     pub(super) async fn again(&self) -> Result<Self, RestError> {
-        let ask = self.ask.clone();
+        let ask = Arc::new(self.ask.anew());
         match &self.shown {
             Shown::Credential { method, action } => {
                 caller(ask, method.clone(), *action, Freshness::Fresh).await
@@ -120,7 +131,7 @@ struct Found {
 }
 
 /// Judges the credential, and whether it has the action; nothing is looked up before. A cached row will do only for what commits
-/// with the evidence.
+/// with the evidence, and any other answer goes by [`Caller::vouch`].
 pub(super) async fn caller(
     ask: Arc<Ask>,
     method: Option<ResourceName>,
@@ -130,7 +141,11 @@ pub(super) async fn caller(
     let peer = ask.peer.as_ref().ok_or_else(|| Error::Internal("a request without a peer".into()))?;
     let address = peer.ip();
     ask.app.check_address(Protocol::Rest, address)?;
-    let Found { service, evidence, actions } = find(&ask, peer, method.as_ref(), freshness).await?;
+    let mut found = find(&ask, peer, method.as_ref(), freshness).await?;
+    if !found.actions.contains(action) && freshness == Freshness::Cached {
+        found = find(&ask, peer, method.as_ref(), Freshness::Fresh).await?;
+    }
+    let Found { service, evidence, actions } = found;
     let span = tracing::Span::current();
     span.record("requester", evidence.name());
     span.record("profile", tracing::field::display(&service.method.profile.policy.name));

@@ -56,9 +56,10 @@ fn only_an_open_order_is_issued_or_waits_for_a_person() {
 }
 
 #[test]
-fn only_an_open_order_is_cancelled_or_fails() {
+fn only_an_open_order_is_cancelled_and_one_that_has_expired_may_fail() {
     leads_only_from(&OPEN, OrderStatus::Cancelled, |row| row.cancel(NOW));
-    leads_only_from(&OPEN, OrderStatus::Failed, |row| row.fail("subject: no".into(), NOW));
+    let from = [&OPEN[..], &[OrderStatus::Expired]].concat();
+    leads_only_from(&from, OrderStatus::Failed, |row| row.fail("subject: no".into(), NOW));
 }
 
 #[test]

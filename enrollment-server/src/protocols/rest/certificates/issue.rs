@@ -127,8 +127,11 @@ struct IssuedObject {
         Problems, BodyProblems, ConflictProblem))]
 pub(super) async fn issue_certificate(ask: Ask, body: Body) -> Result<Response, RestError> {
     let caller = ask.caller(RestAction::Request, Freshness::Cached).await?;
-    let (request, delivery) = body::read::<IssueRequest>(&caller.ask, body).await?.split()?;
-    let placed = place(&caller, &Placing::new(&caller, request)?).await?;
+    let placed = async {
+        let (request, delivery) = body::read::<IssueRequest>(&caller.ask, body).await?.split()?;
+        Ok((place(&caller, &Placing::new(&caller, request)?).await?, delivery))
+    };
+    let (placed, delivery) = caller.vouch(placed.await).await?;
     answer(&caller, placed, delivery.as_ref()).await
 }
 

@@ -15,7 +15,7 @@ use super::object::id_of;
 use crate::protocols::rest::{
     auth::Caller,
     error::RestError,
-    orders::{OrderRequest, Placed, Placing, place},
+    orders::{OrderRequest, Placed, Placing, give_up, look, place},
 };
 
 /// Orders what the certificate holds once more. The profile judges it anew, by what it says now.
@@ -59,7 +59,7 @@ fn check(row: &CertificateRow, caller: &Caller) -> Result<(), RestError> {
     match row.status {
         CertificateStatus::Revoked { .. } => refuse("is revoked; order another one"),
         CertificateStatus::Held { .. } => refuse("is held; it can be renewed once it is released"),
-        CertificateStatus::Valid if row.not_after <= caller.ask.now => {
+        CertificateStatus::Valid if row.not_after < caller.ask.now => {
             refuse("has expired; order another one")
         }
         CertificateStatus::Valid => Ok(()),
@@ -72,15 +72,15 @@ async fn check_first(row: &CertificateRow, caller: &Caller) -> Result<(), RestEr
     let Some(other) = store.rest_order_replacing(&row.method, row.issuer, &row.serial).await? else {
         return Ok(());
     };
+    // What has come to nothing by now, or can come to nothing else, is in nobody's way.
+    let other = give_up(caller, look(caller, other).await?).await?;
     let verb = match other.status(caller.ask.now) {
         OrderStatus::Issued => "renewed",
         OrderStatus::AwaitingCsr
         | OrderStatus::AwaitingProof
         | OrderStatus::Pending
-        | OrderStatus::Denied
-        | OrderStatus::Cancelled
-        | OrderStatus::Failed
         | OrderStatus::Expired => "is to renew",
+        OrderStatus::Denied | OrderStatus::Cancelled | OrderStatus::Failed => return Ok(()),
     };
     Err(RestError::NotRenewable(format!("order {} {verb} the certificate already", other.id)))
 }

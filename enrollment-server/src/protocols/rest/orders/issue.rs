@@ -7,12 +7,17 @@ use issuance::{
     audit::{Action, Actor, AuditEvent, AuditOutcome},
     authn::Authenticated,
     authority::Method,
+    credential::CredentialRow,
     engine::{Repeat, request_key},
+    error::AuthenticationFailure,
     identity::{KeyId, RestOrderId},
     policy::Approval,
     ports::Signer,
     request::{Asked, AskedKey, AskedValidity, Exactness},
-    rest::{OrderCompletion, OrderRow, OrderState, OrderStatus, Proof, RenewalCompletion, TransitionError},
+    rest::{
+        OrderCompletion, OrderRow, OrderState, OrderStatus, Proof, RenewalCompletion, RestAction,
+        TransitionError,
+    },
     store::{Commit, Expect, RequestState, Write},
 };
 use pki::{
@@ -34,6 +39,10 @@ pub(super) const ATTEMPTS: usize = 3;
 
 const UNDECIDED: &str = "nobody decided in time";
 
+const UNFINISHED: &str = "it was not finished in time";
+
+const ABANDONED: &str = "the credential that ordered can order no more";
+
 /// What is certified.
 pub(super) enum Material {
     Csr(Box<Csr>),
@@ -48,10 +57,11 @@ pub(super) struct Ended {
     pub(super) issued: Option<Issued>,
 }
 
-/// Asks the engine for the order's certificate. A new order is of version 0, and is recorded with what becomes of it.
+/// Asks the engine for the order's certificate. A new order is of version 0, and is recorded with what becomes of it. One that has
+/// ended meanwhile comes back as it is.
 ///
 /// # Errors
-/// [`RestError::Core`] with the refusal; [`RestError::Transition`] where the order has ended meanwhile.
+/// [`RestError::Core`] with the refusal.
 pub(super) async fn issue(caller: &Caller, order: OrderRow, material: &Material) -> Result<Ended, RestError> {
     let (mut order, mut again) = (order, None);
     for _ in 0..ATTEMPTS {
@@ -95,6 +105,10 @@ pub(super) async fn issue(caller: &Caller, order: OrderRow, material: &Material)
         let fresh = caller.again().await?;
         if order.version > 0 {
             order = load(&fresh, &order.id).await?;
+            // Whoever came first has answered: what is signed now would be signed in vain.
+            if !is_open(&order, &fresh) {
+                return Ok(Ended { order, issued: None });
+            }
         }
         again = Some(fresh);
     }
@@ -181,6 +195,11 @@ pub(super) fn is_own(caller: &Caller, order: &OrderRow) -> bool {
     order.requester.identity() == caller.evidence.identity()
 }
 
+/// Whether an order is issued because the caller looks at it: reading alone asks for nothing.
+fn may_issue(caller: &Caller, order: &OrderRow) -> bool {
+    is_own(caller, order) && caller.actions.contains(RestAction::Request)
+}
+
 /// # Errors
 /// [`RestError::OthersOrder`].
 pub(super) fn check_own(caller: &Caller, order: &OrderRow) -> Result<(), RestError> {
@@ -211,7 +230,7 @@ pub(in crate::protocols::rest) async fn look(
     };
     match row.state {
         RequestState::Pending if row.expires_at > now => Ok(order),
-        RequestState::Approved if is_own(caller, &order) => issue_recorded(caller, order).await,
+        RequestState::Approved if may_issue(caller, &order) => issue_recorded(caller, order).await,
         RequestState::Approved => Ok(order),
         // The order says so too by now.
         RequestState::Issued => load(caller, &order.id).await,
@@ -228,12 +247,15 @@ pub(in crate::protocols::rest) async fn look(
 async fn look_at_proofs(caller: &Caller, order: OrderRow) -> Result<OrderRow, RestError> {
     let now = caller.ask.now;
     match order.proof(now) {
-        Proof::Given if is_own(caller, &order) => issue_recorded(caller, order).await,
-        Proof::Given | Proof::Awaited => Ok(order),
         Proof::Failed(authorization) => {
             let why = control::lost(authorization, now);
             end(caller, order, |order| order.fail(why.clone(), now)).await
         }
+        Proof::Given | Proof::Awaited if !is_open(&order, caller) => {
+            end(caller, order, |order| order.fail(UNFINISHED.into(), now)).await
+        }
+        Proof::Given if may_issue(caller, &order) => issue_recorded(caller, order).await,
+        Proof::Given | Proof::Awaited => Ok(order),
     }
 }
 
@@ -259,7 +281,9 @@ async fn issue_recorded(caller: &Caller, order: OrderRow) -> Result<OrderRow, Re
             end(caller, order, |order| order.fail(refusal.sentence().to_owned(), now)).await
         }
         // Somebody else came first.
-        Err(RestError::Transition(_) | RestError::Core(Error::Conflict(_))) => load(caller, &id).await,
+        Err(RestError::Transition(_) | RestError::Core(Error::Conflict(_) | Error::Stale)) => {
+            load(caller, &id).await
+        }
         Err(other) => Err(other),
     }
 }
@@ -308,6 +332,47 @@ async fn end(
 /// # Errors
 /// [`RestError::Transition`] where it has ended already.
 pub(super) async fn cancel(caller: &Caller, order: OrderRow) -> Result<OrderRow, RestError> {
+    let now = caller.ask.now;
+    stop(caller, order, "cancelled by the requester", |order| order.cancel(now)).await
+}
+
+/// An order of somebody else fails where their credential is good for nothing any more: nobody could finish it.
+///
+/// # Errors
+/// [`RestError::Core`] without the store.
+pub(in crate::protocols::rest) async fn give_up(
+    caller: &Caller,
+    order: OrderRow,
+) -> Result<OrderRow, RestError> {
+    let (id, now) = (order.id.clone(), caller.ask.now);
+    if is_own(caller, &order) || !is_open(&order, caller) {
+        return Ok(order);
+    }
+    let Some(credential) = &order.requester.credential else { return Ok(order) };
+    let row = caller.app().engine.store().credential(credential).await?;
+    // As often as it may be used up: what it ordered before may still come.
+    let ended = |row: CredentialRow| {
+        let failure = row.usable(now).err();
+        matches!(failure, Some(AuthenticationFailure::Revoked | AuthenticationFailure::Expired))
+            || !row.actions.contains(RestAction::Request)
+    };
+    if !row.is_none_or(ended) {
+        return Ok(order);
+    }
+    match stop(caller, order, ABANDONED, |order| order.fail(ABANDONED.into(), now)).await {
+        // It has ended otherwise meanwhile.
+        Err(RestError::Transition(_)) => load(caller, &id).await,
+        ended => ended,
+    }
+}
+
+/// Ends an order, and its request with it.
+async fn stop(
+    caller: &Caller,
+    order: OrderRow,
+    why: &str,
+    change: impl Fn(&mut OrderRow) -> Result<(), TransitionError>,
+) -> Result<OrderRow, RestError> {
     let (mut order, store, now) = (order, caller.app().engine.store(), caller.ask.now);
     for _ in 0..ATTEMPTS {
         let (id, version) = (order.id.clone(), order.version);
@@ -320,7 +385,7 @@ pub(super) async fn cancel(caller: &Caller, order: OrderRow) -> Result<OrderRow,
             | OrderState::Cancelled
             | OrderState::Failed { .. } => None,
         };
-        order.cancel(now)?;
+        change(&mut order)?;
         let mut commit = Commit {
             expect: vec![Expect::RestOrderVersion { id: id.clone(), version }],
             writes: vec![Write::PutRestOrder(Box::new(order.clone()))],
@@ -339,7 +404,7 @@ pub(super) async fn cancel(caller: &Caller, order: OrderRow) -> Result<OrderRow,
             });
             let actor = Actor::of(&caller.requester());
             let event = AuditEvent::new(now, Action::RequestDenied, AuditOutcome::Done, actor);
-            let mut event = event.because("cancelled by the requester");
+            let mut event = event.because(why);
             event.method = Some(row.method);
             event.profile = Some(row.profile);
             event.credential = row.requester.credential;
@@ -356,7 +421,13 @@ pub(super) async fn cancel(caller: &Caller, order: OrderRow) -> Result<OrderRow,
 
 /// What a rule of the method itself refuses, on the record.
 pub(super) async fn refuse(caller: &Caller, method: &Method, subject: &Name, refusal: Refusal) -> RestError {
-    caller.app().engine.refuse_requester(method, &caller.requester(), subject, refusal).await.into()
+    // It is said in the caller's name, and no commit looks at the credential.
+    match caller.again().await {
+        Ok(caller) => {
+            caller.app().engine.refuse_requester(method, &caller.requester(), subject, refusal).await.into()
+        }
+        Err(ended) => ended,
+    }
 }
 
 /// Whether anything can still become of it.

@@ -24,7 +24,7 @@ mod request;
 mod subject;
 mod wait;
 
-pub(super) use issue::{load, look};
+pub(super) use issue::{give_up, load, look};
 pub(super) use key::{Delivery, KeyFormat, KeyObject, hand_out};
 pub(super) use object::{OrderObject, wait_for};
 pub(super) use place::{Placed, Placing, place};
@@ -51,7 +51,7 @@ use utoipa_axum::{
 
 use self::{
     authorization::AuthorizationObject,
-    issue::{Material, check_own, is_open},
+    issue::{Ended, Material, check_own, is_open},
     key::KeyRequest,
     object::shown,
 };
@@ -107,8 +107,11 @@ pub(super) fn routes(traces: &Traces<'_>) -> OpenApiRouter<Arc<App>> {
 )]
 async fn create_order(ask: Ask, body: Body) -> Result<Response, RestError> {
     let caller = ask.caller(RestAction::Request, Freshness::Cached).await?;
-    let request = body::read(&caller.ask, body).await?;
-    let placed = place(&caller, &Placing::new(&caller, request)?).await?;
+    let placed = async {
+        let request = body::read(&caller.ask, body).await?;
+        place(&caller, &Placing::new(&caller, request)?).await
+    };
+    let placed = caller.vouch(placed.await).await?;
     let issued = placed.certificate.is_some();
     let mut response = shown(&caller, StatusCode::CREATED, placed.order)?;
     if issued {
@@ -136,7 +139,7 @@ async fn create_order(ask: Ask, body: Body) -> Result<Response, RestError> {
     )
 )]
 async fn read_order(ask: Ask, Path(id): Path<String>) -> Result<Response, RestError> {
-    let caller = ask.caller(RestAction::Read, Freshness::Fresh).await?;
+    let mut caller = ask.caller(RestAction::Read, Freshness::Fresh).await?;
     let wait = wait::preferred(&caller.ask.headers);
     // From before the order is read, so that nothing is missed.
     let mut news = wait.map(|seconds| (seconds, caller.app().engine.store().subscribe()));
@@ -145,10 +148,11 @@ async fn read_order(ask: Ask, Path(id): Path<String>) -> Result<Response, RestEr
     if let Some((seconds, news)) = &mut news
         && is_open(&order, &caller)
     {
-        let in_flight = caller.app().limits.load().requests_in_flight;
+        let app = caller.app().clone();
+        let in_flight = app.limits.load().requests_in_flight;
         // Where all places are taken, the answer comes at once.
-        if let Some(_place) = caller.app().rest.wait(in_flight) {
-            order = wait::wait(&caller, order, *seconds, news).await?;
+        if let Some(_place) = app.rest.wait(in_flight) {
+            (caller, order) = wait::wait(caller, order, *seconds, news).await?;
             applied = Some(*seconds);
         }
     }
@@ -236,7 +240,13 @@ async fn submit(caller: &Caller, order: OrderRow, csr: Csr) -> Result<(OrderRow,
     let der = csr.der().to_vec();
     let id = order.id.clone();
     match control::advance(caller, order, &Material::Csr(Box::new(csr))).await {
-        Ok(ended) => Ok((ended.order, ended.issued.is_some())),
+        Ok(Ended { order, issued: Some(_) }) => Ok((order, true)),
+        Ok(Ended { order, issued: None }) if order.csr.as_deref() == Some(&*der) => Ok((order, false)),
+        // It has ended meanwhile, and not with this request.
+        Ok(Ended { order, issued: None }) => {
+            let status = order.status(caller.ask.now);
+            Err(RestError::Transition(issuance::rest::TransitionError::Status(status)))
+        }
         // A twin of this request may have come first.
         Err(error @ RestError::Transition(_)) => {
             let order = load(caller, &id).await?;

@@ -192,6 +192,8 @@ async fn key_of(
         let sentence = format!("rest.serverKeys: {method} makes no keys; send a certificate request");
         return Err(refuse(caller, &wanted.method, subject, Refusal::new(Rule::Keys, sentence)).await);
     };
+    // It costs more than to look who asks.
+    caller.again().await?;
     let (signer, pkcs8) = server_key::generate(algorithm).await?;
     let key = OrderKey::seal(&caller.app().sealing, id, &pkcs8).map_err(Error::from)?;
     Ok((key, Some(Material::Key(signer))))

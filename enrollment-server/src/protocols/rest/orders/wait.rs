@@ -19,6 +19,9 @@ const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// Clients and what is between them and here give up on longer ones.
 const LONGEST: u64 = 30;
 
+/// What another process wrote may be no news here.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// How long is waited; none where nothing is said, or nothing that can be read (RFC 7240 §2: that is as if it were not there).
 pub(super) fn preferred(headers: &HeaderMap) -> Option<u64> {
     let values = headers.get_all(PREFER).iter().filter_map(|value| value.to_str().ok());
@@ -32,22 +35,24 @@ pub(super) fn preferred(headers: &HeaderMap) -> Option<u64> {
     })
 }
 
-/// The order as it is after `seconds`, or sooner where it has ended. `news`: from before it was read.
+/// The order as it is after `seconds`, or sooner where it has ended, and whoever asks as they are then. `news`: from before it was
+/// read.
 pub(super) async fn wait(
-    caller: &Caller,
+    caller: Caller,
     order: OrderRow,
     seconds: u64,
     news: &mut Subscription,
-) -> Result<OrderRow, RestError> {
+) -> Result<(Caller, OrderRow), RestError> {
     let deadline = Instant::now() + Duration::from_secs(seconds);
-    let mut order = order;
+    let (mut caller, mut order) = (caller, order);
     loop {
-        let heard = timeout_at(deadline, of_order(news, &order)).await;
+        // Heard or not.
+        let _news = timeout_at(deadline.min(Instant::now() + LOOK), of_order(news, &order)).await;
         // Meanwhile the credential may have ended too.
-        let caller = caller.again().await?;
+        caller = caller.again().await?;
         order = look(&caller, load(&caller, &order.id).await?).await?;
-        if heard.is_err() || !is_open(&order, &caller) {
-            return Ok(order);
+        if Instant::now() >= deadline || !is_open(&order, &caller) {
+            return Ok((caller, order));
         }
     }
 }

@@ -7,9 +7,11 @@ use http::{
     header::{CACHE_CONTROL, LOCATION, RETRY_AFTER},
 };
 use issuance::{
+    approval::Verdict,
+    credential::{CredentialRow, CredentialState},
     identity::CertificateId,
     policy::Approval,
-    rest::{OrderKey, RestAction},
+    rest::{OrderKey, OrderState, RestAction},
     store::{Commit, Store, Write, memory::MemoryStore},
 };
 use pki::pem;
@@ -383,4 +385,41 @@ async fn a_certificate_outlives_its_order_and_is_renewed_all_the_same() {
     assert!(row.keep_until > before.not_after);
     assert!(matches!(row.key, OrderKey::Held { .. }));
     renew(&scene, &id(&first), &json!({})).await.refused(409, "not-renewable", "already");
+}
+
+#[tokio::test]
+async fn a_renewal_that_came_to_nothing_is_in_nobodys_way_although_nobody_looked() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let scene = Scene::of(Setup { store: store.clone(), ..Setup::default() }).await;
+    let first = keyed(&scene, &["a.acme.example"]).await;
+    let manual = Setup { store, ..Setup::default() }.policy(|policy| policy.approval = Approval::Manual);
+    let scene = Scene::of(manual).await;
+    let waiting = renew(&scene, &id(&first), &json!({})).await.ok(202).json();
+    let request = waiting["order"]["requestId"].as_str().unwrap().parse().unwrap();
+    scene.app.engine.decide(&request, Verdict::Deny, "olga", None).await.unwrap();
+    let second = renew(&scene, &id(&first), &json!({})).await.ok(202).json();
+    assert_eq!(second["order"]["status"], "pending");
+    assert_eq!(scene.order_row(&waiting["order"]).await.state, OrderState::Denied { reason: None });
+}
+
+#[tokio::test]
+async fn a_renewal_that_nobody_can_finish_any_more_is_in_nobodys_way() {
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+    let scene = Scene::of(Setup { store: store.clone(), ..Setup::default() }).await;
+    let first = keyed(&scene, &["a.acme.example"]).await;
+    let manual = Setup { store, ..Setup::default() }.policy(|policy| policy.approval = Approval::Manual);
+    let scene = Scene::of(manual).await;
+    let (other, row) = scene.another_key(&RestAction::ALL).await;
+    let path = format!("/certificates/{}/renew", id(&first));
+    let waiting = scene.post_with(&other, &path, &json!({})).await.ok(202).json();
+    renew(&scene, &id(&first), &json!({})).await.refused(409, "not-renewable", "is to renew");
+    scene.put_credential(CredentialRow { state: CredentialState::Revoked, ..row }).await;
+    let second = renew(&scene, &id(&first), &json!({})).await.ok(202).json();
+    assert_eq!(second["order"]["status"], "pending");
+    let ended = scene.order_row(&waiting["order"]).await;
+    assert!(matches!(ended.state, OrderState::Failed { .. }), "{ended:?}");
+    assert_eq!(ended.key, OrderKey::Discarded);
+    // Nobody decides on it in vain.
+    let request = waiting["order"]["requestId"].as_str().unwrap().parse().unwrap();
+    scene.app.engine.decide(&request, Verdict::Approve, "olga", None).await.unwrap_err();
 }

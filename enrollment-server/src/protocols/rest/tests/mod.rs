@@ -11,6 +11,7 @@ mod desk;
 mod keys;
 mod openssl;
 mod orders;
+mod proved;
 mod renewal;
 mod reports;
 mod requests;
