@@ -90,11 +90,9 @@ fn narrow(filter: &mut CertificateFilter, status: Status, now: Time) {
     };
     filter.state = Some(state);
     match ends {
-        Some(true) => filter.expires_after = filter.expires_after.max(Some(now)),
-        Some(false) => {
-            let ended = now.plus_seconds(1);
-            filter.expires_before = Some(filter.expires_before.map_or(ended, |time| time.min(ended)));
-        }
+        // The store's bound is the last second that does not count.
+        Some(true) => filter.expires_after = filter.expires_after.max(Some(now.plus_seconds(-1))),
+        Some(false) => filter.expires_before = Some(filter.expires_before.map_or(now, |time| time.min(now))),
         None => {}
     }
 }
@@ -123,16 +121,16 @@ mod tests {
             (filter.state, filter.expires_after.map(Time::unix), filter.expires_before.map(Time::unix))
         };
         assert_eq!(of(""), (None, None, None));
-        assert_eq!(of("status=valid"), (Some(CertificateState::Valid), Some(1000), None));
-        assert_eq!(of("status=expired"), (Some(CertificateState::Valid), None, Some(1001)));
+        assert_eq!(of("status=valid"), (Some(CertificateState::Valid), Some(999), None));
+        assert_eq!(of("status=expired"), (Some(CertificateState::Valid), None, Some(1000)));
         assert_eq!(of("status=held"), (Some(CertificateState::Held), None, None));
         assert_eq!(of("status=revoked"), (Some(CertificateState::Revoked), None, None));
         // The narrower of two bounds holds.
         let (early, late) = ("1970-01-01T00:10:00Z", "1970-01-01T01:00:00Z");
-        assert_eq!(of(&format!("status=valid&expiresAfter={early}")).1, Some(1000));
+        assert_eq!(of(&format!("status=valid&expiresAfter={early}")).1, Some(999));
         assert_eq!(of(&format!("status=valid&expiresAfter={late}")).1, Some(3600));
         assert_eq!(of(&format!("status=expired&expiresBefore={early}")).2, Some(600));
-        assert_eq!(of(&format!("status=expired&expiresBefore={late}")).2, Some(1001));
+        assert_eq!(of(&format!("status=expired&expiresBefore={late}")).2, Some(1000));
     }
 
     #[test]

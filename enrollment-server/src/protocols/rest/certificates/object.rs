@@ -113,7 +113,8 @@ impl Status {
 
     pub(super) fn of(row: &CertificateRow, now: Time) -> Self {
         match row.status {
-            CertificateStatus::Valid if row.not_after <= now => Self::Expired,
+            // RFC 5280 §4.1.2.5: notAfter is its last second.
+            CertificateStatus::Valid if row.not_after < now => Self::Expired,
             CertificateStatus::Valid => Self::Valid,
             CertificateStatus::Held { .. } => Self::Held,
             CertificateStatus::Revoked { .. } => Self::Revoked,

@@ -168,7 +168,7 @@ fn check(row: &CertificateRow, revocation: Revocation, now: Time) -> Result<(), 
             conflict("is revoked for good")
         }
         (Revocation::Release, CertificateStatus::Valid) => conflict("is not held"),
-        (Revocation::Hold, CertificateStatus::Valid) if row.not_after <= now => conflict("has expired"),
+        (Revocation::Hold, CertificateStatus::Valid) if row.not_after < now => conflict("has expired"),
         (
             Revocation::Revoke { .. } | Revocation::Hold | Revocation::Release,
             CertificateStatus::Valid | CertificateStatus::Held { .. } | CertificateStatus::Revoked { .. },

@@ -64,12 +64,13 @@ pub(super) enum Status {
 }
 
 impl Status {
-    /// One that was revoked stays so, although it has ended.
+    /// As lists have it: one that was revoked or held stays so, although it has ended.
     pub(super) fn of(row: &CertificateRow, now: Time) -> Self {
         match row.status {
             CertificateStatus::Revoked { .. } => Self::Revoked,
-            CertificateStatus::Valid | CertificateStatus::Held { .. } if row.not_after < now => Self::Expired,
             CertificateStatus::Held { .. } => Self::Held,
+            // RFC 5280 §4.1.2.5: notAfter is its last second.
+            CertificateStatus::Valid if row.not_after < now => Self::Expired,
             CertificateStatus::Valid => Self::Valid,
         }
     }

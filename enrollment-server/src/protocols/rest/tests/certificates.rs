@@ -2,7 +2,7 @@
 
 use http::Method as HttpMethod;
 use http::header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE};
-use issuance::{rest::RestAction, store::CertificateStatus};
+use issuance::{ports::Clock as _, rest::RestAction, store::CertificateStatus};
 use pki::extension::ReasonCode;
 use serde_json::{Value, json};
 
@@ -387,4 +387,31 @@ async fn the_page_of_a_csr_is_not_the_servers_to_renew() {
     let id = issued["certificate"]["id"].as_str().unwrap();
     let answer = change(&scene, id, "renew").await;
     answer.refused(409, "not-renewable", "was issued for a certificate request");
+}
+
+#[tokio::test]
+async fn a_certificate_is_valid_in_its_last_second_and_lists_and_reports_agree() {
+    let scene = Scene::new().await;
+    let (_, row) = scene.certificate(&["a.acme.example"]).await;
+    scene.clock.forward(row.not_after.unix() - scene.clock.now().unix());
+    for (status, other) in [("valid", "expired"), ("expired", "valid")] {
+        let listed = scene.get(&format!("/certificates?status={status}")).await.ok(200).json();
+        assert_eq!(listed["items"][0]["status"], status, "{listed}");
+        let none = scene.get(&format!("/certificates?status={other}")).await.ok(200).json();
+        assert_eq!(none["items"], json!([]));
+        let reported = scene.get("/reports/issued").await.ok(200).json();
+        assert_eq!(reported[0]["status"], status, "{reported}");
+        scene.clock.forward(1);
+    }
+    let (_, row) = scene.certificate(&["b.acme.example"]).await;
+    let id = issuance::identity::CertificateId { issuer: row.issuer, serial: row.serial }.to_string();
+    change(&scene, &id, "hold").await.ok(200);
+    scene.clock.forward(90_000);
+    let listed = scene.get("/certificates?status=held").await.ok(200).json();
+    let summary = scene.get("/reports/summary").await.ok(200).json();
+    assert_eq!(
+        (listed["items"].as_array().unwrap().len(), &summary["counts"][0]["held"]),
+        (1, &json!(1)),
+        "{summary}"
+    );
 }
