@@ -173,6 +173,34 @@ fn a_credential_of_another_method_finds_nothing_and_changes_nothing() -> Result<
     Ok(())
 }
 
+#[test]
+fn a_used_up_key_changes_nothing_more_and_fetches_what_it_ordered() -> Result<()> {
+    let laboratory = Laboratory::new()?;
+    let (_, key) = laboratory.another_key("once", &ACTIONS, &json!({"maximumUses": 1}))?;
+    let client = laboratory.all.with_key(&key);
+    let order = client.post("/orders", &serde_json::from_str(NAMES)?, 201)?;
+    // What is done with an order is done by whoever ordered, below.
+    for row in ROWS
+        .iter()
+        .filter(|row| row.operation == "GET /orders/{id}" || !row.operation.contains("/orders/{id}"))
+    {
+        let answer = row.send(&laboratory, &client, "")?;
+        if row.operation.starts_with("GET ") {
+            ensure!(answer.status == row.own, "{}: {}", row.operation, answer.text());
+        } else if answer.status == 409 {
+            // Whether it is in a state for this is looked at first.
+            check_refusal(row.operation, &answer, 409, "conflict")?;
+        } else {
+            check_refusal(row.operation, &answer, 403, "refused")?;
+            ensure!(object(&answer)?["rule"] == "maximumUses", "{}: {}", row.operation, answer.text());
+        }
+    }
+    let path = format!("/orders/{}", text(&order, "/id")?);
+    ensure!(client.get(&path)? == order);
+    client.post(&format!("{path}/key"), &serde_json::from_str(KEY)?, 200)?;
+    Ok(())
+}
+
 /// With two servers the one that changes it is never the one that is asked next.
 #[test]
 fn a_key_that_is_changed_on_one_server_is_refused_by_the_other_with_the_next_request() -> Result<()> {

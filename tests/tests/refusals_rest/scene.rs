@@ -147,10 +147,6 @@ impl Laboratory {
             self.all.request("POST", &path).send()?.expect(200)?;
             strangers.push((what, key));
         }
-        let (_, once) = self.another_key("once", &ACTIONS, &json!({"maximumUses": 1}))?;
-        let order = json!({"domains": ["once.rest.example"], "serverKey": true});
-        self.all.with_key(&once).post("/orders", &order, 201)?;
-        strangers.push(("a used-up key", once));
         // The server judges by its own clock.
         let (_, short) = self.another_key("short", &ACTIONS, &json!({"expiresAt": soon()?}))?;
         let client = self.all.with_key(&short);
