@@ -9,7 +9,7 @@ use chancery_tests::rest::{Client, object, text};
 use chancery_tests::server::wait_until;
 use serde_json::{Value, json};
 
-pub const ACTIONS: [&str; 6] = ["request", "read", "revoke", "approve", "report", "credentials"];
+pub(crate) const ACTIONS: [&str; 6] = ["request", "read", "revoke", "approve", "report", "credentials"];
 
 /// Guesses are what the tests are made of.
 const LIMITS: &str = "  limits: {failedAuthentications: {state: Disabled}}\n  tls:";
@@ -57,11 +57,11 @@ spec:
 "#;
 
 /// The fields are dropped in this order: what runs ends last.
-pub struct Laboratory {
+pub(crate) struct Laboratory {
     /// Has all actions of `test/api`.
-    pub all: Client,
+    pub(crate) all: Client,
     /// Has all actions of `test/other`.
-    pub other: Client,
+    pub(crate) other: Client,
     without: Vec<(&'static str, Client)>,
     /// Waits for a request.
     waiting: String,
@@ -70,11 +70,11 @@ pub struct Laboratory {
     certificate: String,
     request: String,
     credential: String,
-    pub scene: Scene,
+    pub(crate) scene: Scene,
 }
 
 impl Laboratory {
-    pub fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let scene = Scene::with(|resources| {
             resources.replace("base.yaml", "  tls:", LIMITS)?;
             let methods = ["api", "other"].map(|name| METHOD.replace("NAME", name));
@@ -110,23 +110,22 @@ impl Laboratory {
     }
 
     /// A new credential of `test/api`: its identifier and its key. `more` goes into the request.
-    pub fn another_key(&self, name: &str, actions: &[&str], more: &Value) -> Result<(String, String)> {
+    pub(crate) fn another_key(&self, name: &str, actions: &[&str], more: &Value) -> Result<(String, String)> {
         let mut wanted = json!({"name": name, "owner": "group:testers", "actions": actions});
-        for (member, value) in more.as_object().context("no object")? {
-            wanted[member] = value.clone();
-        }
+        let more = more.as_object().context("no object")?.clone();
+        wanted.as_object_mut().context("no object")?.extend(more);
         let made = self.all.post("/credentials", &wanted, 201)?;
         Ok((text(&made, "/credential/id")?, text(&made, "/accessKey")?))
     }
 
     /// Whoever has all actions but this one.
-    pub fn without(&self, action: &str) -> Result<&Client> {
+    pub(crate) fn without(&self, action: &str) -> Result<&Client> {
         let found = self.without.iter().find(|(without, _)| *without == action);
         Ok(&found.with_context(|| format!("there is no action {action}"))?.1)
     }
 
     /// Those who must not be let in at all, and why.
-    pub fn strangers(&self) -> Result<Vec<(&'static str, Client)>> {
+    pub(crate) fn strangers(&self) -> Result<Vec<(&'static str, Client)>> {
         let key = self.all.key();
         let wrong = if key.ends_with('A') { 'B' } else { 'A' };
         let wrong = format!("{}{wrong}", key.get(..key.len() - 1).context("an empty key")?);
@@ -158,7 +157,7 @@ impl Laboratory {
     }
 
     /// A path of the document, with what there is of its kind.
-    pub fn filled(&self, path: &str) -> String {
+    pub(crate) fn filled(&self, path: &str) -> String {
         let id = match path.split('/').nth(1).unwrap_or_default() {
             "orders" if path.ends_with("/key") => &self.held,
             "orders" => &self.waiting,
@@ -170,7 +169,7 @@ impl Laboratory {
     }
 
     /// What only `test/api` may know of.
-    pub fn identifiers(&self) -> [&str; 5] {
+    pub(crate) fn identifiers(&self) -> [&str; 5] {
         [&self.waiting, &self.held, &self.certificate, &self.request, &self.credential]
     }
 }
@@ -183,7 +182,7 @@ fn soon() -> Result<String> {
 }
 
 /// A problem document that says of what kind it is, and nothing about the server's inside.
-pub fn check_refusal(what: &str, answer: &Answer, status: u16, kind: &str) -> Result<()> {
+pub(crate) fn check_refusal(what: &str, answer: &Answer, status: u16, kind: &str) -> Result<()> {
     let text = answer.text();
     ensure!(answer.status == status, "{what}: expected {status}, got {}: {text}", answer.status);
     ensure!(text.len() < 1000, "{what}: the answer is {} bytes long", text.len());
@@ -194,9 +193,9 @@ pub fn check_refusal(what: &str, answer: &Answer, status: u16, kind: &str) -> Re
     let media_type = answer.header("content-type").unwrap_or_default();
     ensure!(media_type == "application/problem+json", "{what}: the answer is of type {media_type:?}: {text}");
     let problem = object(answer)?;
-    let said = (&problem["type"], &problem["status"]);
-    let expected = (&json!(format!("https://chancery.dev/problems/{kind}")), &json!(status));
-    ensure!(said == expected, "{what}: {text}");
+    let said = (problem.get("type"), problem.get("status"));
+    let expected = (json!(format!("https://chancery.dev/problems/{kind}")), json!(status));
+    ensure!(said == (Some(&expected.0), Some(&expected.1)), "{what}: {text}");
     let challenge = answer.header("www-authenticate").unwrap_or_default();
     let challenged = challenge.starts_with("Bearer realm=");
     ensure!(challenged == (status == 401), "{what}: WWW-Authenticate is {challenge:?} (RFC 6750 §3)");
