@@ -22,7 +22,6 @@ pub mod credential;
 pub mod engine;
 pub mod error;
 pub mod identity;
-pub mod json;
 mod octets;
 pub mod pattern;
 pub mod policy;

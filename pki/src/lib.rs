@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! der_io, oid ◄ algorithm, serial, time ◄ key, name ◄ general_name ◄ extension ◄ csr, csrattrs, certificate, crl ◄ cms
-//! attribute, key_package, pem, passphrase ◄ pbes2 ◄ encrypted_key
+//! attribute, json, key_package, pem, passphrase ◄ pbes2 ◄ encrypted_key
 //! cms, pem ◄ certificate_format; cms, encrypted_key ◄ pkcs12
 //! ```
 
@@ -22,6 +22,7 @@ pub mod der_io;
 pub mod encrypted_key;
 pub mod extension;
 pub mod general_name;
+pub mod json;
 pub mod key;
 pub mod key_package;
 pub mod name;

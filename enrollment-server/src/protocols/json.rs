@@ -1,12 +1,7 @@
 //! JSON as peers may send it: one object, each member once (RFC 7515 §4, RFC 7493 §2.3), each of the type it should
 //! have. Members that nobody asks for do not matter.
 
-use std::fmt;
-
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error as _, MapAccess, SeqAccess, Visitor},
-};
+pub use pki::json::{parse_unique, quoted};
 use serde_json::{Map, Value};
 
 /// An object none of whose members, at any depth, is there twice.
@@ -28,9 +23,6 @@ pub enum JsonError {
     Unexpected(String),
 }
 
-/// How much of one value that a peer wrote is repeated.
-const QUOTED: usize = 64;
-
 /// The longest sentence that may hold such values.
 const SENTENCE: usize = 1000;
 
@@ -38,7 +30,7 @@ impl Object {
     /// # Errors
     /// [`JsonError::Syntax`], also for a member that is there twice; [`JsonError::NotAnObject`].
     pub fn parse(json: &[u8]) -> Result<Self, JsonError> {
-        match unique(json).map_err(|error| JsonError::Syntax(error.to_string()))? {
+        match parse_unique(json).map_err(|error| JsonError::Syntax(error.to_string()))? {
             Value::Object(members) => Ok(Self(members)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
                 Err(JsonError::NotAnObject)
@@ -106,11 +98,6 @@ impl Object {
     }
 }
 
-/// The beginning of what a peer wrote, with nothing in it that ends a quotation, a line or a log record.
-pub fn quoted(text: &str) -> String {
-    text.chars().take(QUOTED).flat_map(char::escape_debug).collect()
-}
-
 /// A sentence that may hold what a peer wrote, as one line of bounded length.
 pub fn one_line(sentence: &str) -> String {
     let mut line = String::with_capacity(sentence.len().min(SENTENCE));
@@ -121,84 +108,6 @@ pub fn one_line(sentence: &str) -> String {
         }
     }
     line
-}
-
-/// Any JSON whose objects hold each member once.
-///
-/// # Errors
-/// Of the category [`Data`](serde_json::error::Category::Data) where a member is there twice.
-pub fn unique(json: &[u8]) -> serde_json::Result<Value> {
-    serde_json::from_slice(json).map(|Unique(value)| value)
-}
-
-/// As [`unique`] reads it.
-struct Unique(Value);
-
-impl<'de> Deserialize<'de> for Unique {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(UniqueVisitor).map(Self)
-    }
-}
-
-struct UniqueVisitor;
-
-impl<'de> Visitor<'de> for UniqueVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
-        let mut array = Vec::new();
-        while let Some(Unique(element)) = elements.next_element()? {
-            array.push(element);
-        }
-        Ok(Value::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            if object.contains_key(&name) {
-                return Err(A::Error::custom(format_args!(
-                    "the member \"{}\" is there twice",
-                    quoted(&name)
-                )));
-            }
-            let Unique(value) = members.next_value()?;
-            object.insert(name, value);
-        }
-        Ok(Value::Object(object))
-    }
 }
 
 #[cfg(test)]
@@ -223,8 +132,6 @@ mod tests {
 
     #[test]
     fn what_a_peer_wrote_is_repeated_in_part_and_on_one_line() {
-        assert_eq!(quoted("a\"b\n\u{1b}[31m\u{202e}ä"), "a\\\"b\\n\\u{1b}[31m\\u{202e}ä");
-        assert_eq!(quoted(&"ä".repeat(5000)), "ä".repeat(QUOTED));
         let sentence = "the profile's \"x\"\r\nlevel=error";
         assert_eq!(one_line(sentence), "the profile's \"x\"\\r\\nlevel=error");
         assert_eq!(one_line(&"\n".repeat(5000)), "\\n".repeat(SENTENCE));

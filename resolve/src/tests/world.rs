@@ -180,8 +180,8 @@ fn references(document: &Value, namespace: &str) -> Vec<(Kind, ResourceName)> {
     let chosen = chosen.filter_map(|entry| target(Kind::CertificateProfile, entry.get("profileRef")?));
     let trusted = listed("/spec/est/clientCertificates/authorities")
         .chain(listed("/spec/rest/clientCertificates/authorities"));
-    let trusted = trusted
-        .filter_map(|entry| target(Kind::CertificateAuthority, entry.get("certificateAuthorityRef")?));
+    let trusted =
+        trusted.filter_map(|entry| target(Kind::CertificateAuthority, entry.get("certificateAuthorityRef")?));
     [
         at(Kind::CertificateAuthority, "/spec/successorRef"),
         at(Kind::CertificateAuthority, "/spec/intermediate/parentRef"),

@@ -53,7 +53,7 @@ pub(super) async fn read_json(ask: &Ask, body: Body) -> Result<Bytes, RestError>
 /// # Errors
 /// [`RestError::Malformed`], [`RestError::Invalid`].
 pub(super) fn parse<T: DeserializeOwned>(octets: &[u8]) -> Result<T, RestError> {
-    let value = Wiped(json::unique(octets).map_err(|error| match error.classify() {
+    let value = Wiped(json::parse_unique(octets).map_err(|error| match error.classify() {
         Category::Data => RestError::invalid("", without_place(&error)),
         Category::Syntax | Category::Eof | Category::Io => {
             RestError::Malformed(format!("the body is not JSON: {error}"))

@@ -2,12 +2,11 @@
 //! server of Kubernetes writes them for a service account.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use pki::time::Time;
+use pki::{json::parse_unique, time::Time};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::{TokenFault, keys::Algorithm};
-use crate::json::parse_unique;
 
 /// Most octets of a token; those of API servers have one to two thousand.
 pub(super) const MAX_TOKEN: usize = 16 * 1024;

@@ -7,10 +7,11 @@ use aws_lc_rs::signature::{
     VerificationAlgorithm,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use pki::key::{Curve, KeyError, KeyType, PublicKey};
+use pki::{
+    json::{parse_unique, quoted},
+    key::{Curve, KeyError, KeyType, PublicKey},
+};
 use serde::Deserialize;
-
-use crate::json::{parse_unique, quoted};
 
 /// Most octets of a set: some hundred RSA keys.
 const MAX_SET: usize = 256 * 1024;

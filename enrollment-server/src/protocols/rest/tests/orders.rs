@@ -137,7 +137,7 @@ async fn a_request_whose_signature_is_wrong_or_whose_key_is_weak_is_refused() {
         ["req", "-new", "-newkey", "rsa:1024", "-nodes", "-keyout", "/dev/null", "-subj", "/CN=a"];
     let openssl = std::process::Command::new("openssl").args(arguments).output().unwrap();
     let weak = String::from_utf8(openssl.stdout).unwrap();
-    scene.post("/orders", &json!({ "csr": weak })).await.invalid("/csr", "1024");
+    scene.post("/orders", &json!({ "csr": weak })).await.refused(403, "refused", "1024");
     assert_eq!(scene.issued().await, 0);
 }
 

@@ -111,6 +111,12 @@ mod tests {
     }
 
     #[test]
+    fn what_a_peer_wrote_is_repeated_in_part_and_on_one_line() {
+        assert_eq!(quoted("a\"b\n\u{1b}[31m\u{202e}ä"), "a\\\"b\\n\\u{1b}[31m\\u{202e}ä");
+        assert_eq!(quoted(&"ä".repeat(5000)), "ä".repeat(QUOTED));
+    }
+
+    #[test]
     fn depth_without_end_is_refused() {
         assert!(refusal(&"[".repeat(5000)).contains("recursion"));
     }
