@@ -111,7 +111,7 @@ pub enum Verifier {
         #[serde(with = "hex::serde")]
         hash: [u8; 32],
         /// Who else knows it, or knew one before it: as [`crate::approval::marks`] tells people apart.
-        #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+        #[serde(default, rename = "knownTo", skip_serializing_if = "BTreeSet::is_empty")]
         known_to: BTreeSet<String>,
     },
     /// Of a secret that a person may have chosen (RFC 9106).

@@ -408,5 +408,5 @@ async fn a_stored_verifier_is_text_that_a_later_release_can_read() {
     let other = Connection::open(file(directory.path())).unwrap();
     let verifier: String = other.query_row("SELECT verifier FROM credentials", [], |row| row.get(0)).unwrap();
     let hash = "01".repeat(32);
-    assert_eq!(verifier, format!(r#"{{"kind":"sha256","hash":"{hash}"}}"#));
+    assert_eq!(verifier, format!(r#"{{"kind":"sha256","hash":"{hash}","knownTo":["user:1"]}}"#));
 }
