@@ -54,6 +54,14 @@ spec:
   methodRef: {name: NAME}
   rest: {actions: [request, read, revoke, approve, report, credentials]}
   owner: {user: NAME}
+---
+apiVersion: chancery.dev/v1alpha1
+kind: EnrollmentCredential
+metadata: {name: NAME-clerk, namespace: test}
+spec:
+  methodRef: {name: NAME}
+  rest: {actions: [request, read]}
+  owner: {user: clerk}
 "#;
 
 /// The fields are dropped in this order: what runs ends last.
@@ -95,12 +103,12 @@ impl Laboratory {
             credential: String::new(),
             scene,
         };
-        // Nobody decides on what they asked for themselves.
-        let (id, clerk) = laboratory.another_key("clerk", &ACTIONS, &json!({"owner": "user:clerk"}))?;
+        laboratory.credential = laboratory.another_key("changed", &ACTIONS, &json!({}))?.0;
+        // Nobody decides on what they asked for themselves, or could have with a credential that they made.
+        let clerk = Client::new(&laboratory.scene.rest("test/api")?, "test/api-clerk")?;
         let reviewed = json!({"product": "reviewed", "domains": ["pending.rest.example"], "serverKey": true});
-        let asked = laboratory.all.with_key(&clerk).post("/orders", &reviewed, 201)?;
+        let asked = clerk.post("/orders", &reviewed, 201)?;
         laboratory.request = text(&asked, "/requestId")?;
-        laboratory.credential = id;
         for action in ACTIONS {
             let others: Vec<_> = ACTIONS.into_iter().filter(|other| *other != action).collect();
             let (_, key) = laboratory.another_key(&format!("without-{action}"), &others, &json!({}))?;
