@@ -46,7 +46,8 @@ pub(super) async fn find(cluster: &Cluster, method: &MethodName) -> anyhow::Resu
     Ok(Found { url: url.to_owned(), authority, server })
 }
 
-/// A method belongs to the server that it names, else to that of its profile's authority.
+/// A method belongs to the server that it names, else to that of its profile's authority. What names none belongs to the only one
+/// of its namespace, else to the only one there is: as resources are resolved.
 async fn server_of(
     cluster: &Cluster,
     namespace: &str,
@@ -57,19 +58,25 @@ async fn server_of(
     }
     let profile = reference(method, "/spec/profileRef", namespace).context("the method names no profile")?;
     let profile_object = cluster.object(Kind::CertificateProfile, &profile.0, &profile.1).await?;
-    if let Some(authority) = reference(&profile_object, "/spec/authorityRef", &profile.0) {
-        let object = cluster.object(Kind::CertificateAuthority, &authority.0, &authority.1).await?;
-        if let Some(server) = reference(&object, "/spec/serverRef", &authority.0) {
-            return Ok(server);
-        }
+    let Some(authority) = reference(&profile_object, "/spec/authorityRef", &profile.0) else {
+        return only_server(cluster, namespace).await;
+    };
+    let object = cluster.object(Kind::CertificateAuthority, &authority.0, &authority.1).await?;
+    match reference(&object, "/spec/serverRef", &authority.0) {
+        Some(server) => Ok(server),
+        None => only_server(cluster, &authority.0).await,
     }
-    only_server(cluster).await
 }
 
-/// What names no server belongs to the only one.
-async fn only_server(cluster: &Cluster) -> anyhow::Result<(String, String)> {
-    let servers = cluster.objects(Kind::EnrollmentServer, None).list(&Default::default()).await;
-    let servers = servers.context("cannot list EnrollmentServers")?.items;
+async fn only_server(cluster: &Cluster, namespace: &str) -> anyhow::Result<(String, String)> {
+    let list = async |place: Option<&str>| {
+        let servers = cluster.objects(Kind::EnrollmentServer, place).list(&Default::default()).await;
+        servers.map(|servers| servers.items).context("cannot list EnrollmentServers")
+    };
+    let mut servers = list(Some(namespace)).await?;
+    if servers.len() != 1 {
+        servers = list(None).await?;
+    }
     match servers.as_slice() {
         [one] => {
             let meta = &one.metadata;
