@@ -10,6 +10,7 @@
 
 pub mod cli;
 pub mod cluster;
+mod comma_separated;
 mod configuration;
 pub mod jobs;
 pub mod listeners;

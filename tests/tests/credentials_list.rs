@@ -56,7 +56,7 @@ fn a_credential_says_how_often_it_was_used_and_from_where_and_no_secret_is_shown
     let shown = run(&scene, &["credentials", "show", id])?;
     ensure!(shown.contains("uses          2") && shown.contains("from          127.0.0.1"), "{shown}");
     let csv = run(&scene, &["credentials", "export"])?;
-    ensure!(csv.lines().count() == 3 && csv.starts_with("id,name,method,"), "{csv}");
+    ensure!(csv.matches("\r\n").count() == 3 && csv.starts_with("id,name,method,"), "{csv}");
     let exported = run(&scene, &["credentials", "export", "--format", "json"])?;
     let passphrase = scene.est("test/used")?.passphrase()?;
     for text in [shown, csv, exported, twice.to_string()] {

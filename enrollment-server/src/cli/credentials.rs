@@ -12,7 +12,7 @@ use issuance::{
     store::{CredentialFilter, Page, Store},
 };
 
-use self::shown::{CSV_HEADER, ShownCredential, credential_csv, credential_line, credential_text};
+use self::shown::{ShownCredential, credential_csv, credential_line, credential_text, csv_header};
 use super::{
     DataArgs, Format,
     offline::{Offline, PAGE, operator, with_store},
@@ -171,7 +171,7 @@ impl Printer {
             How::Text => output::line(credential_line(row, usage))?,
             How::Csv => {
                 self.header()?;
-                output::line(credential_csv(row, usage))?;
+                output::text(&credential_csv(row, usage)?)?;
             }
             How::Json => {
                 let shown = serde_json::to_string(&ShownCredential::new(row, usage))?;
@@ -183,7 +183,7 @@ impl Printer {
     }
 
     fn header(&self) -> anyhow::Result<()> {
-        if self.first { Ok(output::line(CSV_HEADER)?) } else { Ok(()) }
+        if self.first { Ok(output::text(&csv_header()?)?) } else { Ok(()) }
     }
 
     fn end(&self) -> anyhow::Result<()> {

@@ -12,6 +12,14 @@ pub(crate) fn line(text: impl std::fmt::Display) -> io::Result<()> {
     }
 }
 
+/// Prints what ends its own lines.
+pub(crate) fn text(text: &str) -> io::Result<()> {
+    match write!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
 /// Prints one JSON value, on lines of its own.
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(line(serde_json::to_string_pretty(value)?)?)

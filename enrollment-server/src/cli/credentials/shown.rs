@@ -1,6 +1,6 @@
 //! Credentials as they are shown: never a secret, nor what one is checked by.
 
-use std::net::IpAddr;
+use std::{io, net::IpAddr};
 
 use issuance::{
     credential::{CredentialRow, CredentialUsage, UsageFailure},
@@ -10,7 +10,7 @@ use pki::time::Time;
 use serde::Serialize;
 
 use super::state;
-use crate::cli::output::printable;
+use crate::{cli::output::printable, comma_separated::Table};
 
 /// One line for a person.
 pub(super) fn credential_line(row: &CredentialRow, usage: &CredentialUsage) -> String {
@@ -94,16 +94,48 @@ impl<'a> ShownCredential<'a> {
     }
 }
 
-pub(super) const CSV_HEADER: &str = "id,name,method,protocol,username,owner,state,declared,actions,createdAt,expiresAt,\
-    maximumUses,uses,requests,firstUsedAt,lastUsedAt,lastAddress,failures,lastFailureAt,lastFailure,lastFailureAddress";
+const COLUMNS: [&str; 21] = [
+    "id",
+    "name",
+    "method",
+    "protocol",
+    "username",
+    "owner",
+    "state",
+    "declared",
+    "actions",
+    "createdAt",
+    "expiresAt",
+    "maximumUses",
+    "uses",
+    "requests",
+    "firstUsedAt",
+    "lastUsedAt",
+    "lastAddress",
+    "failures",
+    "lastFailureAt",
+    "lastFailure",
+    "lastFailureAddress",
+];
 
-/// One record (RFC 4180).
-pub(super) fn credential_csv(row: &CredentialRow, usage: &CredentialUsage) -> String {
+/// The names of the columns, as the first record.
+///
+/// # Errors
+/// None that memory causes.
+pub(super) fn csv_header() -> io::Result<String> {
+    csv_record(&COLUMNS)
+}
+
+/// One record.
+///
+/// # Errors
+/// None that memory causes.
+pub(super) fn credential_csv(row: &CredentialRow, usage: &CredentialUsage) -> io::Result<String> {
     let time = |time: Option<Time>| time.map(|time| time.to_string()).unwrap_or_default();
     let address = |address: Option<IpAddr>| address.map(|address| address.to_string()).unwrap_or_default();
     let failure = usage.last_failure.as_ref();
     let actions: Vec<&str> = row.actions.iter().map(|action| action.as_str()).collect();
-    let fields = [
+    let fields: [String; COLUMNS.len()] = [
         row.id.to_string(),
         row.name.to_string(),
         row.method.to_string(),
@@ -126,15 +158,13 @@ pub(super) fn credential_csv(row: &CredentialRow, usage: &CredentialUsage) -> St
         failure.map(|failure| failure.reason.clone()).unwrap_or_default(),
         address(failure.and_then(|failure| failure.address)),
     ];
-    fields.map(|field| csv_field(&field)).join(",")
+    csv_record(&fields.map(|field| printable(&field)))
 }
 
-/// Quoted where it must be. A spreadsheet would take what begins like a formula for one: an apostrophe makes it text.
-fn csv_field(text: &str) -> String {
-    let text = printable(text);
-    let formula = text.starts_with(['=', '+', '-', '@']);
-    let text = if formula { format!("'{text}") } else { text };
-    if text.contains([',', '"']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+fn csv_record(fields: &[impl AsRef<str>]) -> io::Result<String> {
+    let mut table = Table::default();
+    table.row(fields)?;
+    String::from_utf8(table.finish()?).map_err(io::Error::other)
 }
 
 #[cfg(test)]
@@ -171,9 +201,9 @@ mod tests {
         let row = named("\x1b[2J,=\"x\"");
         assert!(credential_line(&row, &unused()).contains("\u{fffd}[2J,=\"x\""));
         assert!(credential_text(&row, &unused()).contains("\u{fffd}[2J"));
-        assert!(credential_csv(&row, &unused()).contains(",\"\u{fffd}[2J,=\"\"x\"\"\","));
+        assert!(credential_csv(&row, &unused()).unwrap().contains(",\"\u{fffd}[2J,=\"\"x\"\"\","));
         for formula in ["=1+1", "+1", "-1", "@x"] {
-            assert!(credential_csv(&named(formula), &unused()).contains(&format!(",'{formula},")));
+            assert!(credential_csv(&named(formula), &unused()).unwrap().contains(&format!(",'{formula},")));
         }
     }
 
@@ -186,7 +216,7 @@ mod tests {
         for shown in [
             credential_line(&row, &used()),
             credential_text(&row, &used()),
-            credential_csv(&row, &used()),
+            credential_csv(&row, &used()).unwrap(),
             json,
         ] {
             assert!(!shown.contains(hash) && !shown.contains("verifier"), "{shown}");
@@ -195,8 +225,10 @@ mod tests {
 
     #[test]
     fn a_record_has_a_field_for_each_name_of_the_header() {
-        let names: Vec<&str> = CSV_HEADER.split(',').collect();
-        let record = credential_csv(&named("ann"), &used());
+        let header = csv_header().unwrap();
+        let names: Vec<&str> = header.trim_end().split(',').collect();
+        let record = credential_csv(&named("ann"), &used()).unwrap();
+        assert!(header.ends_with("\r\n") && record.ends_with("\r\n"), "{header}{record}");
         let fields: Vec<&str> = record.split(',').collect();
         assert_eq!(fields.len(), names.len(), "{record}");
         let of = |name: &str| fields[names.iter().position(|other| *other == name).unwrap()];
@@ -204,7 +236,7 @@ mod tests {
         assert_eq!((of("username"), of("lastAddress")), ("ann", "192.0.2.1"));
         assert_eq!((of("lastUsedAt"), of("lastFailureAt")), (&*NOW.to_string(), &*LATER.to_string()));
         assert_eq!(of("lastFailure"), "mismatch");
-        assert_eq!(credential_csv(&credential(1), &unused()).split(',').count(), names.len());
+        assert_eq!(credential_csv(&credential(1), &unused()).unwrap().split(',').count(), names.len());
     }
 
     #[test]

@@ -27,7 +27,8 @@ use issuance::{
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{accept::Offer, csv, error::RestError};
+use super::{accept::Offer, error::RestError};
+use crate::comma_separated;
 
 /// Rows in memory at once, of each export.
 const PAGE: usize = 250;
@@ -143,7 +144,7 @@ pub(super) enum Form {
 impl Form {
     pub(super) const OFFERS: [Offer<Form>; 2] = [
         Offer { name: "json", media_type: "application/json", form: Form::Json },
-        Offer { name: "csv", media_type: csv::MEDIA_TYPE, form: Form::Csv },
+        Offer { name: "csv", media_type: comma_separated::MEDIA_TYPE, form: Form::Csv },
     ];
 
     fn content_type(self) -> &'static str {
@@ -311,7 +312,7 @@ impl<R: Rows> Written<R> {
     }
 
     fn csv(&mut self, rows: Option<&[R::Row]>) -> io::Result<Vec<u8>> {
-        let mut table = csv::Table::default();
+        let mut table = comma_separated::Table::default();
         if self.place == Place::Begin {
             table.row(R::Row::COLUMNS)?;
             self.place = Place::Within;

@@ -52,7 +52,7 @@
 //! | `certificates/` | certificates: issued in one call, read, renewed, revoked |
 //! | `renewal.rs` | certificates that the server renews by itself |
 //! | `requests.rs`, `credentials/`, `reports/`, `audit.rs` | the desk |
-//! | `accept.rs`, `export.rs`, `csv.rs`, `scan.rs` | the forms of answers, those of any length, and lists that are filtered here |
+//! | `accept.rs`, `export.rs`, `scan.rs` | the forms of answers, those of any length, and lists that are filtered here |
 //! | `texts.rs` | what people write |
 
 mod accept;
@@ -62,7 +62,6 @@ mod auth;
 mod body;
 mod certificates;
 mod credentials;
-mod csv;
 mod error;
 mod export;
 mod objects;

@@ -5,11 +5,11 @@
 
 use std::{borrow::Cow, io};
 
-pub(super) const MEDIA_TYPE: &str = "text/csv";
+pub(crate) const MEDIA_TYPE: &str = "text/csv";
 
 /// Lines in the making.
 #[derive(Debug)]
-pub(super) struct Table(csv::Writer<Vec<u8>>);
+pub(crate) struct Table(csv::Writer<Vec<u8>>);
 
 impl Default for Table {
     fn default() -> Self {
@@ -20,7 +20,7 @@ impl Default for Table {
 impl Table {
     /// # Errors
     /// Only where lines of one table differ in length.
-    pub(super) fn row<C: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = C>) -> io::Result<()> {
+    pub(crate) fn row<C: AsRef<str>>(&mut self, cells: impl IntoIterator<Item = C>) -> io::Result<()> {
         for cell in cells {
             self.0.write_field(inert(cell.as_ref()).as_bytes())?;
         }
@@ -31,7 +31,7 @@ impl Table {
     ///
     /// # Errors
     /// None that memory causes.
-    pub(super) fn finish(self) -> io::Result<Vec<u8>> {
+    pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
         self.0.into_inner().map_err(|error| error.into_error())
     }
 }
