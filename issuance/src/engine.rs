@@ -6,6 +6,8 @@
 //!                              └► decided meanwhile: approved ─► authorize again ─► sign ─► commit ─► Issued
 //! ```
 
+mod commit;
+mod companion;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -19,13 +21,18 @@ use pki::{
     serial::SerialNumber,
 };
 
-use self::records::{bounded, certificate_row, event_of, summary};
+pub use self::companion::Companion;
+use self::{
+    commit::{Completion, conflict, replace},
+    companion::Alone,
+    records::{bounded, certificate_row, event_of, summary},
+};
 use crate::{
     audit::{Action, Actor, AuditEvent, AuditOutcome},
     authn::{Authenticated, Requester},
     authority::{Authority, Method},
     error::{Error, Refusal, Result, Rule},
-    identity::{KeyId, RequestId},
+    identity::RequestId,
     policy::{Approval, Permission},
     ports::{Clock, Signer, random},
     profile::{Authorized, authorize},
@@ -79,36 +86,6 @@ pub enum Repeat {
     Another,
     /// The same certificate (transactions, idempotency keys).
     Same,
-}
-
-/// What else becomes true with a certificate, or with a request that waits: its writes are part of the same commit. What
-/// they replace must be expected, by the evidence or by the companion.
-pub trait Companion: Send + Sync {
-    /// What must still be true beside what the evidence expects.
-    fn expect(&self) -> Vec<Expect> {
-        Vec::new()
-    }
-
-    /// # Errors
-    /// Where the certificate must not be recorded: it is discarded.
-    fn issued(&self, issuer: KeyId, serial: &SerialNumber) -> Result<Vec<Write>>;
-
-    /// # Errors
-    /// Where the request must not be recorded.
-    fn pending(&self, request: &RequestId) -> Result<Vec<Write>>;
-}
-
-/// Nothing else.
-struct Alone;
-
-impl Companion for Alone {
-    fn issued(&self, _issuer: KeyId, _serial: &SerialNumber) -> Result<Vec<Write>> {
-        Ok(Vec::new())
-    }
-
-    fn pending(&self, _request: &RequestId) -> Result<Vec<Write>> {
-        Ok(Vec::new())
-    }
 }
 
 impl Engine {
@@ -441,53 +418,6 @@ enum Resumed {
     StartOver(Box<RequestRow>),
 }
 
-/// What the commit of a certificate does to the request it answers.
-enum Completion<'a> {
-    Nothing,
-    /// Records the request as issued, in place of an earlier one that came to nothing.
-    New(Box<RequestRow>, Option<&'a RequestRow>),
-    Approved(&'a RequestRow),
-}
-
-impl Completion<'_> {
-    fn request(&self) -> Option<RequestId> {
-        match self {
-            Self::Nothing => None,
-            Self::New(row, _) => Some(row.id.clone()),
-            Self::Approved(row) => Some(row.id.clone()),
-        }
-    }
-
-    fn add_to(&self, commit: &mut Commit, certificate: (KeyId, SerialNumber)) {
-        match self {
-            Self::Nothing => {}
-            Self::New(row, replaces) => {
-                replace(commit, *replaces);
-                let row = RequestRow { certificate: Some(certificate), ..RequestRow::clone(row) };
-                commit.writes.push(Write::InsertRequest(Box::new(row)));
-            }
-            Self::Approved(row) => {
-                commit
-                    .expect
-                    .push(Expect::RequestState { id: row.id.clone(), state: RequestState::Approved });
-                commit.writes.push(Write::UpdateRequest {
-                    id: row.id.clone(),
-                    state: RequestState::Issued,
-                    decision: None,
-                    certificate: Some(certificate),
-                });
-            }
-        }
-    }
-}
-
-fn replace(commit: &mut Commit, earlier: Option<&RequestRow>) {
-    if let Some(earlier) = earlier {
-        commit.expect.push(Expect::RequestState { id: earlier.id.clone(), state: earlier.state });
-        commit.writes.push(Write::DeleteRequest { id: earlier.id.clone() });
-    }
-}
-
 async fn sign(
     authorized: &Authorized,
     authority: Option<&Authority>,
@@ -515,38 +445,6 @@ async fn sign(
     .to_der();
     let signature = signer.sign(&tbs).await?;
     Ok(assemble(&tbs, algorithm, &signature))
-}
-
-/// What a conflict means to the one who asked.
-fn conflict(conflict: Conflict) -> Error {
-    match conflict {
-        Conflict::Expectation(expectation) => match *expectation {
-            // A credential, the certificate to renew, an account or its order is not any more what it was.
-            Expect::CredentialUsable { .. }
-            | Expect::CredentialVersion { .. }
-            | Expect::CertificateStatus { .. }
-            | Expect::AcmeAccountVersion { .. }
-            | Expect::AcmeOrderVersion { .. }
-            | Expect::RestOrderVersion { .. } => Error::Stale,
-            Expect::KeyUnused { .. } => Refusal::new(
-                Rule::KeyReuse,
-                "keys.reuse: this key already has a certificate, and the profile asks for a new key each time",
-            )
-            .into(),
-            other @ (Expect::RequestState { .. }
-            | Expect::AcmeReplacing { .. }
-            | Expect::RestReplacing { .. }
-            | Expect::SealedVersion { .. }
-            | Expect::JobLeased { .. }) => Error::Conflict(format!("no longer true: {other:?}")),
-        },
-        other @ (Conflict::SerialTaken { .. }
-        | Conflict::RequestExists
-        | Conflict::Missing(_)
-        | Conflict::CrlNumber
-        | Conflict::AcmeAccountExists
-        | Conflict::AccessKeyExists
-        | Conflict::RestOrderExists) => Error::Conflict(other.to_string()),
-    }
 }
 
 fn sha256(parts: &[&[u8]]) -> [u8; 32] {
