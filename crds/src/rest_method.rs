@@ -43,6 +43,10 @@ pub struct RestMethod {
     /// no such product is accepted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain_validation: Option<RestDomainValidation>,
+    /// The methods that are looked after from this one, beside itself: what whoever opens this one may do but order, they may do
+    /// there too. Absent: no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub administers: Option<RestAdministration>,
     /// How long an order may wait for its request, and for proofs of control, from `1m` to `90d`.
     #[serde(default = "seven_days")]
     #[x_kube(validation = longer_than_zero())]
@@ -78,7 +82,7 @@ string_enum! {
 }
 
 string_enum! {
-    /// What somebody may do, each time with what belongs to their own method.
+    /// What somebody may do, each time with what belongs to their own method, and but for `request` to those that it administers.
     pub enum RestAction {
         /// Order certificates, renew them, and cancel orders.
         Request = "request",
@@ -225,6 +229,30 @@ pub struct RestDomainValidation {
     #[serde(default = "thirty_days")]
     #[x_kube(validation = longer_than_zero())]
     pub authorization_lifetime: Duration,
+}
+
+/// Methods that are looked after from another one: their certificates, requests, credentials, reports and audit trail. Nothing is
+/// ordered there from here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RestAdministration {
+    /// Names of EnrollmentMethods in the namespace of this one, of whatever protocol. They need not be there: what a method issued
+    /// before it was deleted is looked after by its name. `*`, alone, is every method of the namespace, with those that were
+    /// deleted, and its ChanceryIssuers.
+    #[schemars(
+        length(min = 1, max = 64),
+        inner(length(min = 1, max = 253), regex(pattern = r"^(\*|[a-z0-9]([-a-z0-9.]*[a-z0-9])?)$"))
+    )]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = Rule::new("self.size() == 1 || self.all(name, name != '*')").message("* is every method: give it alone")
+    )]
+    pub methods: Vec<String>,
+}
+
+impl RestAdministration {
+    /// Every method of the namespace.
+    pub const ALL: &'static str = "*";
 }
 
 /// What an EnrollmentCredential says about an access key.

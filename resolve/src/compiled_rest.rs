@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use issuance::{acme::ChallengeType, identity::ResourceName, policy::Strength, rest::RestActions};
+use issuance::{
+    acme::ChallengeType, identity::ResourceName, policy::Strength, rest::RestActions, store::MethodScope,
+};
 use pki::algorithm::KeyAlgorithm;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,9 @@ pub struct CompiledRest {
     pub server_key: Option<KeyAlgorithm>,
     /// How control of names is proved; none: not at all, and no product asks for it.
     pub domain_validation: Option<CompiledDomainValidation>,
+    /// The methods that are looked after from this one, beside itself.
+    #[serde(skip_serializing_if = "Administered::is_none")]
+    pub administers: Administered,
     #[serde(with = "seconds")]
     pub order_lifetime: Duration,
     /// At least 1.
@@ -47,10 +52,38 @@ impl Default for CompiledRest {
             products: Vec::new(),
             server_key: None,
             domain_validation: None,
+            administers: Administered::None,
             order_lifetime: Duration::from_secs(7 * 86_400),
             maximum_domains: 100,
             notices: Vec::new(),
         }
+    }
+}
+
+/// Methods that are looked after from another one of the same namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Administered {
+    #[default]
+    None,
+    /// At least one, sorted, each once, of the same namespace; they need not be there.
+    Methods(Vec<ResourceName>),
+    /// All of the namespace.
+    Namespace,
+}
+
+impl Administered {
+    /// What is seen from the method of this name.
+    pub fn scope(&self, own: &ResourceName) -> MethodScope {
+        match self {
+            Self::None => MethodScope::from(own.clone()),
+            Self::Methods(others) => MethodScope::of(others.iter().chain([own]).cloned()),
+            Self::Namespace => MethodScope::Namespace(own.namespace().to_owned()),
+        }
+    }
+
+    fn is_none(&self) -> bool {
+        *self == Self::None
     }
 }
 

@@ -147,6 +147,32 @@ pub(super) const REJECTS: &[Reject] = &[
         "spec.rest.domainValidation.validation.timeout",
         "must be longer than zero",
     ),
+    ("{profileRef: {name: p}, rest: {administers: {}}}", "spec.rest.administers.methods", "is missing"),
+    (
+        "{profileRef: {name: p}, rest: {administers: {methods: []}}}",
+        "spec.rest.administers.methods",
+        "is 0 long; 1 is the least",
+    ),
+    (
+        "{profileRef: {name: p}, rest: {administers: {methods: [team/est]}}}",
+        "spec.rest.administers.methods[0]",
+        "\"team/est\" does not fit",
+    ),
+    (
+        "{profileRef: {name: p}, rest: {administers: {methods: ['a*']}}}",
+        "spec.rest.administers.methods[0]",
+        "\"a*\" does not fit",
+    ),
+    (
+        "{profileRef: {name: p}, rest: {administers: {methods: [est, est]}}}",
+        "spec.rest.administers.methods[1]",
+        "is there twice",
+    ),
+    (
+        "{profileRef: {name: p}, rest: {administers: {methods: [est, '*']}}}",
+        "spec.rest.administers.methods",
+        "* is every method: give it alone",
+    ),
     (
         "{profileRef: {name: p}, rest: {orderLifetime: 0d}}",
         "spec.rest.orderLifetime",
@@ -185,6 +211,8 @@ fn methods_of_rest_are_accepted() {
         "{profileRef: {name: p}, rest: {products: [{name: short-lived, description: Six days, profileRef: {name: q, namespace: pki}}, {name: self_signed, profileRef: {name: r}}], serverKeys: {}, orderLifetime: 1d, maximumDomains: 250, pendingRetryAfter: 1h}}",
         "{profileRef: {name: p}, rest: {domainValidation: {challenges: [dns-01], validation: {resolvers: [10.0.0.53]}, caa: {issuerDomainNames: [ca.acme.com]}, authorizationLifetime: 1d}}}",
         "{profileRef: {name: p}, rest: {serverKeys: {algorithm: RSA-3072}, notices: [{before: [30d], webhook: {url: 'https://a.com', secretRef: {name: s}}}]}}",
+        "{profileRef: {name: p}, rest: {administers: {methods: [est, acme.v2]}}}",
+        "{profileRef: {name: p}, rest: {administers: {methods: ['*']}}}",
     ] {
         accepts(KIND, spec);
     }

@@ -9,6 +9,7 @@
 //! | `commit.rs` | expectations, writes, conflicts |
 //! | `jobs.rs` | work that is leased |
 //! | `page.rs` | filters and cursors |
+//! | `scope.rs` | the methods whose rows somebody sees |
 //! | `news.rs` | word of what changed, across replicas |
 //! | `claims.rs` | what may be used once, where one process is all there is |
 //! | `memory.rs` | the store in memory: for tests of the core, and the plain meaning of the port |
@@ -21,6 +22,7 @@ pub mod memory;
 mod news;
 mod page;
 mod rows;
+mod scope;
 #[cfg(any(test, feature = "suite"))]
 pub mod suite;
 
@@ -38,6 +40,7 @@ pub use page::{
 pub use rows::{
     CertificateRow, CertificateStatus, CrlRow, Decision, RequestKey, RequestRow, RequestState, SealedRow,
 };
+pub use scope::MethodScope;
 
 use crate::{
     acme::{AccountRow, OrderRow},

@@ -3,11 +3,13 @@
 //! | file | decides |
 //! | --- | --- |
 //! | `mod.rs` | how strong, actions, and the rest |
+//! | `administers.rs` | the methods that are looked after from one |
 //! | `control.rs` | how control of names is proved |
 //! | `products.rs` | the profiles that an order may name, and the keys that are made for them |
 //! | `tokens.rs` | whose tokens are taken |
 //! | `jwks.rs` | which keys verify them |
 
+mod administers;
 mod control;
 mod jwks;
 mod products;
@@ -92,6 +94,7 @@ pub(crate) fn compile(context: &Context<'_, '_>, rest: &RestMethod, problems: &m
             .domain_validation
             .as_ref()
             .map(|given| control::compile(context, given, problems)),
+        administers: administers::compile(context, rest.administers.as_ref(), problems),
         order_lifetime: rest.order_lifetime.as_std(),
         maximum_domains: rest.maximum_domains,
         notices: notice::compile(context, "spec.rest.notices", &rest.notices, problems),

@@ -13,7 +13,7 @@ use issuance::{
     identity::{Protocol, ResourceName},
     rest::{OrderRow, RestAction, RestActions},
     secret::Secret,
-    store::Commit,
+    store::{Commit, MethodScope},
 };
 
 use super::{ask::Ask, error::RestError, service::RestService};
@@ -46,7 +46,12 @@ impl Caller {
         &self.ask.app
     }
 
-    /// The method whose rows the caller sees, and no others.
+    /// The methods whose rows the caller sees: their own, and those that are administered from there.
+    pub(super) fn scope(&self) -> &MethodScope {
+        &self.service.scope
+    }
+
+    /// The caller's own method: what is ordered is ordered there.
     pub(super) fn method(&self) -> &ResourceName {
         &self.service.method.name
     }

@@ -12,6 +12,7 @@ use issuance::{
     authority::{Method, Office},
     identity::ResourceName,
     rest::RestActions,
+    store::MethodScope,
 };
 use pki::algorithm::KeyAlgorithm;
 use resolve::{CompiledDomainValidation, CompiledRest, CompiledTokens};
@@ -40,6 +41,8 @@ pub struct RestService {
     pub order_lifetime: Duration,
     /// In one order.
     pub maximum_domains: usize,
+    /// The methods whose rows callers see: this one and those that are administered from here.
+    pub scope: MethodScope,
     products: RestProducts,
 }
 
@@ -82,6 +85,7 @@ impl RestService {
             Ok::<_, Error>(CertificateAccess { trust, actions: access.actions })
         });
         let tokens = settings.tokens.as_ref().map(|tokens| verifier(&method, tokens)).transpose()?;
+        let scope = settings.administers.scope(&method.name);
         Ok(Self {
             method,
             access_keys: settings.access_keys,
@@ -91,6 +95,7 @@ impl RestService {
             control: settings.domain_validation.as_ref().map(DomainValidation::new).transpose()?,
             order_lifetime: settings.order_lifetime,
             maximum_domains: usize::from(settings.maximum_domains),
+            scope,
             products,
         })
     }
