@@ -16,6 +16,7 @@ use issuance::{
     Error, Issued, Outcome, Pending, Refusal, Rule,
     authn::{Authenticated, CurrentCertificate, Freshness},
     engine::{Repeat, request_key},
+    identity::HolderId,
     request::Asked,
     store::RequestKey,
 };
@@ -118,11 +119,15 @@ pub(super) fn refuse_channel_binding(challenge_password: Option<&str>) -> Result
     ))
 }
 
-/// The same requester with the same request: what a client repeats while it waits for approval.
+/// The same requester with the same request: what a client repeats while it waits for approval. Certificates of two holders may
+/// read the same.
 pub(super) fn key(operation: &str, authenticated: &Authenticated, csr: &[u8]) -> RequestKey {
     let requester = authenticated.requester();
     let credential = requester.credential.as_ref().map_or("", |credential| credential.as_str());
-    request_key(&[operation.as_bytes(), credential.as_bytes(), requester.name.as_bytes(), csr])
+    let holder = requester.holder.as_ref().map(|HolderId(holder)| holder.as_slice());
+    let mut parts = vec![operation.as_bytes(), credential.as_bytes(), requester.name.as_bytes(), csr];
+    parts.extend(holder);
+    request_key(&parts)
 }
 
 /// RFC 7030 §4.2.2: subject and subjectAltName are those of the certificate that is renewed.

@@ -5,6 +5,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use crds::{EstAuthentication, RevocationCheck};
 use http::{StatusCode, header::WWW_AUTHENTICATE};
 use issuance::{
+    approval::Verdict,
     audit::Actor,
     policy::{Approval, Oid, Strength},
     revocation::Revocation,
@@ -374,6 +375,33 @@ async fn both_together_belong_to_the_owner_of_the_password_and_use_it() {
     assert_eq!((row.owner, row.requester.as_str()), (scene.credential.owner.clone(), "CN=device-7"));
     let store = scene.app.engine.store();
     assert_eq!(store.credential(&scene.credential.id).await.unwrap().unwrap().uses, 1);
+}
+
+/// Both are trusted, and neither knows whom the other names how.
+#[tokio::test]
+async fn what_was_approved_for_one_holder_is_nothing_to_another_whose_certificate_reads_the_same() {
+    let (one, two) = (Stranger::root("One"), Stranger::root("Two"));
+    let trust = trust(&[&one, &two], &[], Vec::new());
+    let setup = trusting(EstAuthentication::Certificate, trust);
+    let scene = Scene::of(setup.policy(|policy| policy.approval = Approval::Manual)).await;
+    let asked = csr("device-1");
+    let simpleenroll = async |chain: &[Vec<u8>]| scene.with_certificate("simpleenroll", &asked, chain).await;
+    let requests = async || {
+        let store = scene.app.engine.store();
+        store.requests(&RequestFilter::default(), &Page::first(10)).await.unwrap()
+    };
+    let (first, other) = ([one.device(|_| {}).der], [two.device(|_| {}).der]);
+    assert_eq!(simpleenroll(&first).await.status, StatusCode::ACCEPTED);
+    let waiting = requests().await;
+    scene.app.engine.decide(&waiting[0].1.id, Verdict::Approve, "ann", None).await.unwrap();
+    assert_eq!(simpleenroll(&other).await.status, StatusCode::ACCEPTED);
+    let waiting = requests().await;
+    let names: Vec<_> = waiting.iter().map(|(_, row)| &row.requester.name).collect();
+    assert_eq!((names.len(), names[0]), (2, names[1]), "{names:?}");
+    assert_eq!(scene.issued().await, 0);
+    // Nor does another certificate of the same holder make another request.
+    assert_eq!(simpleenroll(&[one.device(|_| {}).der]).await.status, StatusCode::OK);
+    assert_eq!((requests().await.len(), scene.issued().await), (2, 1));
 }
 
 #[tokio::test]
