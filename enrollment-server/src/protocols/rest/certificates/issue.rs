@@ -208,7 +208,7 @@ async fn answer(caller: &Caller, placed: Placed, delivery: Option<&Delivery>) ->
     let Some((issuer, serial)) = order.certificate() else {
         let location = openapi::path(&format!("/orders/{}", order.id));
         let wait = wait_for(caller, &order);
-        let object = IssuedObject { order: OrderObject::of(order, now), certificate: None, key: None };
+        let object = IssuedObject { order: OrderObject::of(caller, order), certificate: None, key: None };
         let mut response = located(StatusCode::ACCEPTED, &location, &object)?;
         if let Some(seconds) = wait {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
@@ -227,7 +227,7 @@ async fn answer(caller: &Caller, placed: Placed, delivery: Option<&Delivery>) ->
         (Some(_) | None, _) => None,
     };
     let certificate = Some(shown(caller, &row).await?);
-    let object = IssuedObject { order: OrderObject::of(order, now), certificate, key };
+    let object = IssuedObject { order: OrderObject::of(caller, order), certificate, key };
     let mut response = located(StatusCode::CREATED, &openapi::path(&format!("/certificates/{id}")), &object)?;
     if issued.is_some() {
         response.extensions_mut().insert(metrics::Outcome::Issued);

@@ -6,11 +6,13 @@ use issuance::{
     acme::{Authorization, AuthorizationStatus, Challenge, ChallengeStatus, ChallengeType, Identifier},
     rest::{OrderRow, requester_thumbprint},
 };
-use pki::time::Time;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::super::{objects::Timestamp, openapi};
+use super::super::{auth::Caller, objects::Timestamp, openapi};
+
+/// RFC 9110 §4.2.1
+const HTTP: u16 = 80;
 
 /// Whether control of a name was proved.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -49,7 +51,7 @@ struct ChallengeObject {
     token: String,
     /// What proves control: the content of the file; for `dns-01` its hash is in the record.
     key_authorization: String,
-    /// `http-01`: where the server looks for the file, at the port that the method says.
+    /// `http-01`: where the server looks for the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     url: Option<String>,
@@ -89,13 +91,13 @@ enum AnswerStatus {
 }
 
 /// Of an order, in the order of its names.
-pub(super) fn authorizations(order: &OrderRow, now: Time) -> Vec<AuthorizationObject> {
-    (0..order.authorizations.len()).filter_map(|place| authorization(order, place, now)).collect()
+pub(super) fn authorizations(caller: &Caller, order: &OrderRow) -> Vec<AuthorizationObject> {
+    (0..order.authorizations.len()).filter_map(|place| authorization(caller, order, place)).collect()
 }
 
 /// None where the order has none there.
-pub(super) fn authorization(order: &OrderRow, place: usize, now: Time) -> Option<AuthorizationObject> {
-    let authorization = order.authorizations.get(place)?;
+pub(super) fn authorization(caller: &Caller, order: &OrderRow, place: usize) -> Option<AuthorizationObject> {
+    let (authorization, now) = (order.authorizations.get(place)?, caller.ask.now);
     let thumbprint = requester_thumbprint(&order.requester);
     // As RFC 8555 §7.1.4: afterwards only the one that was met or failed.
     let wanted = match authorization.status {
@@ -109,11 +111,13 @@ pub(super) fn authorization(order: &OrderRow, place: usize, now: Time) -> Option
     let challenges = authorization.challenges.iter();
     let challenges = challenges.filter(|challenge| wanted.is_none_or(|wanted| challenge.status == wanted));
     let path = openapi::path(&format!("/orders/{}/authorizations/{place}/challenges", order.id));
+    // A method that validates nothing any more looks nowhere.
+    let port = caller.service.control.as_ref().map_or(HTTP, |control| control.settings.validation.http_port);
     Some(AuthorizationObject {
         name: authorization.name(),
         status: authorization.status_at(now).into(),
         expires_at: authorization.expires_at.into(),
-        challenges: challenges.map(|one| challenge(authorization, one, &path, &thumbprint)).collect(),
+        challenges: challenges.map(|one| challenge(authorization, one, &path, &thumbprint, port)).collect(),
     })
 }
 
@@ -122,14 +126,15 @@ fn challenge(
     challenge: &Challenge,
     path: &str,
     thumbprint: &str,
+    http_port: u16,
 ) -> ChallengeObject {
     let (kind, token) = (challenge.kind, &challenge.token);
     let key_authorization = format!("{token}.{thumbprint}");
     let (mut url, mut record_name, mut record_value) = (None, None, None);
     match kind {
         ChallengeType::Http01 => {
-            let host = host(&authorization.identifier);
-            url = Some(format!("http://{host}/.well-known/acme-challenge/{token}"));
+            let authority = authority(&authorization.identifier, http_port);
+            url = Some(format!("http://{authority}/.well-known/acme-challenge/{token}"));
         }
         ChallengeType::Dns01 => {
             let hash = digest(&SHA256, key_authorization.as_bytes());
@@ -151,11 +156,13 @@ fn challenge(
     }
 }
 
-fn host(identifier: &Identifier) -> String {
-    match identifier {
+/// RFC 3986 §3.2, without the port that goes without saying (RFC 9110 §4.2.1).
+fn authority(identifier: &Identifier, port: u16) -> String {
+    let host = match identifier {
         Identifier::Ip(address) if address.is_ipv6() => format!("[{address}]"),
         Identifier::Ip(_) | Identifier::Dns(_) => identifier.to_string(),
-    }
+    };
+    if port == HTTP { host } else { format!("{host}:{port}") }
 }
 
 impl From<AuthorizationStatus> for ProofStatus {
@@ -188,6 +195,27 @@ impl From<ChallengeStatus> for AnswerStatus {
             ChallengeStatus::Processing => Self::Processing,
             ChallengeStatus::Valid => Self::Valid,
             ChallengeStatus::Invalid => Self::Invalid,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_said_where_it_is_another_than_that_of_http() {
+        let dns = Identifier::Dns("www.acme.example".into());
+        let [v4, v6] = ["192.0.2.1", "2001:db8::1"].map(|address| Identifier::Ip(address.parse().unwrap()));
+        let cases = [
+            (&dns, 80, "www.acme.example"),
+            (&dns, 8080, "www.acme.example:8080"),
+            (&v4, 5002, "192.0.2.1:5002"),
+            (&v6, 80, "[2001:db8::1]"),
+            (&v6, 5002, "[2001:db8::1]:5002"),
+        ];
+        for (identifier, port, expected) in cases {
+            assert_eq!(authority(identifier, port), expected);
         }
     }
 }

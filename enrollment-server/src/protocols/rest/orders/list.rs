@@ -94,7 +94,7 @@ async fn read(
             if product.is_some_and(|product| row.product != product) {
                 continue;
             }
-            let object = OrderObject::of(OrderRow { authorizations: Vec::new(), ..row }, caller.ask.now);
+            let object = OrderObject::of(caller, OrderRow { authorizations: Vec::new(), ..row });
             octets += length(&object)?;
             items.push(object);
             if items.len() >= page.limit || octets >= ENOUGH_OCTETS {

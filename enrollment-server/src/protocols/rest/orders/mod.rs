@@ -295,7 +295,7 @@ async fn answer_challenge(
     order.authorization(place)?.challenge(kind).ok_or_else(missing)?;
     let order = look(&caller, control::answer(&caller, order, place, kind).await?).await?;
     let is_processing = order.authorization(place)?.processing().is_some();
-    let object = authorization::authorization(&order, place, caller.ask.now).ok_or_else(missing)?;
+    let object = authorization::authorization(&caller, &order, place).ok_or_else(missing)?;
     let mut response = json(StatusCode::OK, &object)?;
     if is_processing {
         response.headers_mut().insert(RETRY_AFTER, VALIDATION_RETRY_AFTER);

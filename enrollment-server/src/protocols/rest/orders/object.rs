@@ -10,7 +10,6 @@ use issuance::{
     identity::CertificateId,
     rest::{OrderKey, OrderRow, OrderState, OrderStatus},
 };
-use pki::time::Time;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -125,10 +124,10 @@ impl From<OrderStatus> for Status {
 }
 
 impl OrderObject {
-    pub(in crate::protocols::rest) fn of(order: OrderRow, now: Time) -> Self {
-        let status = order.status(now).into();
+    pub(in crate::protocols::rest) fn of(caller: &Caller, order: OrderRow) -> Self {
+        let status = order.status(caller.ask.now).into();
         let certificate = order.certificate();
-        let authorizations = authorizations(&order, now);
+        let authorizations = authorizations(caller, &order);
         let account_uri = (!authorizations.is_empty()).then(|| account_uri(&order));
         let (request_id, reason) = match order.state {
             OrderState::Pending { request } => (Some(request.to_string()), None),
@@ -174,10 +173,9 @@ impl OrderObject {
 /// # Errors
 /// [`Error::Internal`], which no order causes.
 pub(super) fn shown(caller: &Caller, status: StatusCode, order: OrderRow) -> Result<Response, RestError> {
-    let now = caller.ask.now;
     let location = (status == StatusCode::CREATED).then(|| openapi::path(&format!("/orders/{}", order.id)));
     let wait = wait_for(caller, &order);
-    let mut response = json(status, &OrderObject::of(order, now))?;
+    let mut response = json(status, &OrderObject::of(caller, order))?;
     let headers = response.headers_mut();
     if let Some(location) = location {
         let value = HeaderValue::try_from(location).map_err(|error| Error::Internal(error.to_string()))?;

@@ -161,7 +161,8 @@ async fn an_order_with_its_request_is_issued_once_all_names_are_proved_and_not_b
     let challenge = &order["authorizations"][0]["challenges"][0];
     assert_eq!((&challenge["type"], &challenge["status"]), (&json!("http-01"), &json!("pending")));
     let token = challenge["token"].as_str().unwrap();
-    assert_eq!(challenge["url"], format!("http://{A}/.well-known/acme-challenge/{token}"));
+    let port = proving.web.port;
+    assert_eq!(challenge["url"], format!("http://{A}:{port}/.well-known/acme-challenge/{token}"));
     assert_eq!(challenge["answer"], format!("/api/v1{}", challenge_path(&order, 0, "http-01")));
     assert!(challenge["keyAuthorization"].as_str().unwrap().starts_with(&format!("{token}.")));
     proving.prove(&order, 0).await;
