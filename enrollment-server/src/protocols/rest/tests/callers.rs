@@ -5,11 +5,11 @@ use http::{
     Method as HttpMethod, Request,
     header::{AUTHORIZATION, WWW_AUTHENTICATE},
 };
-use issuance::{credential::CredentialState, ports::Clock as _, rest::RestAction};
+use issuance::{credential::CredentialState, policy::Approval, ports::Clock as _, rest::RestAction};
 use serde_json::json;
 
 use super::{
-    orders::path,
+    orders::{approve, path},
     scene::{Scene, Setup, csr, request, with_json},
 };
 use crate::listeners::{FailedAuthentications, Limits};
@@ -118,6 +118,27 @@ async fn an_order_uses_a_credential_up_and_reading_does_not() {
         .post(&format!("/certificates/{certificate}/revoke"), &json!({}))
         .await
         .refused(403, "refused", used_up);
+}
+
+#[tokio::test]
+async fn what_was_approved_once_its_credential_is_used_up_is_read_and_says_why_it_came_to_nothing() {
+    let setup = Setup::default().policy(|policy| policy.approval = Approval::Manual);
+    let scene = Scene::of(setup.credential(|row| row.maximum_uses = Some(1))).await;
+    let mut orders = Vec::new();
+    for _ in 0..2 {
+        let (_, csr) = csr(&["a.acme.example"]);
+        orders.push(scene.post("/orders", &json!({ "csr": csr })).await.ok(201).json());
+    }
+    for order in &orders {
+        approve(&scene, order, true).await;
+    }
+    let [first, second] = [0, 1].map(|place| path(&orders[place]));
+    assert_eq!(scene.get(&first).await.ok(200).json()["status"], "issued");
+    for _ in 0..2 {
+        let order = scene.get(&second).await.ok(200).json();
+        assert_eq!((&order["status"], scene.issued().await), (&json!("failed"), 1), "{order}");
+        assert!(order["reason"].as_str().unwrap().starts_with("maximumUses: "), "{order}");
+    }
 }
 
 #[tokio::test]

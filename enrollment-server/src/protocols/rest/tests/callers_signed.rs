@@ -13,14 +13,15 @@ use issuance::{
     rest::{RestAction, RestActions},
 };
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 use resolve::{CompiledAccount, CompiledRestCertificates, CompiledTokens, CompiledTrust};
 use serde_json::{Value, json};
 
 use super::{
     super::RestServices,
+    orders::path,
     scene::{Answer, Scene, Setup, csr, request, with_json},
 };
 use crate::serving::Serving;
@@ -174,6 +175,53 @@ async fn a_certificate_lets_a_program_do_what_the_method_says_and_its_orders_are
     let wanted = json!({"format": "pkcs8", "passphrase": "correct horse"});
     let answer = scene.send_as(with_json(post, &wanted), &other).await;
     assert!([404, 409].contains(&answer.status.as_u16()), "{}", answer.text());
+}
+
+/// Neither has a name to read: what tells them apart is their alternative names, or where there are none, their keys.
+#[tokio::test]
+async fn of_two_certificates_without_a_subject_each_is_a_requester_of_its_own() {
+    let authority = Authority::new("Programs");
+    let scene = Scene::of(authority.trusted()).await;
+    without_the_other_method(&scene);
+    let nameless = |dns: Option<&str>| {
+        authority.program(|params| {
+            params.distinguished_name = DistinguishedName::new();
+            params.subject_alt_names =
+                dns.map(|name| SanType::DnsName(name.try_into().unwrap())).into_iter().collect();
+        })
+    };
+    let as_json = |method, path: &str, body: &Value| {
+        with_json(request(method, path, "").header("idempotency-key", "one"), body)
+    };
+    let (_, csr) = csr(&["a.acme.example"]);
+    let put = json!({ "csr": csr });
+    let fetch = json!({"format": "pkcs8", "passphrase": "correct horse"});
+    for (first, other) in [
+        (nameless(Some("a.programs.example")), nameless(Some("b.programs.example"))),
+        (nameless(Some("c.programs.example")), nameless(None)),
+        (nameless(None), nameless(None)),
+    ] {
+        let open = as_json(HttpMethod::POST, "/orders", &json!({ "domains": ["a.acme.example"] }));
+        let order = scene.send_as(open, &first).await.ok(201).json();
+        let held = json!({ "domains": ["a.acme.example"], "serverKey": true });
+        let held = with_json(request(HttpMethod::POST, "/orders", ""), &held);
+        let held = scene.send_as(held, &first).await.ok(201).json();
+        assert_eq!((&order["requester"], &held["key"]), (&json!(""), &json!("held")));
+        let (open, key) = (path(&order), format!("{}/key", path(&held)));
+        for others in [
+            as_json(HttpMethod::PUT, &format!("{open}/csr"), &put),
+            as_json(HttpMethod::POST, &key, &fetch),
+            as_json(HttpMethod::DELETE, &open, &json!({})),
+        ] {
+            scene.send_as(others, &other).await.refused(403, "refused", "only the credential that ordered");
+        }
+        // The same word for its request is not the same request.
+        let own = as_json(HttpMethod::POST, "/orders", &json!({ "domains": ["a.acme.example"] }));
+        assert_ne!(scene.send_as(own, &other).await.ok(201).json()["id"], order["id"]);
+        let put = as_json(HttpMethod::PUT, &format!("{open}/csr"), &put);
+        assert_eq!(scene.send_as(put, &first).await.ok(200).json()["status"], "issued");
+        scene.send_as(as_json(HttpMethod::POST, &key, &fetch), &first).await.ok(200);
+    }
 }
 
 #[tokio::test]
