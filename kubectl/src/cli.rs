@@ -3,13 +3,14 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use pki::text::printable;
 
 use crate::{
     commands::{audit, certificates, credentials, reports, requests, status},
     connection::ServerArgs,
     inspect::InspectArgs,
     kubernetes::ClusterArgs,
-    output::{OutputArgs, printable},
+    output::OutputArgs,
 };
 
 /// Certificates of Chancery: who may ask, what was issued, what waits, what happened.

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! der_io, oid ◄ algorithm, serial, time ◄ key, name ◄ general_name ◄ extension ◄ csr, csrattrs, certificate, crl ◄ cms
-//! attribute, json, key_package, pem, passphrase ◄ pbes2 ◄ encrypted_key
+//! attribute, json, key_package, text, pem, passphrase ◄ pbes2 ◄ encrypted_key
 //! cms, pem ◄ certificate_format; cms, encrypted_key ◄ pkcs12
 //! ```
 
@@ -33,6 +33,7 @@ pub mod pem;
 pub mod pkcs12;
 pub mod serial;
 mod signed;
+pub mod text;
 pub mod time;
 
 pub use const_oid::ObjectIdentifier;

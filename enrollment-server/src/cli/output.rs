@@ -24,8 +24,3 @@ pub(crate) fn text(text: &str) -> io::Result<()> {
 pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(line(serde_json::to_string_pretty(value)?)?)
 }
-
-/// With a replacement for each control character: a line feed would end a message, an escape moves a terminal's cursor.
-pub(crate) fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
-}

@@ -8,8 +8,7 @@
 use std::fmt::Write as _;
 
 use issuance::audit::{Actor, AuditEvent, AuditOutcome, AuditRecord, actor_name};
-
-use crate::cli::output::printable;
+use pki::text::printable;
 
 /// Reserved for examples and documentation (RFC 5612 §2).
 pub(crate) const DOCUMENTATION_ENTERPRISE: u32 = 32473;

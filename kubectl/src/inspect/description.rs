@@ -2,9 +2,8 @@
 
 use std::fmt;
 
+use pki::text::printable;
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
-
-use crate::output::printable;
 
 /// What is said of one thing.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::future::Future;
 
 use client::rest::{ClientError, Items};
+use pki::text::printable;
 
 use super::{Form, OutputArgs, Row, Table, print};
 
@@ -70,7 +71,7 @@ impl List {
             Form::Yaml => print(serde_yaml_ng::to_string(items)?.trim_end())?,
             Form::Name => {
                 for item in items {
-                    print(format_args!("{}/{}", item.kind(), super::printable(&item.name())))?;
+                    print(format_args!("{}/{}", item.kind(), printable(&item.name())))?;
                 }
             }
         }

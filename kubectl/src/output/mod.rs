@@ -14,6 +14,7 @@ use std::io::{self, Write};
 
 use anyhow::bail;
 use clap::{Args, ValueEnum};
+use pki::text::printable;
 use serde::Serialize;
 
 pub(crate) use self::{
@@ -91,11 +92,6 @@ pub(crate) fn remark(text: impl std::fmt::Display) {
     {
         eprintln!("{}", printable(&text.to_string()));
     }
-}
-
-/// With a replacement for each control character: a line feed would end a line, an escape moves a terminal's cursor.
-pub(crate) fn printable(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
 }
 
 /// Standard output for what is streamed, or a file.

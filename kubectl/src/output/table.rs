@@ -2,9 +2,8 @@
 
 use std::fmt::Write as _;
 
+use pki::text::printable;
 use serde::Serialize;
-
-use super::printable;
 
 /// Something that stands in a line of a table.
 pub(crate) trait Row: Serialize {

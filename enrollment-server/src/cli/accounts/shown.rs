@@ -5,10 +5,8 @@ use issuance::{
     acme::{AccountRow, AccountStatus, OrderRow, OrderStatus, StoredProblem},
     identity::{AcmeAccountId, AcmeOrderId, CredentialId, KeyId, Owner, ResourceName},
 };
-use pki::{serial::SerialNumber, time::Time};
+use pki::{serial::SerialNumber, text::printable, time::Time};
 use serde::Serialize;
-
-use crate::cli::output::printable;
 
 /// One line for a person.
 pub(super) fn account_line(account: &AccountRow) -> String {

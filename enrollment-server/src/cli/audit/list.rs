@@ -9,15 +9,10 @@ use issuance::{
     identity::{CredentialId, ResourceName},
     store::Store,
 };
-use pki::{serial::SerialNumber, time::Time};
+use pki::{serial::SerialNumber, text::printable, time::Time};
 use serde::Serialize;
 
-use super::super::{
-    DataArgs, Format,
-    offline::with_store,
-    output::{self, printable},
-    times,
-};
+use super::super::{DataArgs, Format, offline::with_store, output, times};
 use crate::trail::{DOCUMENTATION_ENTERPRISE, Lines};
 
 /// Records read at a time.

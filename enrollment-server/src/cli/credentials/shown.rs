@@ -6,11 +6,11 @@ use issuance::{
     credential::{CredentialRow, CredentialUsage, UsageFailure},
     identity::Owner,
 };
-use pki::time::Time;
+use pki::{text::printable, time::Time};
 use serde::Serialize;
 
 use super::state;
-use crate::{cli::output::printable, comma_separated::Table};
+use crate::comma_separated::Table;
 
 /// One line for a person.
 pub(super) fn credential_line(row: &CredentialRow, usage: &CredentialUsage) -> String {
