@@ -1,13 +1,8 @@
 //! instant-acme: a library for ACME that we did not write, in Rust, used in this process.
 
-use std::collections::HashMap;
 use std::future::Future;
-use std::io::Write;
-use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -25,7 +20,7 @@ use crate::Endpoint;
 use crate::acme::{Challenge, Client, Issued};
 use crate::bind::ZONE;
 use crate::endpoints::Binding;
-use crate::http::read_message;
+use crate::web::Web;
 
 /// Looks every fifth of a second; no order of a test takes longer than this.
 const PATIENCE: RetryPolicy =
@@ -212,7 +207,7 @@ enum Answers<'a> {
 impl<'a> Answers<'a> {
     fn new(challenge: Challenge<'a>) -> Result<Self> {
         match challenge {
-            Challenge::Http01(port) => Ok(Self::Http(Web::serve(port)?)),
+            Challenge::Http01(port) => Ok(Self::Http(Web::serve((Ipv4Addr::LOCALHOST, port).into())?)),
             Challenge::Dns01(bind) => Ok(Self::Dns(bind, Vec::new())),
             Challenge::TlsAlpn01(_) => bail!("instant-acme has no server for tls-alpn-01"),
         }
@@ -228,7 +223,7 @@ impl<'a> Answers<'a> {
     fn offer(&mut self, name: &str, token: &str, key_authorization: &str, dns_value: &str) -> Result<()> {
         match self {
             Self::Http(web) => {
-                web.offer(token, key_authorization);
+                web.offer(&format!("/.well-known/acme-challenge/{token}"), key_authorization);
                 Ok(())
             }
             Self::Dns(bind, records) => {
@@ -250,61 +245,4 @@ impl<'a> Answers<'a> {
             }
         }
     }
-}
-
-/// A web server that knows the answers to http-01 challenges. Dropping it ends it.
-struct Web {
-    port: u16,
-    answers: Arc<Mutex<HashMap<String, String>>>,
-    stopped: Arc<AtomicBool>,
-    accepting: Option<JoinHandle<()>>,
-}
-
-impl Web {
-    fn serve(port: u16) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).context("no port for http-01")?;
-        let port = listener.local_addr()?.port();
-        let answers = Arc::new(Mutex::new(HashMap::new()));
-        let stopped = Arc::new(AtomicBool::new(false));
-        let (known, stop) = (answers.clone(), stopped.clone());
-        let accepting = thread::spawn(move || {
-            for stream in listener.incoming().map_while(Result::ok) {
-                if stop.load(Ordering::SeqCst) {
-                    break;
-                }
-                // Who asks and goes away has to ask again.
-                drop(answer(stream, &known));
-            }
-        });
-        Ok(Self { port, answers, stopped, accepting: Some(accepting) })
-    }
-
-    fn offer(&self, token: &str, key_authorization: &str) {
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        answers.insert(format!("/.well-known/acme-challenge/{token}"), key_authorization.to_owned());
-    }
-}
-
-impl Drop for Web {
-    fn drop(&mut self) {
-        self.stopped.store(true, Ordering::SeqCst);
-        // Wakes the thread that accepts.
-        drop(TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)));
-        if let Some(accepting) = self.accepting.take() {
-            drop(accepting.join());
-        }
-    }
-}
-
-fn answer(mut stream: TcpStream, known: &Mutex<HashMap<String, String>>) -> Result<()> {
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let Some(request) = read_message(&mut stream, None)? else { return Ok(()) };
-    let head = String::from_utf8_lossy(&request.head).into_owned();
-    let path = head.split(' ').nth(1).unwrap_or_default();
-    let found = known.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned();
-    let status = if found.is_some() { "200 OK" } else { "404 Not Found" };
-    let body = found.unwrap_or_default();
-    let length = body.len();
-    write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}")?;
-    Ok(())
 }

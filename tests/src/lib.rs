@@ -5,6 +5,7 @@
 //!                                                ▲
 //!   curl, openssl, estclient, strongSwan, zlint, est::Client (in process) enrol against it and judge the answers
 //!   certbot, lego, Caddy, InstantAcme (in process) order of the methods of an AcmeScene, whose names Bind knows
+//!   Web and Bind answer when the server asks whether a name is somebody's
 //! ```
 //!
 //! Everything that runs is owned: a [`Server`] that goes out of scope is dead, and prints its log if the test failed.
@@ -51,6 +52,8 @@ pub mod scene;
 pub mod server;
 pub mod status;
 pub mod strongswan;
+#[cfg(feature = "acme-client")]
+pub mod web;
 pub mod workspace;
 pub mod zlint;
 

@@ -18,6 +18,9 @@ const FUZZ_SECONDS: u32 = 5;
 /// Files of tests on a cluster that take several minutes, the longest first.
 const LONG_ON_A_CLUSTER: [&str; 4] = ["cluster_chart", "cluster_acme", "cluster_issuer", "cluster_operator"];
 
+/// What the names of tests begin with that show what clients see, however many servers there are.
+const SEEN_BY_CLIENTS: [&str; 3] = ["control_", "interop_", "refusals_"];
+
 /// The workspace, and the two programs that have one of their own.
 pub(super) fn formatting(_: &mut Tally) -> Result<()> {
     for manifest in ["Cargo.toml", "fuzz/Cargo.toml", "tests/bench/tlsfloor/Cargo.toml"] {
@@ -85,8 +88,7 @@ pub(super) fn server(absent: &[&str], tally: &mut Tally) -> Result<()> {
 pub(super) fn replicas(absent: &[&str], tally: &mut Tally) -> Result<()> {
     let binary = server::build(&[]).context("the server does not build")?;
     let mut tests = cargo(&["test", "--package", "chancery-tests", "--no-fail-fast"]);
-    // What clients see.
-    for name in files(|name| name.starts_with("interop_") || name.starts_with("refusals_"))? {
+    for name in files(|name| SEEN_BY_CLIENTS.iter().any(|prefix| name.starts_with(prefix)))? {
         tests.args(["--test", &name]);
     }
     tests.env("CHANCERY_REPLICAS", "2").env("CHANCERY_SERVER_BIN", binary);
