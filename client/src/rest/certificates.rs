@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize, Serializer};
 use zeroize::Zeroizing;
 
-use super::{Answer, Client, Items, Other, Query, client::JSON, error::ClientError, query::escaped};
+use super::{Answer, Client, Items, Order, Other, Query, client::JSON, error::ClientError, query::escaped};
 
 /// One certificate. Times are RFC 3339 in UTC, names are `namespace/name`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,17 +87,6 @@ impl fmt::Debug for Issued {
         let mut shown = f.debug_struct("Issued");
         shown.field("order", &self.order).field("certificate", &self.certificate).finish_non_exhaustive()
     }
-}
-
-/// Somebody ordered a certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Order {
-    pub id: String,
-    /// As in `issued`, `pending`, `awaitingCsr`.
-    pub status: String,
-    pub product: String,
-    #[serde(flatten)]
-    pub other: Other,
 }
 
 fn as_text<S: Serializer>(secret: &Option<Zeroizing<String>>, serializer: S) -> Result<S::Ok, S::Error> {

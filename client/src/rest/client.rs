@@ -83,6 +83,20 @@ impl Client {
         self.send(Method::GET, path, query, Headers::accepting(accept), Bytes::new()).await
     }
 
+    /// Asks for an object with more headers, `Prefer` for example.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn get_with(
+        &self,
+        path: &str,
+        query: Query,
+        headers: Vec<(HeaderName, HeaderValue)>,
+    ) -> Result<Answer, ClientError> {
+        let headers = Headers { others: headers, ..Headers::accepting(JSON) };
+        self.send(Method::GET, path, query, headers, Bytes::new()).await
+    }
+
     /// Sends an object.
     ///
     /// # Errors
@@ -112,6 +126,14 @@ impl Client {
     /// [`ClientError`].
     pub async fn act(&self, path: &str) -> Result<Answer, ClientError> {
         self.send(Method::POST, path, Query::default(), Headers::accepting(JSON), Bytes::new()).await
+    }
+
+    /// Asks for something not to be there any more.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn delete(&self, path: &str) -> Result<Answer, ClientError> {
+        self.send(Method::DELETE, path, Query::default(), Headers::accepting(JSON), Bytes::new()).await
     }
 
     async fn send(

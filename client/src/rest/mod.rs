@@ -14,7 +14,7 @@
 //! | `client.rs`, `answer.rs` | one request and its answer |
 //! | `error.rs`, `problem.rs` | what can go wrong, here and there |
 //! | `page.rs`, `query.rs` | lists, a page at a time |
-//! | `certificates.rs`, `requests.rs`, `credentials.rs`, `audit.rs`, `reports.rs` | the resources |
+//! | `orders.rs`, `certificates.rs`, `requests.rs`, `credentials.rs`, `audit.rs`, `reports.rs`, `status.rs` | the resources |
 
 mod answer;
 mod audit;
@@ -24,11 +24,13 @@ mod connection;
 mod credentials;
 mod endpoint;
 mod error;
+mod orders;
 mod page;
 mod problem;
 mod query;
 mod reports;
 mod requests;
+mod status;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -37,17 +39,19 @@ mod trust;
 pub use self::{
     answer::Answer,
     audit::{AuditActor, AuditRecord},
-    certificates::{Certificate, CertificateStatus, Issued, Order, Renewal},
+    certificates::{Certificate, CertificateStatus, Issued, Renewal},
     client::Client,
     connection::{Connect, Direct, Stream},
-    credentials::{Credential, NewCredential, SecretCredential},
+    credentials::{Credential, NewCredential, NewIdentifiers, SecretCredential},
     endpoint::{Endpoint, EndpointError},
     error::ClientError,
+    orders::{Authorization, Challenge, KeyRequest, NewOrder, Order, OrderRenewal, OrderStatus, Waited},
     page::Items,
     problem::{Fault, Problem},
     query::Query,
     reports::{Report, ReportForm},
     requests::Request,
+    status::{AuthorityStatus, CrlStatus, MethodStatus, PendingRequests, ProfileStatus, ServerStatus},
     token::{BearerToken, TokenError},
     trust::{ClientIdentity, Trust, TrustError},
 };

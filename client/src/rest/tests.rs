@@ -1,6 +1,9 @@
 //! A client against a server of the tests' own: what is sent, and what is made of each answer.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{Request, Response, header::CONTENT_TYPE};
@@ -27,6 +30,8 @@ struct Office {
 struct Asked {
     line: String,
     authorization: Option<String>,
+    idempotency_key: Option<String>,
+    prefer: Option<String>,
     host: Option<String>,
     body: Bytes,
     connection: usize,
@@ -90,12 +95,20 @@ async fn serve(
                     |name: &str| head.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
                 let (authorization, host) = (text("authorization"), text("host"));
                 let content = content.collect().await?.to_bytes();
-                let line = format!("{} {}", head.method, head.uri);
-                asked.lock().unwrap().push(Asked { line, authorization, host, body: content, connection });
+                asked.lock().unwrap().push(Asked {
+                    line: format!("{} {}", head.method, head.uri),
+                    authorization,
+                    idempotency_key: text("idempotency-key"),
+                    prefer: text("prefer"),
+                    host,
+                    body: content,
+                    connection,
+                });
                 let mut answer = Response::new(Full::new(Bytes::from(body)));
                 *answer.status_mut() = status.try_into().unwrap();
                 answer.headers_mut().insert(CONTENT_TYPE, kind.parse().unwrap());
                 answer.headers_mut().insert("retry-after", "7".parse().unwrap());
+                answer.headers_mut().insert("preference-applied", "wait=20".parse().unwrap());
                 Ok::<_, hyper::Error>(answer)
             }
         });
@@ -103,8 +116,11 @@ async fn serve(
     }
 }
 
-const ORDERED: &str =
-    r#"{"order": {"id": "7", "status": "pending", "product": "default", "requester": "ci"}}"#;
+const ORDERED: &str = r#"{"order": {"id": "7", "status": "pending", "product": "default", "requester": "ci",
+    "createdAt": "2027-01-01T00:00:00Z"}}"#;
+
+const ORDER: &str = r#"{"id": "7", "status": "pending", "product": "default", "requester": "ci",
+    "createdAt": "2027-01-01T00:00:00Z"}"#;
 
 const NOTHING: &str = r#"{"items": []}"#;
 
@@ -185,6 +201,27 @@ async fn an_object_is_sent_as_json() {
     let asked = office.asked();
     assert_eq!(asked[0].line, "POST /api/v1/certificates/ab.5C/renew");
     assert_eq!(&asked[0].body[..], br#"{"format":"pkcs8","passphrase":"hunter2"}"#);
+}
+
+#[tokio::test]
+async fn an_order_is_made_under_a_key_waited_for_and_cancelled() {
+    let office = Office::answering(200, "application/json", ORDER).await;
+    let client = office.client("localhost");
+    let order = NewOrder { domains: vec!["a.example".into()], ..NewOrder::default() };
+    assert_eq!(client.create_order(&order, "mine").await.unwrap().status, OrderStatus::Pending);
+    let waited = client.order_within("7", Duration::from_secs(20)).await.unwrap();
+    assert!(waited.applied && waited.retry_after == Some(Duration::from_secs(7)), "{waited:?}");
+    client.cancel_order("../7").await.unwrap();
+    let refused = client.create_order(&order, "two\r\nlines").await.unwrap_err();
+    assert!(matches!(refused, ClientError::Request(_)), "{refused:?}");
+    let asked = office.asked();
+    let lines: Vec<&str> = asked.iter().map(|asked| asked.line.as_str()).collect();
+    assert_eq!(lines, ["POST /api/v1/orders", "GET /api/v1/orders/7", "DELETE /api/v1/orders/..%2F7"]);
+    assert_eq!(
+        (asked[0].idempotency_key.as_deref(), &asked[0].body[..]),
+        (Some("mine"), &br#"{"domains":["a.example"]}"#[..])
+    );
+    assert_eq!(asked[1].prefer.as_deref(), Some("wait=20"));
 }
 
 #[tokio::test]

@@ -286,7 +286,7 @@ fn key_file(issued: &Issued) -> anyhow::Result<Zeroizing<Vec<u8>>> {
     }
     let Some(key) = member("privateKey") else {
         let order = &issued.order;
-        bail!("the order {} is {}: there is no key to write to a file", order.id, order.status)
+        bail!("the order {} is {}: there is no key to write to a file", order.id, order.status.as_str())
     };
     let certificate =
         issued.certificate.as_ref().and_then(|certificate| certificate.other.get("certificate"));
@@ -338,7 +338,7 @@ mod tests {
             "id": "ab.5C", "serial": "5C", "subject": "CN=a", "profile": "a/b", "method": "a/c",
             "notAfter": "2027-01-01T00:00:00Z", "status": "valid", "certificate": "CERTIFICATE\n",
         });
-        let order = json!({"id": "7", "status": "pending", "product": "default"});
+        let order = json!({"id": "7", "status": "pending", "product": "default", "requester": "a/ci", "createdAt": "2027-01-01T00:00:00Z"});
         serde_json::from_value(json!({"order": order, "certificate": certificate, "key": key})).unwrap()
     }
 
