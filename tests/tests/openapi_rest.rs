@@ -42,6 +42,12 @@ impl Served {
         let workspace = Workspace::new()?;
         let resources = Resources::example(workspace.path(), "rest")?;
         resources.write("06-everything.yaml", EVERYTHING)?;
+        // Where nobody answers: what is looked at is found nowhere.
+        resources.replace(
+            "04-method.yaml",
+            "validation:",
+            "validation:\n        resolvers: ['127.0.0.1:1']",
+        )?;
         let scene = Scene::start(workspace, resources)?;
         let endpoint = scene.rest("pki/rest")?;
         let stranger = Client::new(&endpoint, "pki/desk")?.with_key("");
@@ -101,19 +107,31 @@ fn neither_does_it_on_orders_certificates_requests_and_credentials_that_there_ar
     let asked = served.client("pki/pipeline")?.post("/orders", &reviewed, 201)?;
     let credential = json!({"name": "somebody", "owner": "user:somebody", "actions": ["read"]});
     let credential = client.post("/credentials", &credential, 201)?;
+    let proved = json!({"product": "proved", "domains": ["a.example.net", "b.example.net"]});
+    let proved = client.post("/orders", &proved, 201)?;
+    let challenge = ", \"path.place\" = \"0\", \"path.type\" = \"http-01\"";
     let known = [
-        ("/orders/.id./key", text(&issued, "/order/id")?),
-        ("/orders/.id.($|/csr|/authorizations)", text(&waiting, "/id")?),
-        ("/certificates/.id.", text(&issued, "/certificate/id")?),
-        ("/requests/.id.", text(&asked, "/requestId")?),
-        ("/credentials/.id.", text(&credential, "/credential/id")?),
+        ("/orders/.id./key", "", text(&issued, "/order/id")?, ""),
+        ("/orders/.id./csr", "", text(&waiting, "/id")?, ""),
+        ("/orders/.id.$", "DELETE", text(&waiting, "/id")?, ""),
+        ("/orders/.id.$", "GET", text(&proved, "/id")?, ""),
+        ("/orders/.id./authorizations", "", text(&proved, "/id")?, challenge),
+        ("/certificates/.id.", "", text(&issued, "/certificate/id")?, ""),
+        ("/requests/.id.", "", text(&asked, "/requestId")?, ""),
+        ("/credentials/.id.", "", text(&credential, "/credential/id")?, ""),
     ];
-    let configuration = known.map(|(path, id)| {
-        format!(
-            "[[operations]]\ninclude-path-regex = \"^{path}\"\nparameters = {{ \"path.id\" = \"{id}\" }}\n"
-        )
+    let configuration = known.map(|(path, method, id, more)| {
+        let method =
+            if method.is_empty() { String::new() } else { format!("include-method = \"{method}\"\n") };
+        let parameters = format!("parameters = {{ \"path.id\" = \"{id}\"{more} }}\n");
+        format!("[[operations]]\ninclude-path-regex = \"^{path}\"\n{method}{parameters}")
     });
-    served.judged(&configuration.concat())
+    served.judged(&configuration.concat())?;
+    // That it came so far.
+    let proved = client.get(&format!("/orders/{}", text(&proved, "/id")?))?;
+    let challenge = text(&proved, "/authorizations/0/challenges/0/status")?;
+    ensure!(challenge != "pending", "nobody said that a challenge can be looked at: {proved}");
+    Ok(())
 }
 
 #[test]
