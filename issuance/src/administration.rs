@@ -1,12 +1,13 @@
-//! Somebody who was authenticated changes the credentials of their own method. What is made here is a row alone; those that
-//! a resource declares change through the resource.
+//! Somebody who was authenticated changes the credentials of the methods that they administer, their own among them. What is made
+//! here is a row alone; those that a resource declares change through the resource.
 //!
 //! Whatever the protocol, its values are made elsewhere: this module decides who may do what to which row, and records it.
 
+mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use aws_lc_rs::digest;
 use pki::time::Time;
@@ -19,10 +20,13 @@ use crate::{
     authn::Authenticated,
     credential::{CredentialRow, CredentialState, Verifier},
     error::Error,
-    identity::{CredentialId, Owner, ResourceName},
+    identity::{CredentialId, Owner, Protocol, ResourceName},
     rest::{RestAction, RestActions},
-    store::{Commit, Conflict, Expect, Write},
+    sealing::SealingKeys,
+    secret::Secret,
+    store::{Commit, Conflict, Expect, MethodScope, Write},
 };
+use rules::{check_new, decide};
 
 /// How often it is tried again where somebody else changes the same row.
 const ATTEMPTS: usize = 3;
@@ -35,6 +39,17 @@ const INCARNATIONS: u64 = 100_000;
 pub struct Administrator<'a> {
     pub authenticated: &'a Authenticated,
     pub actions: RestActions,
+    /// The methods that they administer, their own among them.
+    pub scope: &'a MethodScope,
+}
+
+/// A method whose credentials are made or changed.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub method: ResourceName,
+    pub protocol: Protocol,
+    /// The methods that its credentials administer themselves; none where they administer nothing, or the method is not served now.
+    pub scope: Option<MethodScope>,
 }
 
 /// A credential to be made.
@@ -45,7 +60,9 @@ pub struct NewCredential {
     pub owner: Owner,
     pub expires_at: Option<Time>,
     pub maximum_uses: Option<u64>,
+    /// None for protocols but REST.
     pub actions: RestActions,
+    /// For ACME.
     pub identifiers: Option<Restriction>,
     pub value: NewValue,
 }
@@ -53,8 +70,29 @@ pub struct NewCredential {
 /// What a credential is found and checked by.
 #[derive(Clone, Debug)]
 pub struct NewValue {
+    /// As in [`CredentialRow::username`].
     pub username: Option<String>,
-    pub verifier: Verifier,
+    pub verifier: NewVerifier,
+}
+
+/// What becomes the verifier of a credential.
+#[derive(Clone, Debug)]
+pub enum NewVerifier {
+    /// Whichever credential it is of.
+    Made(Verifier),
+    /// An HMAC key, octets: it is sealed for its credential.
+    HmacKey { sealing: Arc<SealingKeys>, key: Secret },
+}
+
+impl NewVerifier {
+    /// # Errors
+    /// Those of [`Verifier::of_hmac_key`].
+    fn of(&self, credential: &CredentialId) -> Result<Verifier, Error> {
+        match self {
+            Self::Made(verifier) => Ok(verifier.clone()),
+            Self::HmacKey { sealing, key } => Verifier::of_hmac_key(sealing, credential, key),
+        }
+    }
 }
 
 /// What is to become of a credential.
@@ -65,7 +103,7 @@ pub enum Change {
     /// It ends then, whatever was said before.
     Expire { at: Time },
     /// Another value in place of the one it has, which is refused from then on. Uses are counted anew.
-    Regenerate { verifier: Verifier },
+    Regenerate { verifier: NewVerifier },
 }
 
 /// Why a credential was not made or changed.
@@ -75,6 +113,9 @@ pub enum AdministrationError {
     Core(#[from] Error),
     #[error("a credential of this method has or had the name {0}")]
     NameTaken(ResourceName),
+    /// Of ACME (RFC 8555 §7.3.4): it says which key is meant.
+    #[error("another credential of the method has the key identifier {0:?}")]
+    KeyIdentifierTaken(String),
     /// What to patch is [`Change::field`].
     #[error("the resource {0} declares this credential")]
     Declared(ResourceName),
@@ -85,6 +126,9 @@ pub enum AdministrationError {
     Expired,
     #[error("the credential may do what whoever changes it may not: {}", .0.as_str())]
     Beyond(RestAction),
+    /// By its method's `administers`: with it, whoever asks would see what they do not with their own.
+    #[error("credentials of the method {0} administer methods that whoever asks does not")]
+    Wider(ResourceName),
     #[error("nobody makes their own credential last longer")]
     OwnLonger,
     #[error(
@@ -119,29 +163,50 @@ impl Change {
     }
 }
 
+impl AdministrationError {
+    /// Whether it is for the audit trail: what was asked for could be done, but not by them.
+    fn is_refusal(&self) -> bool {
+        match self {
+            Self::Beyond(_) | Self::Wider(_) | Self::OwnLonger | Self::Longer => true,
+            Self::Core(_)
+            | Self::NameTaken(_)
+            | Self::KeyIdentifierTaken(_)
+            | Self::Declared(_)
+            | Self::Revoked
+            | Self::Expired => false,
+        }
+    }
+}
+
 impl Engine {
-    /// Makes a credential of the administrator's method.
+    /// Makes a credential of a method that the administrator has in scope.
     ///
     /// # Errors
-    /// [`AdministrationError::Beyond`] and [`AdministrationError::Longer`], once that is recorded;
-    /// [`AdministrationError::NameTaken`] and [`AdministrationError::Declared`]; [`Error::Stale`] where the administrator's own credential is not any more what
-    /// it was; [`Error::Conflict`] where another credential has the access key's name.
+    /// [`Error::NotFound`] for other methods; [`AdministrationError::Beyond`], [`AdministrationError::Wider`] and
+    /// [`AdministrationError::Longer`], once that is recorded; [`AdministrationError::NameTaken`],
+    /// [`AdministrationError::KeyIdentifierTaken`] and [`AdministrationError::Declared`]; [`Error::Stale`] where the
+    /// administrator's own credential is not any more what it was; [`Error::Conflict`] where another credential has the access
+    /// key's name.
     pub async fn create_credential(
         &self,
         by: Administrator<'_>,
+        target: &Target,
         wanted: NewCredential,
     ) -> Result<CredentialRow, AdministrationError> {
+        if !by.scope.contains(&target.method) {
+            return Err(Error::NotFound("method").into());
+        }
         let work = Work { engine: self, by };
-        let method = by.authenticated.method();
-        let name = ResourceName::new(method.name.namespace(), wanted.name);
+        let name = ResourceName::new(target.method.namespace(), wanted.name);
+        let id = named_id(&name, 0);
+        let NewValue { username, verifier } = wanted.value;
         let mut row = CredentialRow {
-            id: named_id(&name, 0),
             version: 1,
-            method: method.name.clone(),
-            protocol: method.protocol,
+            method: target.method.clone(),
+            protocol: target.protocol,
             name,
-            username: wanted.value.username,
-            verifier: wanted.value.verifier,
+            username,
+            verifier: verifier.of(&id)?,
             owner: Some(wanted.owner),
             state: CredentialState::Active,
             created_at: self.clock().now(),
@@ -153,16 +218,20 @@ impl Engine {
             regeneration: 0,
             identifiers: wanted.identifiers,
             actions: wanted.actions,
+            previous: None,
+            id,
         };
         let maker = work.maker().await?;
-        if let Err(refusal) = check_new(by, maker.as_ref(), &row) {
+        if let Err(refusal) = check_new(by, target, maker.as_ref(), &row) {
             return Err(work.refused(Action::CredentialCreated, &row, refusal).await);
         }
         // What ends with its maker says so.
         row.expires_at = row.expires_at.or(maker.and_then(|maker| maker.expires_at));
-        row.verifier = row.verifier.shown_to(work.hands().await?);
+        let hands = work.hands().await?;
         for _ in 0..ATTEMPTS {
             row.id = work.free_id(&row).await?;
+            work.check_key_identifier(&row).await?;
+            row.verifier = verifier.of(&row.id)?.shown_to(hands.clone());
             match work.put(&row, 0, Action::CredentialCreated, None).await {
                 Err(PutError::Changed) => {}
                 Err(PutError::Other(error)) => return Err(error.into()),
@@ -172,16 +241,18 @@ impl Engine {
         Err(Error::Conflict("credentials of this name are made all the time".into()).into())
     }
 
-    /// Changes a credential of the administrator's method. Revoking twice is what a retry looks like, and changes nothing.
+    /// Changes a credential of the target. Revoking twice is what a retry looks like, and changes nothing.
     ///
     /// # Errors
-    /// [`Error::NotFound`], for those of other methods too; [`AdministrationError::Beyond`], [`AdministrationError::OwnLonger`] and
-    /// [`AdministrationError::Longer`], once that is recorded; [`AdministrationError::Declared`],
-    /// [`AdministrationError::Revoked`] and [`AdministrationError::Expired`]; [`Error::Stale`] where the administrator's own
-    /// credential is not any more what it was; [`Error::Conflict`] where the row changes all the time.
+    /// [`Error::NotFound`], for those of other methods too; [`AdministrationError::Beyond`], [`AdministrationError::Wider`],
+    /// [`AdministrationError::OwnLonger`] and [`AdministrationError::Longer`], once that is recorded;
+    /// [`AdministrationError::Declared`], [`AdministrationError::Revoked`] and [`AdministrationError::Expired`];
+    /// [`Error::Stale`] where the administrator's own credential is not any more what it was; [`Error::Conflict`] where the row
+    /// changes all the time.
     pub async fn change_credential(
         &self,
         by: Administrator<'_>,
+        target: &Target,
         id: &CredentialId,
         change: &Change,
     ) -> Result<CredentialRow, AdministrationError> {
@@ -189,18 +260,14 @@ impl Engine {
         let (maker, hands) = (work.maker().await?, work.hands().await?);
         for _ in 0..ATTEMPTS {
             let row = self.store().credential(id).await.map_err(Error::from)?;
-            let row = row.filter(|row| row.method == by.authenticated.method().name);
+            let row = row.filter(|row| row.method == target.method && by.scope.contains(&row.method));
             let row = row.ok_or(Error::NotFound("credential"))?;
             if row.declared {
                 return Err(AdministrationError::Declared(row.name));
             }
-            let changed = match decide(by, maker.as_ref(), &row, change, self.clock().now()) {
+            let changed = match decide(by, target, maker.as_ref(), &row, change, self.clock().now()) {
                 Ok(changed) => changed,
-                Err(
-                    refusal @ (AdministrationError::Beyond(_)
-                    | AdministrationError::OwnLonger
-                    | AdministrationError::Longer),
-                ) => {
+                Err(refusal) if refusal.is_refusal() => {
                     return Err(work.refused(change.action(), &row, refusal).await);
                 }
                 Err(other) => return Err(other),
@@ -256,6 +323,22 @@ impl Work<'_> {
             }
         }
         Err(Error::Internal(format!("the credential {} was made {INCARNATIONS} times", wanted.name)).into())
+    }
+
+    /// A key identifier says which key is meant, as where resources declare them: what has ended lets it go. Of two that are made
+    /// at the same moment both may have it; then each opens with its own key.
+    async fn check_key_identifier(&self, wanted: &CredentialRow) -> Result<(), AdministrationError> {
+        let Some(kid) = wanted.username.as_deref().filter(|_| wanted.protocol == Protocol::Acme) else {
+            return Ok(());
+        };
+        let store = self.engine.store();
+        let rows = store.credentials_for(&wanted.method, kid).await.map_err(Error::from)?;
+        let now = self.engine.clock().now();
+        let is_taken = |row: &CredentialRow| row.username.as_deref() == Some(kid) && row.lasts(now).is_ok();
+        match rows.iter().any(is_taken) {
+            true => Err(AdministrationError::KeyIdentifierTaken(kid.to_owned())),
+            false => Ok(()),
+        }
     }
 
     async fn put(
@@ -322,100 +405,6 @@ impl From<Error> for PutError {
     fn from(error: Error) -> Self {
         Self::Other(error)
     }
-}
-
-/// A credential outlives the one that it was made with as little as it may do more: a key that has ended would go on as another.
-fn check_new(
-    by: Administrator<'_>,
-    maker: Option<&CredentialRow>,
-    row: &CredentialRow,
-) -> Result<(), AdministrationError> {
-    if let Some(action) = beyond(row.actions, by.actions) {
-        return Err(AdministrationError::Beyond(action));
-    }
-    check_secret(maker, row)?;
-    if row.expires_at.is_some_and(|at| ends_before(maker, at)) {
-        return Err(AdministrationError::Longer);
-    }
-    Ok(())
-}
-
-/// Whether the administrator may be shown a secret of this credential.
-fn check_secret(maker: Option<&CredentialRow>, row: &CredentialRow) -> Result<(), AdministrationError> {
-    let Some(maker) = maker else {
-        // Nothing says when whoever shows a certificate or a token ends, and what they made would make the next.
-        return match row.actions.contains(RestAction::Credentials) {
-            true => Err(AdministrationError::Beyond(RestAction::Credentials)),
-            false => Ok(()),
-        };
-    };
-    // Uses would be counted anew, as often as they like.
-    if maker.maximum_uses.is_some() && row.actions.contains(RestAction::Request) {
-        return Err(AdministrationError::Longer);
-    }
-    Ok(())
-}
-
-/// Whether the administrator's credential does.
-fn ends_before(maker: Option<&CredentialRow>, at: Time) -> bool {
-    maker.and_then(|maker| maker.expires_at).is_some_and(|end| end < at)
-}
-
-/// The row as it is to be.
-fn decide(
-    by: Administrator<'_>,
-    maker: Option<&CredentialRow>,
-    row: &CredentialRow,
-    change: &Change,
-    now: Time,
-) -> Result<CredentialRow, AdministrationError> {
-    // Who is given the value of another credential has its actions too.
-    if let Some(action) = beyond(row.actions, by.actions) {
-        return Err(AdministrationError::Beyond(action));
-    }
-    let own = by.authenticated.requester().credential.as_ref() == Some(&row.id);
-    match (change, row.state) {
-        (Change::Revoke { .. }, _) => Ok(CredentialRow { state: CredentialState::Revoked, ..row.clone() }),
-        (Change::Expire { .. } | Change::Regenerate { .. }, CredentialState::Revoked) => {
-            Err(AdministrationError::Revoked)
-        }
-        (Change::Expire { at }, CredentialState::Active) => {
-            let prolongs = row.expires_at.is_some_and(|end| end < *at);
-            if own && prolongs {
-                return Err(AdministrationError::OwnLonger);
-            }
-            if prolongs && ends_before(maker, *at) {
-                return Err(AdministrationError::Longer);
-            }
-            Ok(CredentialRow { expires_at: Some(*at), ..row.clone() })
-        }
-        (Change::Regenerate { verifier }, CredentialState::Active) => {
-            if row.expires_at.is_some_and(|end| end <= now) {
-                return Err(AdministrationError::Expired);
-            }
-            if own && row.maximum_uses.is_some() {
-                return Err(AdministrationError::OwnLonger);
-            }
-            if !own {
-                check_secret(maker, row)?;
-                let has_end = maker.is_some_and(|maker| maker.expires_at.is_some());
-                if has_end && row.expires_at.is_none_or(|end| ends_before(maker, end)) {
-                    return Err(AdministrationError::Longer);
-                }
-            }
-            Ok(CredentialRow {
-                verifier: verifier.clone(),
-                regeneration: row.regeneration.saturating_add(1),
-                uses: 0,
-                ..row.clone()
-            })
-        }
-    }
-}
-
-/// The first that is asked for and not had.
-fn beyond(asked: RestActions, had: RestActions) -> Option<RestAction> {
-    asked.iter().find(|action| !had.contains(*action))
 }
 
 /// The identifier of the row of a credential of this name: the same wherever it is made. A row that is there already belongs

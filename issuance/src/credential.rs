@@ -1,5 +1,6 @@
 //! Credentials as rows: who may ask over one method, how that is checked, and for how long.
 
+mod previous;
 mod usage;
 
 use std::{collections::BTreeSet, fmt};
@@ -22,6 +23,7 @@ use crate::{
     secret::Secret,
 };
 
+pub use previous::PreviousValue;
 pub use usage::{CredentialUsage, GrantedUses, Seen, UsageCollector, UsageFailure, UsageNote};
 
 /// One credential of one method.
@@ -40,6 +42,9 @@ pub struct CredentialRow {
     pub username: Option<String>,
     #[serde(skip_serializing)]
     pub verifier: Verifier,
+    /// Accepted beside it for a while, after a rotation.
+    #[serde(skip_serializing)]
+    pub previous: Option<PreviousValue>,
     pub owner: Option<Owner>,
     pub state: CredentialState,
     pub created_at: Time,
@@ -133,6 +138,9 @@ pub enum Verifier {
         /// Says whether two keys are the same.
         #[serde(with = "hex::serde")]
         fingerprint: [u8; 32],
+        /// As that of [`Verifier::Sha256`].
+        #[serde(default, rename = "knownTo", skip_serializing_if = "BTreeSet::is_empty")]
+        known_to: BTreeSet<String>,
     },
 }
 
@@ -189,7 +197,7 @@ impl Verifier {
             )));
         }
         let sealed = keys.seal(&hmac_key_purpose(credential), key)?;
-        Ok(Self::HmacKey { sealed, fingerprint: hmac_key_fingerprint(key) })
+        Ok(Self::HmacKey { sealed, fingerprint: hmac_key_fingerprint(key), known_to: BTreeSet::new() })
     }
 
     /// The HMAC key of this credential; none where it is checked in another way.
@@ -225,10 +233,11 @@ impl Verifier {
         credential: &CredentialId,
     ) -> Result<Option<Self>, SealingError> {
         match self {
-            Self::HmacKey { sealed, fingerprint } if !keys.is_current(sealed) => {
+            Self::HmacKey { sealed, fingerprint, known_to } if !keys.is_current(sealed) => {
                 let purpose = hmac_key_purpose(credential);
                 let sealed = keys.seal(&purpose, &keys.unseal(&purpose, sealed)?)?;
-                Ok(Some(Self::HmacKey { sealed, fingerprint: *fingerprint }))
+                let known_to = known_to.clone();
+                Ok(Some(Self::HmacKey { sealed, fingerprint: *fingerprint, known_to }))
             }
             Self::HmacKey { .. } | Self::Sha256 { .. } | Self::Argon2id { .. } => Ok(None),
         }
@@ -237,8 +246,8 @@ impl Verifier {
     /// Whom a secret that we made was shown to, besides its owner; nobody of other secrets.
     pub fn known_to(&self) -> impl Iterator<Item = &String> {
         match self {
-            Self::Sha256 { known_to, .. } => Some(known_to),
-            Self::Argon2id { .. } | Self::HmacKey { .. } => None,
+            Self::Sha256 { known_to, .. } | Self::HmacKey { known_to, .. } => Some(known_to),
+            Self::Argon2id { .. } => None,
         }
         .into_iter()
         .flatten()
@@ -248,8 +257,8 @@ impl Verifier {
     #[must_use]
     pub(crate) fn shown_to(mut self, hands: impl IntoIterator<Item = String>) -> Self {
         match &mut self {
-            Self::Sha256 { known_to, .. } => known_to.extend(hands),
-            Self::Argon2id { .. } | Self::HmacKey { .. } => {}
+            Self::Sha256 { known_to, .. } | Self::HmacKey { known_to, .. } => known_to.extend(hands),
+            Self::Argon2id { .. } => {}
         }
         self
     }
@@ -374,7 +383,15 @@ mod tests {
         let another = Verifier::of_hmac_key(&keys, &id, &generate_hmac_key().unwrap()).unwrap();
         assert_ne!(verifier.fingerprint(), another.fingerprint());
         let stored = serde_json::to_string(&verifier).unwrap();
+        assert!(!stored.contains("knownTo"), "as rows were written before anybody was shown one: {stored}");
         assert_eq!(serde_json::from_str::<Verifier>(&stored).unwrap(), verifier);
+        let shown = verifier.clone().shown_to(["user:ann".to_owned()]);
+        let stored = serde_json::to_string(&shown).unwrap();
+        assert_eq!(serde_json::from_str::<Verifier>(&stored).unwrap(), shown);
+        assert_eq!(
+            (shown.fingerprint(), shown.hmac_key(&keys, &id).unwrap()),
+            (verifier.fingerprint(), Some(key.clone()))
+        );
         assert_eq!(format!("{verifier:?}"), "Verifier::HmacKey(redacted)");
         let password = Verifier::of_generated(&key);
         assert_eq!((password.hmac_key(&keys, &id).unwrap(), password.fingerprint()), (None, None));
@@ -396,10 +413,12 @@ mod tests {
         let id = CredentialId::from_octets([1; 16]);
         let key = generate_hmac_key().unwrap();
         let sealed = Verifier::of_hmac_key(&SealingKeys::parse(&old).unwrap(), &id, &key).unwrap();
+        let sealed = sealed.shown_to(["user:ann".to_owned()]);
         let both = SealingKeys::parse(&format!("{}\n{}", *new, *old)).unwrap();
         let moved = sealed.resealed(&both, &id).unwrap().unwrap();
         assert_eq!(moved.hmac_key(&SealingKeys::parse(&new).unwrap(), &id).unwrap(), Some(key));
         assert_eq!(moved.fingerprint(), sealed.fingerprint());
+        assert_eq!(moved.known_to().collect::<Vec<_>>(), ["user:ann"], "whoever knew it knows it still");
         assert_eq!(moved.resealed(&both, &id).unwrap(), None);
         assert_eq!(Verifier::of_generated(&Secret::new("x")).resealed(&both, &id).unwrap(), None);
     }

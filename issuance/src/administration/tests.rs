@@ -1,17 +1,21 @@
 //! Who may do what to which credential.
 
+mod administered;
+
 use std::sync::Arc;
 
-use super::{AdministrationError, Administrator, Change, NewCredential, NewValue, named_id};
+use super::{
+    AdministrationError, Administrator, Change, NewCredential, NewValue, NewVerifier, Target, named_id,
+};
 use crate::{
     Error,
     audit::{Action, Actor, AuditOutcome},
     authn::{Authenticated, Freshness},
     credential::{CredentialRow, CredentialState, Verifier},
-    identity::{CredentialId, Owner, ResourceName},
+    identity::{CredentialId, Owner, Protocol, ResourceName},
     rest::{RestAction, RestActions},
     secret::Secret,
-    store::{Commit, Expect, Store, Write, memory::MemoryStore},
+    store::{Commit, Expect, MethodScope, Store, Write, memory::MemoryStore},
     testing::{Before, HookedStore, NOW, Scene, policy},
 };
 
@@ -23,6 +27,10 @@ fn own_actions() -> RestActions {
 struct Desk {
     scene: Scene,
     ann: Authenticated,
+    /// That of ann's method.
+    scope: MethodScope,
+    /// What she makes and changes credentials of.
+    target: Target,
 }
 
 impl Desk {
@@ -35,19 +43,22 @@ impl Desk {
         scene.change_ann(|row| row.actions = own_actions()).await;
         let evidence = scene.verify("ann", Scene::PASSWORD, Freshness::Fresh).await.unwrap();
         let ann = Authenticated::new(scene.method.clone(), evidence, None).unwrap();
-        Self { scene, ann }
+        let method = scene.method.name.clone();
+        let scope = MethodScope::from(method.clone());
+        let target = Target { method, protocol: Protocol::Rest, scope: Some(scope.clone()) };
+        Self { scene, ann, scope, target }
     }
 
     fn by(&self) -> Administrator<'_> {
-        Administrator { authenticated: &self.ann, actions: own_actions() }
+        Administrator { authenticated: &self.ann, actions: own_actions(), scope: &self.scope }
     }
 
     async fn create(&self, wanted: NewCredential) -> Result<CredentialRow, AdministrationError> {
-        self.scene.engine.create_credential(self.by(), wanted).await
+        self.scene.engine.create_credential(self.by(), &self.target, wanted).await
     }
 
     async fn change(&self, id: &CredentialId, change: Change) -> Result<CredentialRow, AdministrationError> {
-        self.scene.engine.change_credential(self.by(), id, &change).await
+        self.scene.engine.change_credential(self.by(), &self.target, id, &change).await
     }
 
     async fn stored(&self, id: &CredentialId) -> CredentialRow {
@@ -75,8 +86,8 @@ fn wanted(name: &str) -> NewCredential {
     }
 }
 
-fn verifier(secret: &str) -> Verifier {
-    Verifier::of_generated(&Secret::new(secret))
+fn verifier(secret: &str) -> NewVerifier {
+    NewVerifier::Made(Verifier::of_generated(&Secret::new(secret)))
 }
 
 fn every_change() -> [Change; 3] {
@@ -129,7 +140,7 @@ async fn the_name_of_another_methods_credential_is_free() {
     for declared in [false, true] {
         let foreign =
             CredentialRow { id: named_id(&name, 0), method: elsewhere.clone(), declared, ..row.clone() };
-        desk.scene.put(&foreign).await;
+        desk.scene.put(&CredentialRow { username: None, ..foreign }).await;
         let made = desk.create(wanted("ci")).await;
         match declared {
             false => assert_eq!(made.unwrap().id, named_id(&name, 1)),
@@ -303,15 +314,15 @@ async fn whose_uses_are_counted_gets_no_other_uses() {
     let ordering =
         |name| NewCredential { actions: [RestAction::Request].into_iter().collect(), ..wanted(name) };
     let ann = desk.ann.clone();
-    let before = Administrator { authenticated: &ann, actions };
-    let other = desk.scene.engine.create_credential(before, ordering("other")).await.unwrap();
+    let before = Administrator { authenticated: &ann, actions, scope: &desk.scope };
+    let other = desk.scene.engine.create_credential(before, &desk.target, ordering("other")).await.unwrap();
     let desk = with_own(desk, |row| row.maximum_uses = Some(1)).await;
     let ann = desk.ann.clone();
-    let limited = Administrator { authenticated: &ann, actions };
-    let made = desk.scene.engine.create_credential(limited, ordering("ci")).await;
+    let limited = Administrator { authenticated: &ann, actions, scope: &desk.scope };
+    let made = desk.scene.engine.create_credential(limited, &desk.target, ordering("ci")).await;
     assert!(matches!(made, Err(AdministrationError::Longer)), "{made:?}");
     let change = Change::Regenerate { verifier: verifier("new") };
-    let changed = desk.scene.engine.change_credential(limited, &other.id, &change).await;
+    let changed = desk.scene.engine.change_credential(limited, &desk.target, &other.id, &change).await;
     assert!(matches!(changed, Err(AdministrationError::Longer)), "{changed:?}");
     assert_eq!(desk.stored(&other.id).await, other);
 }
@@ -326,14 +337,15 @@ async fn the_secret_of_a_credential_is_known_to_all_who_were_shown_it() {
     desk.scene.put(&mighty).await;
     let evidence = desk.scene.verify("first", "first", Freshness::Fresh).await.unwrap();
     let by_first = Authenticated::new(desk.scene.method.clone(), evidence, None).unwrap();
-    let by_first = Administrator { authenticated: &by_first, actions: own_actions() };
-    let second = desk.scene.engine.create_credential(by_first, wanted("second")).await.unwrap();
+    let by_first = Administrator { authenticated: &by_first, actions: own_actions(), scope: &desk.scope };
+    let second = desk.scene.engine.create_credential(by_first, &desk.target, wanted("second")).await.unwrap();
     // Whoever made the one it was made with could have made it.
     let knows = |row: &CredentialRow, mark: &String| row.verifier.known_to().any(|known| known == mark);
     assert!(knows(&second, &ann) && knows(&second, &format!("credential:{}", first.id)));
     let third = desk.create(wanted("third")).await.unwrap();
     let change = Change::Regenerate { verifier: verifier("new") };
-    let third = desk.scene.engine.change_credential(by_first, &third.id, &change).await.unwrap();
+    let third =
+        desk.scene.engine.change_credential(by_first, &desk.target, &third.id, &change).await.unwrap();
     assert!(knows(&third, &ann) && knows(&third, &format!("credential:{}", first.id)));
     assert_eq!(desk.stored(&third.id).await, third);
 }

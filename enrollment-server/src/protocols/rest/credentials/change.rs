@@ -1,7 +1,5 @@
 //! Making and changing credentials.
 
-use std::fmt;
-
 use axum::{body::Body, extract::Path, response::Response};
 use http::{
     HeaderValue, StatusCode,
@@ -9,13 +7,12 @@ use http::{
 };
 use issuance::{
     Error,
-    administration::{AdministrationError, Administrator, Change, NewCredential},
-    authn::Freshness,
+    administration::{AdministrationError, Administrator, Change},
+    authn::{Authenticated, Freshness},
     credential::CredentialRow,
-    rest::{RestAction, RestActions},
-    secret::Secret,
+    rest::RestAction,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{
@@ -26,48 +23,14 @@ use super::{
         error::RestError,
         objects::{Timestamp, json},
         openapi::{self, BodyProblems, ConflictProblem, MissingProblem, Problems},
-        texts::{CredentialName, OwnerText, Reason},
+        texts::Reason,
     },
     known::{Known, find, parse, used},
-    shown::{Action, Credential},
-    value::{Made, make},
+    shown::Credential,
+    target::{served_of, target_of},
+    value::{CredentialWithSecret, Handed, Made, make},
+    wanted::{CredentialWanted, Wanted},
 };
-
-/// A credential to be made.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct CredentialWanted {
-    /// Used once: the audit trail tells by it who did what.
-    name: CredentialName,
-    /// Whom it belongs to, `user:NAME` or `group:NAME`.
-    owner: OwnerText,
-    /// What may be done with it, within what may be done with the caller's own. Absent: request and read.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false, min_items = 1, max_items = 6)]
-    actions: Option<Vec<Action>>,
-    /// When it ends. Absent: never.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    expires_at: Option<Timestamp>,
-    /// How many certificates may be issued with it. Absent: any number.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false, minimum = 1, maximum = 1_000_000_000)]
-    maximum_uses: Option<u64>,
-}
-
-/// A credential and its secret, which is not shown again.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct CredentialWithSecret {
-    credential: Credential,
-    access_key: String,
-}
-
-impl fmt::Debug for CredentialWithSecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CredentialWithSecret").field("credential", &self.credential).finish_non_exhaustive()
-    }
-}
 
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -87,25 +50,21 @@ struct CredentialEnd {
     expires_at: Option<Timestamp>,
 }
 
-/// Issued with, at most: what every store can count to.
-const MAX_USES: u64 = 1_000_000_000;
-
-/// Makes a credential of the caller's method. Its secret is in the answer, and nowhere afterwards.
+/// Makes a credential of the caller's method, or of one that it administers. Its secret is in the answer, and nowhere afterwards.
 #[utoipa::path(post, path = "/credentials", operation_id = "createCredential", tag = "credentials",
     request_body = CredentialWanted,
     responses((status = 201, description = "The credential with its secret.", body = CredentialWithSecret,
         headers(("Location" = String, description = "Path of the credential."))),
-        Problems, ConflictProblem, BodyProblems))]
+        Problems, MissingProblem, ConflictProblem, BodyProblems))]
 pub(super) async fn create_credential(ask: Ask, body: Body) -> Result<Response, RestError> {
     let caller = ask.caller(RestAction::Credentials, Freshness::Fresh).await?;
     let wanted = body::read::<CredentialWanted>(&caller.ask, body).await?;
-    let (wanted, secret) = new_credential(&caller, wanted)?;
+    let Wanted { target, credential, handed } = wanted.judge(&caller)?;
     let by = caller.authenticated(&caller.service.method)?;
-    let administrator = Administrator { authenticated: &by, actions: caller.actions };
-    let row = caller.app().engine.create_credential(administrator, wanted).await;
+    let row = caller.app().engine.create_credential(administrator(&caller, &by), &target, credential).await;
     let row = row.map_err(|error| refused(error, "spec"))?;
     let location = openapi::path(&format!("/credentials/{}", row.id));
-    let mut response = with_secret(StatusCode::CREATED, &caller, row, &secret)?;
+    let mut response = with_secret(StatusCode::CREATED, &caller, row, &handed)?;
     let location = HeaderValue::from_str(&location).map_err(|error| Error::Internal(error.to_string()))?;
     response.headers_mut().insert(LOCATION, location);
     Ok(response)
@@ -124,7 +83,8 @@ pub(super) async fn revoke_credential(
 ) -> Result<Response, RestError> {
     let caller = ask.caller(RestAction::Credentials, Freshness::Fresh).await?;
     let CredentialRevocation { reason } = body::read_optional(&caller.ask, body).await?;
-    let row = change(&caller, &id, &Change::Revoke { reason: reason.map(Reason::into) }).await?;
+    let row = find(&caller, &parse(&id)?).await?;
+    let row = change(&caller, &row, &Change::Revoke { reason: reason.map(Reason::into) }).await?;
     shown(&caller, row).await
 }
 
@@ -142,7 +102,8 @@ pub(super) async fn expire_credential(
     let caller = ask.caller(RestAction::Credentials, Freshness::Fresh).await?;
     let CredentialEnd { expires_at } = body::read_optional(&caller.ask, body).await?;
     let at = expires_at.map_or(caller.ask.now, |Timestamp(at)| at);
-    let row = change(&caller, &id, &Change::Expire { at }).await?;
+    let row = find(&caller, &parse(&id)?).await?;
+    let row = change(&caller, &row, &Change::Expire { at }).await?;
     shown(&caller, row).await
 }
 
@@ -155,42 +116,26 @@ pub(super) async fn expire_credential(
 pub(super) async fn regenerate_credential(ask: Ask, Path(id): Path<String>) -> Result<Response, RestError> {
     let caller = ask.caller(RestAction::Credentials, Freshness::Fresh).await?;
     let row = find(&caller, &parse(&id)?).await?;
-    let Made { value, secret } = make(row.protocol, Some(&row))?;
-    let row = change(&caller, &id, &Change::Regenerate { verifier: value.verifier }).await?;
-    with_secret(StatusCode::OK, &caller, row, &secret)
+    // What would open nothing is not made; nor is it known what it will administer once it does.
+    if !row.declared && served_of(&caller.ask.serving, &row).is_none() {
+        let sentence =
+            format!("the method {} is not served, and a new secret would open nothing", row.method);
+        return Err(RestError::Conflict(sentence));
+    }
+    let Made { verifier, handed, .. } = make(row.protocol, row.username.as_deref(), &caller.app().sealing)?;
+    let row = change(&caller, &row, &Change::Regenerate { verifier }).await?;
+    with_secret(StatusCode::OK, &caller, row, &handed)
 }
 
-fn new_credential(caller: &Caller, wanted: CredentialWanted) -> Result<(NewCredential, Secret), RestError> {
-    let default = || vec![Action::Request, Action::Read];
-    let actions = wanted.actions.unwrap_or_else(default).into_iter().map(RestAction::from);
-    let actions: RestActions = actions.collect();
-    if actions.is_empty() {
-        return Err(RestError::invalid("/actions", "at least one action is expected"));
-    }
-    let expires_at = wanted.expires_at.map(|Timestamp(at)| at);
-    if expires_at.is_some_and(|at| at <= caller.ask.now) {
-        return Err(RestError::invalid("/expiresAt", "a time to come is expected"));
-    }
-    if wanted.maximum_uses.is_some_and(|uses| !(1..=MAX_USES).contains(&uses)) {
-        return Err(RestError::invalid("/maximumUses", format!("a number from 1 to {MAX_USES} is expected")));
-    }
-    let Made { value, secret } = make(caller.service.method.protocol, None)?;
-    let wanted = NewCredential {
-        name: wanted.name.into(),
-        owner: wanted.owner.0,
-        expires_at,
-        maximum_uses: wanted.maximum_uses,
-        actions,
-        identifiers: None,
-        value,
-    };
-    Ok((wanted, secret))
+/// With all that the caller's method administers, whichever part of that the request is about.
+fn administrator<'a>(caller: &'a Caller, by: &'a Authenticated) -> Administrator<'a> {
+    Administrator { authenticated: by, actions: caller.actions, scope: &caller.service.scope }
 }
 
-async fn change(caller: &Caller, id: &str, change: &Change) -> Result<CredentialRow, RestError> {
+async fn change(caller: &Caller, row: &CredentialRow, change: &Change) -> Result<CredentialRow, RestError> {
     let by = caller.authenticated(&caller.service.method)?;
-    let administrator = Administrator { authenticated: &by, actions: caller.actions };
-    let row = caller.app().engine.change_credential(administrator, &parse(id)?, change).await;
+    let (engine, target) = (&caller.app().engine, target_of(&caller.ask.serving, row));
+    let row = engine.change_credential(administrator(caller, &by), &target, &row.id, change).await;
     row.map_err(|error| refused(error, change.field()))
 }
 
@@ -202,10 +147,11 @@ fn refused(error: AdministrationError, field: &str) -> RestError {
         AdministrationError::Declared(resource) => RestError::DeclaredByResource(format!(
             "the EnrollmentCredential {resource} declares this credential: patch its {field}"
         )),
-        error @ (AdministrationError::OwnLonger | AdministrationError::Longer) => {
-            RestError::Forbidden(error.to_string())
-        }
+        error @ (AdministrationError::Wider(_)
+        | AdministrationError::OwnLonger
+        | AdministrationError::Longer) => RestError::Forbidden(error.to_string()),
         error @ (AdministrationError::NameTaken(_)
+        | AdministrationError::KeyIdentifierTaken(_)
         | AdministrationError::Revoked
         | AdministrationError::Expired) => RestError::Conflict(error.to_string()),
     }
@@ -220,12 +166,11 @@ fn with_secret(
     status: StatusCode,
     caller: &Caller,
     row: CredentialRow,
-    secret: &Secret,
+    handed: &Handed,
 ) -> Result<Response, RestError> {
     // It was not used yet. Nothing is asked of the store any more: the secret would be lost with an answer that fails.
     let known = Known { row, usage: None };
-    let access_key = String::from_utf8_lossy(secret.expose()).into_owned();
-    let shown = CredentialWithSecret { credential: Credential::of(&known, caller.ask.now), access_key };
+    let shown = CredentialWithSecret::new(Credential::of(&known, caller.ask.now), handed);
     let mut response = json(status, &shown)?;
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     Ok(response)

@@ -1,4 +1,4 @@
-//! Credentials of the caller's method as they are found, with how they were used.
+//! Credentials in the caller's scope as they are found, with how they were used.
 
 use std::collections::HashMap;
 
@@ -24,13 +24,13 @@ pub(super) fn parse(id: &str) -> Result<CredentialId, RestError> {
     id.parse().map_err(|_| NOT_FOUND)
 }
 
-/// That of the caller's method.
+/// That of a method in the caller's scope.
 ///
 /// # Errors
 /// [`RestError::NotFound`], for those of other methods too.
 pub(super) async fn find(caller: &Caller, id: &CredentialId) -> Result<CredentialRow, RestError> {
     let row = caller.app().engine.store().credential(id).await?;
-    row.filter(|row| row.method == *caller.method()).ok_or(NOT_FOUND)
+    row.filter(|row| caller.scope().contains(&row.method)).ok_or(NOT_FOUND)
 }
 
 /// With how it was used.

@@ -1,22 +1,28 @@
-//! Credentials of the caller's method (`/credentials`): who may ask by it, and what for.
+//! Credentials of the caller's method and of those that it administers (`/credentials`): who may ask by them, and what for.
 //!
 //! | file | what |
 //! | --- | --- |
 //! | `shown.rs` | a credential as it is shown: never its secret, nor what the secret is checked by |
 //! | `known.rs` | credentials as they are found, with how they were used |
 //! | `list.rs` | lists and exports |
-//! | `value.rs` | new secrets, one function for each protocol |
+//! | `wanted.rs` | a credential that is to be made, as it is asked for |
+//! | `members.rs` | what protocols want to be said of one |
+//! | `target.rs` | methods whose credentials are made and changed |
+//! | `value.rs` | new secrets, one form for each protocol |
 //! | `change.rs` | making and changing |
 //!
-//! Nobody gives a credential more actions than they have, or touches one that has more. Those that a resource declares are
+//! Nobody gives a credential more actions than they have, or touches one that has more, or whose method administers more. Those that a resource declares are
 //! changed there: 409 says which resource, and which of its fields. There is no time in which an old and a new secret are
 //! both good: a row has one.
 
 mod change;
 mod known;
 mod list;
+mod members;
 mod shown;
+mod target;
 mod value;
+mod wanted;
 
 use std::sync::Arc;
 

@@ -14,15 +14,18 @@ use super::{
     known::Known,
 };
 
-/// Who may ask by the method. Never a secret.
+/// Who may ask by a method. Never a secret.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Credential {
     id: String,
     name: String,
     pub(super) status: Status,
+    /// The enrollment method that it opens, `namespace/name`.
+    method: String,
     protocol: &'static str,
-    /// The user name; of an access key its name, which is the part of it that is no secret.
+    /// The user name of a password; the key identifier of a key for ACME; of an access key its name, which is the part of it that is
+    /// no secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     username: Option<String>,
@@ -32,6 +35,10 @@ pub(super) struct Credential {
     owner: Option<String>,
     /// What may be done with it over REST.
     actions: Vec<Action>,
+    /// ACME: the names that accounts bound to it may order. Absent: every name that the profile allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    identifiers: Option<ShownIdentifiers>,
     created_at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -39,7 +46,7 @@ pub(super) struct Credential {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     maximum_uses: Option<u64>,
-    /// Certificates that were issued with its present secret.
+    /// Certificates that were issued with its present secret; for ACME, accounts that were bound to it.
     uses: u64,
     /// Requests that were accepted. What is counted here and below lags a few seconds behind.
     requests: u64,
@@ -64,6 +71,14 @@ pub(super) struct Credential {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     declared_by: Option<String>,
+}
+
+/// Patterns for DNS names, and ranges of IP addresses in CIDR notation.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CredentialIdentifiers)]
+pub(super) struct ShownIdentifiers {
+    dns: Vec<String>,
+    ip: Vec<String>,
 }
 
 /// When a credential was refused last, and why.
@@ -169,10 +184,15 @@ impl Credential {
             id: row.id.to_string(),
             name: row.name.name().to_owned(),
             status: Status::of(row, now),
+            method: row.method.to_string(),
             protocol: row.protocol.as_str(),
             username: row.username.clone(),
             owner: row.owner.as_ref().map(ToString::to_string),
             actions: row.actions.iter().map(Action::from).collect(),
+            identifiers: row.identifiers.as_ref().map(|restriction| ShownIdentifiers {
+                dns: restriction.dns.iter().map(|pattern| pattern.as_str().to_owned()).collect(),
+                ip: restriction.ip.iter().map(ToString::to_string).collect(),
+            }),
             created_at: row.created_at.into(),
             expires_at: row.expires_at.map(Timestamp::from),
             maximum_uses: row.maximum_uses,
@@ -194,10 +214,12 @@ impl Tabular for Credential {
         "id",
         "name",
         "status",
+        "method",
         "protocol",
         "username",
         "owner",
         "actions",
+        "identifiers",
         "createdAt",
         "expiresAt",
         "maximumUses",
@@ -222,10 +244,15 @@ impl Tabular for Credential {
             self.id.clone(),
             self.name.clone(),
             self.status.as_str().into(),
+            self.method.clone(),
             self.protocol.into(),
             self.username.clone().unwrap_or_default(),
             self.owner.clone().unwrap_or_default(),
             actions.collect::<Vec<_>>().join(" "),
+            self.identifiers
+                .as_ref()
+                .map(|names| [&*names.dns, &*names.ip].concat().join(" "))
+                .unwrap_or_default(),
             self.created_at.0.to_string(),
             time(self.expires_at),
             self.maximum_uses.map(|uses| uses.to_string()).unwrap_or_default(),
