@@ -308,6 +308,22 @@ impl CompiledMethod {
         self.path(None).filter(|_| is_reached)
     }
 
+    /// What names it in URLs: the shortest first, its own at the end.
+    pub fn labels<'a>(&'a self, server: &'a CompiledServer) -> Vec<&'a str> {
+        let short = server.labels.iter().filter(|(_, method)| **method == self.name);
+        let mut labels: Vec<&str> = short.map(|(label, _)| label.as_str()).collect();
+        labels.sort_by_key(|label| label.len());
+        labels.push(&self.label);
+        labels
+    }
+
+    /// The paths of all URLs that clients are given: by the shortest label first; the last has none.
+    pub fn paths(&self, server: &CompiledServer) -> Vec<String> {
+        let labels = self.labels(server);
+        let labelled = labels.iter().filter_map(|label| self.path(Some(label)));
+        labelled.chain(self.unlabelled_path(server)).collect()
+    }
+
     /// The resource that it was compiled from.
     pub fn resource(&self) -> (Kind, ResourceName) {
         let of_issuer = self.name.name().strip_prefix(ISSUER_PREFIX);

@@ -78,11 +78,7 @@ fn later(known: Option<MethodFailure>, heard: Option<MethodFailure>) -> Option<M
 
 /// The shortest first; its own, `namespace.name`, always works.
 fn labels(served: &Served<'_>) -> Vec<String> {
-    let short = served.server.labels.iter().filter(|(_, method)| **method == served.method.name);
-    let mut labels: Vec<String> = short.map(|(label, _)| label.clone()).collect();
-    labels.sort_by_key(String::len);
-    labels.push(served.method.label.clone());
-    labels
+    served.method.labels(served.server).into_iter().map(str::to_owned).collect()
 }
 
 /// The shortest first.
