@@ -1,6 +1,7 @@
 //! Credentials as rows: who may ask over one method, how that is checked, and for how long.
 
 mod previous;
+mod previous;
 mod usage;
 
 use std::{collections::BTreeSet, fmt};
@@ -23,6 +24,7 @@ use crate::{
     secret::Secret,
 };
 
+pub use previous::PreviousValue;
 pub use previous::PreviousValue;
 pub use usage::{CredentialUsage, GrantedUses, Seen, UsageCollector, UsageFailure, UsageNote};
 

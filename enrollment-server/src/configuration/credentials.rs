@@ -172,6 +172,7 @@ impl Pass<'_> {
             regeneration: wanted.regeneration,
             identifiers: wanted.identifiers.clone(),
             actions: wanted.actions,
+            previous: None,
         };
         self.put(row, 0, Action::CredentialCreated).await?;
         self.known.insert(wanted.name.clone(), (wanted.clone(), id, 1));

@@ -89,6 +89,7 @@ pub(super) fn new_credential(
         regeneration: 0,
         identifiers: None,
         actions: Default::default(),
+        previous: None,
     }
 }
 

@@ -143,6 +143,7 @@ pub(crate) fn credential(method: &ResourceName, username: Option<&str>, password
         regeneration: 0,
         identifiers: None,
         actions: Default::default(),
+        previous: None,
     }
 }
 

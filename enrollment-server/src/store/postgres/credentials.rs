@@ -35,7 +35,8 @@ macro_rules! select {
         concat!(
             "SELECT c.number, c.id, c.version, c.method, c.protocol, c.name, c.username, c.verifier, c.owner, c.state, \
              c.created_at, c.expires_at, c.maximum_uses, c.uses + coalesce(u.uses, 0), \
-             greatest(c.last_used_at, u.last_used_at), c.declared, c.regeneration, c.identifiers, c.actions FROM credentials c \
+             greatest(c.last_used_at, u.last_used_at), c.declared, c.regeneration, c.identifiers, c.actions, c.previous \
+             FROM credentials c \
              CROSS JOIN LATERAL (SELECT sum(uses)::bigint AS uses, max(last_used_at) AS last_used_at \
              FROM credential_uses WHERE credential = c.number) u ",
             $rest
@@ -154,13 +155,15 @@ pub(super) fn put(row: &CredentialRow) -> Result<Step, Failure> {
     // Uses that were counted since the caller read the row stay counted while the secret is the same.
     let sql = "INSERT INTO credentials AS c (id, version, method, protocol, name, username, verifier, owner, state, \
         created_at, expires_at, maximum_uses, uses, last_used_at, declared, regeneration, identifiers, \
-        actions) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) \
+        actions, previous) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
         ON CONFLICT (id) DO UPDATE SET version = excluded.version, method = excluded.method, \
         protocol = excluded.protocol, name = excluded.name, username = excluded.username, \
         verifier = excluded.verifier, owner = excluded.owner, state = excluded.state, \
         created_at = excluded.created_at, expires_at = excluded.expires_at, \
         maximum_uses = excluded.maximum_uses, declared = excluded.declared, \
         regeneration = excluded.regeneration, identifiers = excluded.identifiers, actions = excluded.actions, \
+        previous = excluded.previous, \
         uses = CASE WHEN c.verifier = excluded.verifier THEN greatest(c.uses, excluded.uses) \
         ELSE excluded.uses END, \
         last_used_at = CASE WHEN c.verifier = excluded.verifier \
@@ -188,6 +191,7 @@ pub(super) fn put(row: &CredentialRow) -> Result<Step, Failure> {
         integer(row.regeneration)?,
         row.identifiers.as_ref().map(to_json).transpose()?,
         stored_actions(row.actions)?,
+        row.previous.as_ref().map(to_json).transpose()?,
     ];
     Ok(Step::new(sql, parameters).unless_taken(Conflict::AccessKeyExists))
 }
@@ -238,6 +242,7 @@ fn from_row(row: &Row) -> Result<(Cursor, CredentialRow), Failure> {
         regeneration: columns.unsigned()?,
         identifiers: columns.optional_json()?,
         actions: columns.optional_json()?.unwrap_or_default(),
+        previous: columns.optional_json()?,
     };
     Ok((cursor, credential))
 }

@@ -28,7 +28,7 @@ const REVOKED: i64 = 1;
 /// In the order in which [`from_row`] reads.
 const SELECT: &str = "SELECT c.number, c.id, c.version, m.namespace, m.name, c.protocol, c.namespace, c.name, \
     c.username, c.verifier, c.owner, c.state, c.created_at, c.expires_at, c.maximum_uses, c.uses, c.last_used_at, \
-    c.declared, c.regeneration, c.identifiers, c.actions \
+    c.declared, c.regeneration, c.identifiers, c.actions, c.previous \
     FROM credentials c CROSS JOIN resources m ON m.number = c.method";
 
 pub(super) fn find(connection: &Connection, id: &CredentialId) -> Result<Option<CredentialRow>, Failure> {
@@ -137,19 +137,21 @@ pub(super) fn put(connection: &Connection, names: &mut Names, row: &CredentialRo
         integer(row.regeneration)?,
         row.identifiers.as_ref().map(to_json).transpose()?,
         stored_actions(row.actions)?,
+        row.previous.as_ref().map(to_json).transpose()?,
     ];
     // Uses that were counted since the caller read the row stay counted while the secret is the same.
     connection
         .prepare_cached(
             "INSERT INTO credentials (id, version, method, protocol, namespace, name, username, verifier, owner, \
              state, created_at, expires_at, maximum_uses, uses, last_used_at, declared, regeneration, identifiers, \
-             actions) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+             actions, previous) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
              ON CONFLICT (id) DO UPDATE SET version = excluded.version, method = excluded.method, \
              protocol = excluded.protocol, namespace = excluded.namespace, name = excluded.name, \
              username = excluded.username, verifier = excluded.verifier, owner = excluded.owner, \
              state = excluded.state, created_at = excluded.created_at, expires_at = excluded.expires_at, \
              maximum_uses = excluded.maximum_uses, declared = excluded.declared, \
              regeneration = excluded.regeneration, identifiers = excluded.identifiers, actions = excluded.actions, \
+             previous = excluded.previous, \
              uses = iif(verifier = excluded.verifier, max(uses, excluded.uses), excluded.uses), \
              last_used_at = iif(verifier = excluded.verifier, \
              max(coalesce(last_used_at, excluded.last_used_at), coalesce(excluded.last_used_at, last_used_at)), \
@@ -199,6 +201,7 @@ fn from_row(row: &Row<'_>) -> Result<(Cursor, CredentialRow), Failure> {
         regeneration: columns.unsigned()?,
         identifiers: columns.optional_json()?,
         actions: columns.optional_json()?.unwrap_or_default(),
+        previous: columns.optional_json()?,
     };
     Ok((cursor, credential))
 }

@@ -134,6 +134,7 @@ pub fn credential(number: u8) -> CredentialRow {
         regeneration: 0,
         identifiers: None,
         actions: Default::default(),
+        previous: None,
     }
 }
 

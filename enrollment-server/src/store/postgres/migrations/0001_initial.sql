@@ -112,7 +112,9 @@ CREATE TABLE credentials (
     -- JSON: which names may be asked for
     identifiers TEXT COLLATE "C",
     -- JSON: what may be done over REST
-    actions TEXT COLLATE "C"
+    actions TEXT COLLATE "C",
+    -- JSON: the value before, and until when it is accepted
+    previous TEXT COLLATE "C"
 );
 
 -- Asked with every authentication.

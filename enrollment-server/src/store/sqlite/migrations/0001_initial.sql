@@ -134,7 +134,9 @@ CREATE TABLE credentials (
     -- JSON: which names may be asked for
     identifiers TEXT,
     -- JSON: what may be done over REST
-    actions TEXT
+    actions TEXT,
+    -- JSON: the value before, and until when it is accepted
+    previous TEXT
 ) STRICT;
 
 -- Asked with every authentication.
