@@ -1,7 +1,6 @@
 //! Credentials as rows: who may ask over one method, how that is checked, and for how long.
 
 mod previous;
-mod previous;
 mod usage;
 
 use std::{collections::BTreeSet, fmt};
@@ -24,7 +23,6 @@ use crate::{
     secret::Secret,
 };
 
-pub use previous::PreviousValue;
 pub use previous::PreviousValue;
 pub use usage::{CredentialUsage, GrantedUses, Seen, UsageCollector, UsageFailure, UsageNote};
 
