@@ -26,7 +26,7 @@ use crate::{
     protocols::{
         acme::{AcmeService, AcmeShared},
         est::EstService,
-        rest::{Exports, RestServices, RestShared},
+        rest::{Exports, Overview, RestServices, RestShared},
     },
     publish::{CrlCache, Published},
     usage::MethodCounters,
@@ -62,6 +62,8 @@ pub struct Serving {
     pub est: Labelled<EstService>,
     pub acme: Labelled<AcmeService>,
     pub rest: RestServices,
+    /// What is offered, as it is told to those who ask.
+    pub overview: Overview,
     /// What cert-manager's requests and the cluster's are served by, by the name of the method.
     pub issuers: HashMap<ResourceName, Arc<IssuerService>>,
     /// Authorities that sign elsewhere.

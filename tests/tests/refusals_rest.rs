@@ -71,6 +71,7 @@ const ROWS: &[Row] = &[
     row("GET /reports/summary", "report", 200, 200),
     row("GET /audit", "report", 200, 200),
     row("GET /audit/export", "report", 200, 200),
+    row("GET /status", "read", 200, 200),
 ];
 
 impl Row {

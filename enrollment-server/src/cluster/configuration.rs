@@ -225,7 +225,8 @@ impl Configuration {
         let compiled = &assembled.compiled;
         let mut failures = Vec::new();
         let signers = signers(&assembled.keys, &mut failures);
-        let material = Material { signers: &signers, crls: &assembled.crls };
+        let base = compiled.server.enrollment_base_url.as_deref();
+        let material = Material { signers: &signers, crls: &assembled.crls, base };
         let internal =
             compiled.server.internal.as_ref().map(internal).transpose().map_err(NotTaken::Unfit)?;
         let (prepared, failed) =

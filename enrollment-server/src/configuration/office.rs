@@ -25,19 +25,21 @@ use crate::{
     protocols::{
         acme::{AcmeProfiles, AcmeService, Chains, Hosts},
         est::EstService,
-        rest::{RestProducts, RestService},
+        rest::{Overview, RestProducts, RestService},
     },
     publish::{self, Published},
     serving::{IssuerService, Labelled, Serving},
 };
 
-/// What belongs to authorities and is not part of the compiled configuration itself.
+/// What is not part of the compiled configuration itself.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Material<'a> {
     /// Keys of the authorities that sign here.
     pub(crate) signers: &'a BTreeMap<ResourceName, Arc<dyn Signer>>,
     /// DER: finished revocation lists of authorities that sign elsewhere; of those that sign here, the last one from before.
     pub(crate) crls: &'a BTreeMap<ResourceName, Vec<u8>>,
+    /// What the URLs of methods begin with; none where nobody has said.
+    pub(crate) base: Option<&'a str>,
 }
 
 /// Everything of one generation, and what could not be made of it: a part that cannot be served takes only what refers to it
@@ -73,6 +75,7 @@ pub(crate) fn serving(
         let outcome = builder.method(method);
         builder.note(FailedKind::Method, &method.name, outcome);
     }
+    builder.serving.overview = Overview::of(compiled, &builder.serving.office, material.base);
     (builder.serving, builder.failures)
 }
 

@@ -165,6 +165,8 @@ label! {
         QueryAudit => "query_audit",
         /// REST: the audit trail, all of it.
         ExportAudit => "export_audit",
+        /// REST: how the server is doing.
+        ReadStatus => "read_status",
         /// REST: its description.
         OpenApi => "openapi",
         /// A CRL, RFC 5280 §4.2.1.13.

@@ -24,7 +24,9 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 pub struct CachedCrl {
     pub(super) der: Bytes,
     pub(super) etag: HeaderValue,
-    pub(super) next_update: Time,
+    /// RFC 5280 §5.2.3; none in a list that was made elsewhere without it.
+    pub(crate) number: Option<u64>,
+    pub(crate) next_update: Time,
 }
 
 impl CachedCrl {
@@ -36,9 +38,10 @@ impl CachedCrl {
         let list = CertificateList::from_der(der).context("its revocation list")?;
         list.verify_signed_by(authority.public_key()).context("its revocation list")?;
         let next_update = list.next_update().context("its revocation list has no nextUpdate")?;
+        let number = list.number().context("its revocation list")?.map(|number| number.0);
         let digest = digest(&SHA256, der);
         let etag = HeaderValue::from_str(&format!("\"{}\"", hex::encode(digest.as_ref())))?;
-        Ok(Self { der: Bytes::copy_from_slice(der), etag, next_update })
+        Ok(Self { der: Bytes::copy_from_slice(der), etag, number, next_update })
     }
 }
 
@@ -61,7 +64,11 @@ impl CrlCache {
         }
     }
 
-    pub(super) async fn latest(
+    /// The newest list of an authority; none where none was made yet.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) async fn latest(
         &self,
         store: &dyn Store,
         issuer: KeyId,
@@ -77,7 +84,8 @@ impl CrlCache {
         let row = store.latest_crl(issuer).await?;
         let cached = row.and_then(|row| {
             let etag = HeaderValue::from_str(&format!("\"{}\"", row.number)).ok()?;
-            Some(CachedCrl { der: row.der.into(), etag, next_update: row.next_update })
+            let (number, next_update) = (Some(row.number), row.next_update);
+            Some(CachedCrl { der: row.der.into(), etag, number, next_update })
         });
         *slot = Some((Instant::now(), cached.clone()));
         Ok(cached)

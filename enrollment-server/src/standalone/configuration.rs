@@ -144,7 +144,8 @@ impl Configuration {
         }
         let generation = self.generation + 1;
         let signers = authorities.iter().map(|(name, files)| (name.clone(), files.signer.clone())).collect();
-        let material = Material { signers: &signers, crls: &BTreeMap::new() };
+        let base = endpoints::base_url(&compiled, self.device);
+        let material = Material { signers: &signers, crls: &BTreeMap::new(), base: Some(&base) };
         let (prepared, failed) = self.installer.prepare(&compiled, &material, generation).await?;
         none(failed)?;
         let names = names(&folder, Kind::EnrollmentCredential);

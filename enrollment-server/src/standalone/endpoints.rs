@@ -53,19 +53,12 @@ pub(super) fn endpoints(compiled: &Compiled, folder: &DataFolder, device: Socket
         Some(CompiledTls::Secret { .. }) | None => folder.root().join("ca.pem"),
     };
     let describe = |method: &CompiledMethod| {
-        let short =
-            compiled.server.labels.iter().filter(|(_, name)| **name == method.name).map(|(label, _)| label);
-        let mut labels: Vec<&String> = short.collect();
-        labels.sort_by_key(|label| label.len());
-        labels.push(&method.label);
-        let unlabelled = method.unlabelled_path(&compiled.server);
-        let paths = labels.iter().filter_map(|label| method.path(Some(label))).chain(unlabelled);
-        let urls = paths.map(|path| format!("{base}{path}")).collect();
+        let paths = method.paths(&compiled.server);
         Endpoint {
             protocol: method.protocol.to_string(),
             method: method.name.to_string(),
-            label: labels.first().map_or_else(String::new, |label| (*label).clone()),
-            urls,
+            label: method.labels(&compiled.server).first().map_or_else(String::new, |label| (*label).into()),
+            urls: paths.iter().map(|path| format!("{base}{path}")).collect(),
             ca: ca.clone(),
             credentials: credentials(compiled, folder, method),
         }
@@ -97,7 +90,7 @@ fn credentials(compiled: &Compiled, folder: &DataFolder, method: &CompiledMethod
 }
 
 /// What clients call: the configured URL, or the listener by a name that its certificate has.
-fn base_url(compiled: &Compiled, device: SocketAddr) -> String {
+pub(super) fn base_url(compiled: &Compiled, device: SocketAddr) -> String {
     if let Some(base) = &compiled.server.enrollment_base_url {
         return base.clone();
     }

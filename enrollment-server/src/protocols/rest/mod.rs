@@ -34,6 +34,7 @@
 //! | reportSummary | `GET /reports/summary` | report |
 //! | queryAudit | `GET /audit` | report |
 //! | exportAudit | `GET /audit/export` | report |
+//! | readStatus | `GET /status` | read |
 //!
 //! Who asks is said by the credential, and so is which EnrollmentMethod is asked; nobody sees rows of another. To a stranger
 //! every operation but the first is 401. Every error is a problem document
@@ -52,6 +53,7 @@
 //! | `certificates/` | certificates: issued in one call, read, renewed, revoked |
 //! | `renewal.rs` | certificates that the server renews by itself |
 //! | `requests.rs`, `credentials/`, `reports/`, `audit.rs` | the desk |
+//! | `overview.rs`, `status.rs` | what a generation offers, and how that is doing |
 //! | `accept.rs`, `export.rs`, `scan.rs` | the forms of answers, those of any length, and lists that are filtered here |
 //! | `texts.rs` | what people write |
 
@@ -67,6 +69,7 @@ mod export;
 mod objects;
 mod openapi;
 mod orders;
+mod overview;
 mod page;
 mod parameters;
 mod problem;
@@ -76,11 +79,13 @@ mod requests;
 mod scan;
 mod service;
 mod shared;
+mod status;
 #[cfg(test)]
 mod tests;
 mod texts;
 
 pub use export::Exports;
+pub use overview::Overview;
 pub(crate) use renewal::{Renewed, renew_by_itself};
 pub use service::{RestProducts, RestService, RestServices};
 pub use shared::RestShared;

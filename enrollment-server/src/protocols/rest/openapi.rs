@@ -22,7 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::{
     BASE, Traces, audit, certificates, credentials, orders,
     problem::{Fault, PROBLEM_JSON, Problem},
-    reports, requests,
+    reports, requests, status,
 };
 use crate::serving::App;
 
@@ -70,6 +70,7 @@ pub(super) fn described(traces: &Traces<'_>) -> OpenApiRouter<Arc<App>> {
         .merge(credentials::routes(traces))
         .merge(reports::routes(traces))
         .merge(audit::routes(traces))
+        .merge(status::routes(traces))
 }
 
 /// The document as it is sent.

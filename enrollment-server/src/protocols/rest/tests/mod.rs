@@ -17,4 +17,5 @@ mod reports;
 mod requests;
 mod routes;
 pub(super) mod scene;
+mod status;
 mod waiting;

@@ -31,7 +31,9 @@ use tower::ServiceExt as _;
 
 use super::super::{
     super::testing::{TurnedClock, new_credential, put_credential, root},
-    RestProducts, RestService, RestServices, router,
+    Overview, RestProducts, RestService, RestServices,
+    overview::Choice,
+    router,
 };
 use crate::{
     listeners::{Limits, Peer},
@@ -169,11 +171,17 @@ impl Scene {
         let app = App::new(engine, Arc::new(Metrics::new()), limits, Arc::new(sealing)).unwrap();
         let mut office = Office::default();
         office.authorities.insert(authority.name.clone(), authority.clone());
-        let mut rest = RestServices::default();
+        let (mut rest, mut overview) = (RestServices::default(), Overview::default());
         let [method, other_method] = ["api", "other"].map(|name| {
             let name = ResourceName::new("lab", name);
             let products = products(&name, &authority, &*setup.policy);
             let method = products["default"].clone();
+            let choices = products.iter().map(|(name, product)| Choice {
+                name: Some(name),
+                description: None,
+                profile: &product.profile,
+            });
+            overview.add(&method, Vec::new(), choices);
             let service = RestService::new(method.clone(), &settings, products, &office).unwrap();
             rest.insert(Arc::new(service));
             method
@@ -187,6 +195,7 @@ impl Scene {
             generation: 1,
             office,
             rest,
+            overview,
             checkpoint_interval: Duration::from_secs(3600),
             ..Serving::default()
         });
