@@ -9,7 +9,7 @@ use crate::{
     authn::{Authenticated, Requester},
     error::{Error, Refusal, Result, Rule},
     identity::{HolderId, Identity, Owner, RequestId},
-    store::{Commit, Conflict, Decision, Expect, RequestRow, RequestState, Store, Write},
+    store::{Commit, Conflict, Decision, Expect, MethodScope, RequestRow, RequestState, Store, Write},
 };
 
 /// What a person says.
@@ -45,7 +45,7 @@ impl Engine {
             .await
     }
 
-    /// As [`Engine::decide`], by somebody who was authenticated by the method of the request. Four eyes: whoever asked
+    /// As [`Engine::decide`], by somebody who was authenticated and looks after the requests of these methods. Four eyes: whoever asked
     /// does not approve, nor does another credential of the same user, nor whoever was shown the secret of that which asked. Denying one's own request is giving it up.
     ///
     /// # Errors
@@ -54,11 +54,12 @@ impl Engine {
     pub async fn decide_as(
         &self,
         by: &Authenticated,
+        scope: &MethodScope,
         id: &RequestId,
         verdict: Verdict,
         reason: Option<String>,
     ) -> Result<RequestRow> {
-        let row = self.store().request(id).await?.filter(|row| row.method == by.method().name);
+        let row = self.store().request(id).await?.filter(|row| scope.contains(&row.method));
         let row = row.ok_or(Error::NotFound("request"))?;
         let actor = Actor::of(by.requester());
         if verdict == Verdict::Approve && self.may_be_one_person(by.requester(), &row.requester).await? {

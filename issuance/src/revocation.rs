@@ -15,7 +15,7 @@ use crate::{
     error::{Error, Refusal, Result, Rule},
     identity::KeyId,
     publication,
-    store::{CertificateRow, CertificateStatus, Commit, Conflict, Expect, Write},
+    store::{CertificateRow, CertificateStatus, Commit, Conflict, Expect, MethodScope, Write},
 };
 
 /// What is to become of a certificate.
@@ -49,20 +49,22 @@ impl Engine {
         self.record_status(row, status, event, Vec::new()).await
     }
 
-    /// As [`Engine::revoke`], by somebody who was authenticated by the method that the certificate was asked for with.
+    /// As [`Engine::revoke`], by somebody who was authenticated and looks after the certificates of these methods.
     ///
     /// # Errors
-    /// As [`Engine::revoke`], where a certificate of another method is not found either, and a refusal is recorded;
+    /// As [`Engine::revoke`], where a certificate of another method is not found either, nor one of the server itself, and a
+    /// refusal is recorded;
     /// [`Error::Stale`] where the credential is not any more what it was.
     pub async fn revoke_as(
         &self,
         by: &Authenticated,
+        scope: &MethodScope,
         issuer: KeyId,
         serial: &SerialNumber,
         revocation: Revocation,
     ) -> Result<CertificateRow> {
         let row = self.store().certificate(issuer, serial).await?;
-        let row = row.filter(|row| row.method == by.method().name).ok_or(Error::NotFound("certificate"))?;
+        let row = row.filter(|row| scope.issued(row)).ok_or(Error::NotFound("certificate"))?;
         let now = self.clock().now();
         let of = |action, outcome| {
             let mut made = AuditEvent::new(now, action, outcome, Actor::of(by.requester()));

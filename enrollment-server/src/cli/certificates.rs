@@ -7,7 +7,7 @@ use issuance::{
     audit::Actor,
     identity::{CredentialId, Owner, ResourceName},
     revocation::Revocation,
-    store::{CertificateFilter, CertificateRow, CertificateStatus, Page},
+    store::{CertificateFilter, CertificateRow, CertificateStatus, MethodScope, Page},
 };
 use pki::{extension::ReasonCode, pem, serial::SerialNumber, time::Time};
 
@@ -73,7 +73,7 @@ struct WhichArgs {
 impl From<&WhichArgs> for CertificateFilter {
     fn from(which: &WhichArgs) -> Self {
         Self {
-            method: which.method.clone(),
+            methods: which.method.clone().map(MethodScope::from),
             profile: which.profile.clone(),
             credential: which.credential.clone(),
             owner: which.owner.as_ref().map(ToString::to_string),

@@ -9,7 +9,7 @@ use issuance::{
     audit::Actor,
     credential::{CredentialRow, CredentialState, CredentialUsage},
     identity::{CredentialId, ResourceName},
-    store::{CredentialFilter, Page, Store},
+    store::{CredentialFilter, MethodScope, Page, Store},
 };
 
 use self::shown::{ShownCredential, credential_csv, credential_line, credential_text, csv_header};
@@ -135,7 +135,10 @@ async fn each(
     limit: usize,
     mut act: impl FnMut(&CredentialRow, &CredentialUsage) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let filter = CredentialFilter { method: which.method.clone(), ..CredentialFilter::default() };
+    let filter = CredentialFilter {
+        methods: which.method.clone().map(MethodScope::from),
+        ..CredentialFilter::default()
+    };
     let mut page = Page::first(limit);
     loop {
         let rows = store.credentials(&filter, &page).await?;

@@ -226,7 +226,7 @@ async fn look(
     let mut pass = memory.pass.take().unwrap_or(Pass { at: now, after: None });
     let (after, until) = series.ends(memory.until, pass.at);
     let filter = CertificateFilter {
-        method: Some(method.clone()),
+        methods: Some(method.clone().into()),
         expires_after: Some(after),
         expires_before: Some(until.plus_seconds(1)),
         ..CertificateFilter::default()
@@ -268,7 +268,7 @@ async fn drop_renewed(store: &dyn Store, method: &ResourceName, found: &mut Vec<
     let first = found.iter().map(|one| one.cursor).min();
     let Some(earliest) = found.iter().map(|one| one.not_after).min() else { return Ok(()) };
     let filter = CertificateFilter {
-        method: Some(method.clone()),
+        methods: Some(method.clone().into()),
         revoked: Some(false),
         expires_after: Some(earliest),
         ..CertificateFilter::default()

@@ -9,10 +9,12 @@ use crate::{
     Error, Result,
     audit::{Action, Actor, AuditOutcome},
     error::Rule,
-    identity::{KeyId, ResourceName},
+    identity::{KeyId, Protocol, ResourceName},
     policy::IssuerChoice,
     request::{Asked, AskedKey},
-    store::{CertificateRow, CertificateStatus, Commit, JobKind, JobLease, Write, memory::MemoryStore},
+    store::{
+        CertificateRow, CertificateStatus, Commit, JobKind, JobLease, MethodScope, Write, memory::MemoryStore,
+    },
     testing::{Before, HookedStore, NOW, Scene, policy, policy_with, request},
 };
 
@@ -149,7 +151,7 @@ async fn somebody_of_the_method_changes_what_the_method_issued_and_is_named() {
         (because(Superseded), Action::CertificateRevoked),
     ] {
         let by = scene.login().await;
-        let row = scene.engine.revoke_as(&by, issuer, &serial, revocation).await.unwrap();
+        let row = scene.engine.revoke_as(&by, &scene.own(), issuer, &serial, revocation).await.unwrap();
         assert_eq!(scene.certificates().await.remove(0).status, row.status);
         let event = scene.events().await.pop().unwrap();
         assert_eq!((event.action, event.outcome, event.serial), (action, AuditOutcome::Done, Some(serial)));
@@ -157,7 +159,7 @@ async fn somebody_of_the_method_changes_what_the_method_issued_and_is_named() {
     }
     // A refusal is recorded too.
     let by = scene.login().await;
-    let outcome = scene.engine.revoke_as(&by, issuer, &serial, Revocation::Hold).await;
+    let outcome = scene.engine.revoke_as(&by, &scene.own(), issuer, &serial, Revocation::Hold).await;
     assert!(matches!(outcome, Err(Error::Refused(_))), "{outcome:?}");
     let event = scene.events().await.pop().unwrap();
     assert_eq!((event.action, event.outcome), (Action::CertificateHeld, AuditOutcome::Refused));
@@ -174,8 +176,38 @@ async fn nobody_changes_what_another_method_issued() {
     let writes = vec![Write::InsertCertificate(Box::new(foreign))];
     other.store.commit(Commit { writes, ..Commit::default() }).await.unwrap().unwrap();
     let by = other.login().await;
-    let outcome = other.engine.revoke_as(&by, scene.authority.key_id(), &serial, because(Superseded)).await;
+    let outcome = other
+        .engine
+        .revoke_as(&by, &other.own(), scene.authority.key_id(), &serial, because(Superseded))
+        .await;
     assert!(matches!(outcome, Err(Error::NotFound("certificate"))), "{outcome:?}");
+    assert_eq!(other.certificates().await.remove(0).status, CertificateStatus::Valid);
+    // Whoever administers that method does, and it is said which one it was.
+    let scope = MethodScope::Namespace("elsewhere".into());
+    let row =
+        other.engine.revoke_as(&by, &scope, scene.authority.key_id(), &serial, because(Superseded)).await;
+    assert_ne!(row.unwrap().status, CertificateStatus::Valid);
+    let event = other.events().await.pop().unwrap();
+    assert_eq!(
+        (event.method, event.actor),
+        (Some(ResourceName::new("elsewhere", "api")), Actor::of(by.requester()))
+    );
+}
+
+#[tokio::test]
+async fn no_method_has_what_the_server_issued_to_itself() {
+    let (scene, serial) = scene_with(&CertificateStatus::Valid).await;
+    let other = Scene::new(&policy()).await;
+    let row = CertificateRow { protocol: Protocol::Internal, ..scene.certificates().await.remove(0) };
+    let method = row.method.clone();
+    let writes = vec![Write::InsertCertificate(Box::new(row))];
+    other.store.commit(Commit { writes, ..Commit::default() }).await.unwrap().unwrap();
+    let by = other.login().await;
+    for scope in [MethodScope::Namespace(method.namespace().to_owned()), MethodScope::from(method)] {
+        let issuer = scene.authority.key_id();
+        let outcome = other.engine.revoke_as(&by, &scope, issuer, &serial, because(Superseded)).await;
+        assert!(matches!(outcome, Err(Error::NotFound("certificate"))), "{outcome:?}");
+    }
     assert_eq!(other.certificates().await.remove(0).status, CertificateStatus::Valid);
 }
 
@@ -184,7 +216,10 @@ async fn a_credential_that_was_changed_meanwhile_revokes_nothing() {
     let (scene, serial) = scene_with(&CertificateStatus::Valid).await;
     let by = scene.login().await;
     scene.change_ann(|_| {}).await;
-    let outcome = scene.engine.revoke_as(&by, scene.authority.key_id(), &serial, because(Superseded)).await;
+    let outcome = scene
+        .engine
+        .revoke_as(&by, &scene.own(), scene.authority.key_id(), &serial, because(Superseded))
+        .await;
     assert!(matches!(outcome, Err(Error::Stale)), "{outcome:?}");
     assert_eq!(scene.certificates().await.remove(0).status, CertificateStatus::Valid);
 }

@@ -169,7 +169,7 @@ impl Store for MemoryStore {
     async fn requests(&self, filter: &RequestFilter, page: &Page) -> StoreResult<Vec<(Cursor, RequestRow)>> {
         Ok(list(&self.tables().requests, page, |row| {
             filter.state.is_none_or(|state| row.state == state)
-                && filter.method.as_ref().is_none_or(|method| row.method == *method)
+                && filter.methods.as_ref().is_none_or(|scope| scope.contains(&row.method))
         }))
     }
 
@@ -199,7 +199,7 @@ impl Store for MemoryStore {
         page: &Page,
     ) -> StoreResult<Vec<(Cursor, CredentialRow)>> {
         Ok(list(&self.tables().credentials, page, |row| {
-            filter.method.as_ref().is_none_or(|method| row.method == *method)
+            filter.methods.as_ref().is_none_or(|scope| scope.contains(&row.method))
                 && filter.declared.is_none_or(|declared| row.declared == declared)
         }))
     }
@@ -414,7 +414,7 @@ fn certificate_matches(filter: &CertificateFilter, row: &CertificateRow) -> bool
         && filter.serial.is_none_or(|serial| row.serial == serial)
         && (filter.authority.is_none() || row.authority == filter.authority)
         && filter.profile.as_ref().is_none_or(|profile| row.profile == *profile)
-        && filter.method.as_ref().is_none_or(|method| row.method == *method)
+        && filter.methods.as_ref().is_none_or(|scope| scope.issued(row))
         && (filter.credential.is_none() || row.credential == filter.credential)
         && (filter.owner.is_none() || owner == filter.owner)
         && filter.namespace.as_ref().is_none_or(|namespace| row.method.namespace() == namespace)

@@ -3,7 +3,7 @@
 use pki::{serial::SerialNumber, time::Time};
 use serde::{Deserialize, Serialize};
 
-use super::{CertificateStatus, RequestState};
+use super::{CertificateStatus, MethodScope, RequestState};
 use crate::{
     acme::AccountStatus,
     identity::{CredentialId, KeyId, ResourceName},
@@ -35,7 +35,8 @@ pub struct CertificateFilter {
     pub serial: Option<SerialNumber>,
     pub authority: Option<ResourceName>,
     pub profile: Option<ResourceName>,
-    pub method: Option<ResourceName>,
+    /// Those that [`MethodScope::issued`].
+    pub methods: Option<MethodScope>,
     pub credential: Option<CredentialId>,
     /// `user:NAME` or `group:NAME`.
     pub owner: Option<String>,
@@ -113,12 +114,12 @@ impl NamePart {
 #[derive(Clone, Debug, Default)]
 pub struct RequestFilter {
     pub state: Option<RequestState>,
-    pub method: Option<ResourceName>,
+    pub methods: Option<MethodScope>,
 }
 
 #[derive(Clone, Debug, Default)]
 pub struct CredentialFilter {
-    pub method: Option<ResourceName>,
+    pub methods: Option<MethodScope>,
     /// Those that a resource declares.
     pub declared: Option<bool>,
 }

@@ -29,6 +29,7 @@ mod news;
 mod orders;
 mod rest;
 pub mod samples;
+mod scope;
 mod sealed;
 mod usage;
 
@@ -43,6 +44,7 @@ pub use lists::*;
 pub use news::*;
 pub use orders::*;
 pub use rest::*;
+pub use scope::*;
 pub use sealed::*;
 pub use usage::*;
 
@@ -108,6 +110,10 @@ macro_rules! store_suite {
             cursors_stay_while_rows_are_inserted
             a_page_has_an_upper_limit
             certificates_are_found_by_serial_number_alone
+            // scope.rs
+            lists_keep_to_their_methods
+            pages_of_several_methods_come_in_the_order_of_all
+            what_the_server_issued_to_itself_is_of_no_method
             // sealed.rs
             a_sealed_row_changes_only_from_the_version_that_was_read
             all_sealed_rows_come_ordered_by_name

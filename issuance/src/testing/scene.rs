@@ -17,7 +17,10 @@ use crate::{
     policy::Profile,
     ports::{Clock as _, random},
     secret::Secret,
-    store::{CertificateFilter, CertificateRow, Commit, Expect, Page, Store, Write, memory::MemoryStore},
+    store::{
+        CertificateFilter, CertificateRow, Commit, Expect, MethodScope, Page, Store, Write,
+        memory::MemoryStore,
+    },
 };
 
 /// One profile under one authority, asked over one method by `ann`, whose password is [`Scene::PASSWORD`].
@@ -82,6 +85,11 @@ impl Scene {
 
     pub(crate) async fn evidence(&self) -> Evidence {
         self.verify("ann", Self::PASSWORD, Freshness::Cached).await.unwrap()
+    }
+
+    /// What whoever is authenticated by the method looks after, where it administers no other.
+    pub(crate) fn own(&self) -> MethodScope {
+        MethodScope::from(self.method.name.clone())
     }
 
     pub(crate) async fn login(&self) -> Authenticated {

@@ -7,7 +7,7 @@ use issuance::{
         Action, Actor, AuditEvent, AuditFilter, AuditOrder, AuditOutcome, AuditQuery, AuditRecord, actor_name,
     },
     identity::{CredentialId, ResourceName},
-    store::Store,
+    store::{MethodScope, Store},
 };
 use pki::{serial::SerialNumber, text::printable, time::Time};
 use serde::Serialize;
@@ -99,7 +99,7 @@ impl From<&WhichArgs> for AuditFilter {
             credential: which.credential.clone(),
             profile: which.profile.clone(),
             serial: which.serial,
-            method: which.method.clone(),
+            methods: which.method.clone().map(MethodScope::from),
             outcome: which.outcome,
             action: which.action,
         }

@@ -1,4 +1,4 @@
-//! The audit trail (`/audit`), as far as it is about the caller's method: what other methods and the server itself did is not
+//! The audit trail (`/audit`), as far as it is about the methods in the caller's scope: what other methods and the server itself did is not
 //! shown. A page is JSON; the whole is streamed as JSON lines or as RFC 5424 messages, as at the command line.
 
 use std::sync::Arc;
@@ -128,6 +128,10 @@ struct AuditEntry {
     #[schema(schema_with = outcomes)]
     outcome: &'static str,
     actor: EntryActor,
+    /// The EnrollmentMethod that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    method: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     profile: Option<String>,
@@ -186,6 +190,7 @@ impl AuditEntry {
             action: event.action.as_str(),
             outcome: event.outcome.as_str(),
             actor: EntryActor::of(&event.actor),
+            method: event.method.as_ref().map(ToString::to_string),
             profile: event.profile.as_ref().map(ToString::to_string),
             authority: event.authority.as_ref().map(ToString::to_string),
             issuer: event.issuer.as_ref().map(ToString::to_string),
@@ -317,7 +322,7 @@ fn order(parameters: &mut Parameters) -> Result<AuditOrder, RestError> {
     Ok(order.unwrap_or_default())
 }
 
-/// Of the caller's method, whatever is asked for.
+/// Of the methods in the caller's scope, whatever is asked for.
 fn filter(caller: &Caller, parameters: &mut Parameters) -> Result<AuditFilter, RestError> {
     let time = |parameters: &mut Parameters, name| {
         let time = parameters.take_with(name, "a time of RFC 3339", Timestamp::parse)?;
@@ -330,7 +335,7 @@ fn filter(caller: &Caller, parameters: &mut Parameters) -> Result<AuditFilter, R
         credential: parameters.take_parsed("credential", "the identifier of a credential")?,
         profile: parameters.take_parsed("profile", "namespace/name")?,
         serial: parameters.take_parsed("serial", "a serial number, hexadecimal")?,
-        method: Some(caller.method().clone()),
+        methods: Some(caller.scope().clone()),
         outcome: parameters.take_parsed("outcome", "done, pending, refused or failed")?,
         action: parameters.take_parsed("action", "an action of the audit trail")?,
     })

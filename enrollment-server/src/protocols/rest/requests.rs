@@ -1,4 +1,4 @@
-//! Requests that wait for a person (`/requests`): those of the caller's method.
+//! Requests that wait for a person (`/requests`): those of the methods in the caller's scope.
 //!
 //! Approval does not sign: the certificate is made when whoever asked comes back for it. Four eyes: nobody approves what they
 //! asked for themselves, nor what another credential of the same user asked for.
@@ -59,6 +59,8 @@ struct ListParameters {
 pub(super) struct Request {
     id: String,
     state: State,
+    /// The EnrollmentMethod that was asked by, as `namespace/name`.
+    method: String,
     /// As `namespace/name`.
     profile: String,
     /// Who asked, as the audit trail has it.
@@ -151,6 +153,7 @@ impl Request {
         Self {
             id: row.id.to_string(),
             state: State::of(row, now),
+            method: row.method.to_string(),
             profile: row.profile.to_string(),
             requester: requester.name.clone(),
             credential: requester.credential.as_ref().map(ToString::to_string),
@@ -186,7 +189,7 @@ async fn list_requests(ask: Ask) -> Result<Response, RestError> {
     parameters.finish()?;
     let (store, walks, now) = (caller.app().engine.store(), caller.app().rest.walks(), caller.ask.now);
     let recorded = state.and_then(State::recorded);
-    let filter = RequestFilter { state: recorded, method: Some(caller.method().clone()) };
+    let filter = RequestFilter { state: recorded, methods: Some(caller.scope().clone()) };
     let read = |page| {
         let (store, filter) = (store.clone(), filter.clone());
         walks.read(async move { store.requests(&filter, &page).await })
@@ -205,7 +208,7 @@ async fn list_requests(ask: Ask) -> Result<Response, RestError> {
 async fn read_request(ask: Ask, Path(id): Path<String>) -> Result<Response, RestError> {
     let caller = ask.caller(RestAction::Approve, Freshness::Fresh).await?;
     let row = caller.app().engine.store().request(&parse(&id)?).await?;
-    let row = row.filter(|row| row.method == *caller.method()).ok_or(NOT_FOUND)?;
+    let row = row.filter(|row| caller.scope().contains(&row.method)).ok_or(NOT_FOUND)?;
     json(StatusCode::OK, &Request::of(&row, caller.ask.now))
 }
 
@@ -244,7 +247,7 @@ async fn decide(
     reason: Option<String>,
 ) -> Result<Response, RestError> {
     let by = caller.authenticated(&caller.service.method)?;
-    let row = caller.app().engine.decide_as(&by, &parse(id)?, verdict, reason).await;
+    let row = caller.app().engine.decide_as(&by, caller.scope(), &parse(id)?, verdict, reason).await;
     let row = row.map_err(|error| match error {
         // What is in its way is no secret to those who decide.
         issuance::Error::Conflict(sentence) => RestError::Conflict(sentence),

@@ -12,6 +12,7 @@ use super::{
     connect::Connection,
     failure::Failure,
     order::{Step, parameters},
+    scope::Among,
 };
 
 // The numbers in the column `status`; the schema repeats them.
@@ -38,10 +39,11 @@ pub(super) const FIND: &str = select!("WHERE serial = $1 AND issuer = $2");
 
 const FIND_BY_SERIAL: &str = select!("WHERE serial = $1 ORDER BY number");
 
-/// A filter that is not given is NULL and thereby true; the plan is made for the values given.
-const LIST: &str = select!(
-    "WHERE number > $1 AND ($2::bytea IS NULL OR issuer = $2) AND ($3::text IS NULL OR profile = $3) \
-     AND ($4::text IS NULL OR method = $4) AND ($5::text IS NULL OR starts_with(method, $5)) \
+/// What a list has of whatever method. A filter that is not given is NULL and thereby true; the plan is made for the values given.
+macro_rules! listed {
+    () => {
+        "number > $1 AND ($2::bytea IS NULL OR issuer = $2) AND ($3::text IS NULL OR profile = $3) \
+     AND ($5::text IS NULL OR starts_with(method, $5)) \
      AND ($6::bytea IS NULL OR credential = $6) AND ($7::text IS NULL OR owner = $7) \
      AND ($8::boolean IS NULL OR (status <> 0) = $8) AND ($9::bigint IS NULL OR not_after < $9) \
      AND ($12::bigint IS NULL OR not_after > $12) \
@@ -50,9 +52,35 @@ const LIST: &str = select!(
      AND ($15::smallint IS NULL OR status = $15) \
      AND ($16::bigint IS NULL OR revoked_at >= $16) AND ($17::bigint IS NULL OR revoked_at < $17) \
      AND ($18::bigint IS NULL OR issued_at >= $18) AND ($19::bigint IS NULL OR issued_at < $19) \
-     AND ($20::text IS NULL OR subject ILIKE $20 OR subject_alt_names ILIKE $21) \
-     ORDER BY number LIMIT $11"
+     AND ($20::text IS NULL OR subject ILIKE $20 OR subject_alt_names ILIKE $21) "
+    };
+}
+
+const LIST: &str = concat!(select!("WHERE "), listed!(), "AND $4::text[] IS NULL ORDER BY number LIMIT $11");
+
+/// What the server made for itself is of no method.
+pub(super) const LIST_OF_METHOD: &str = concat!(
+    select!("WHERE "),
+    listed!(),
+    "AND method = ($4::text[])[1] AND protocol <> 'internal' ORDER BY number LIMIT $11"
 );
+
+/// A page of each method by its index, of which the first rows make the page.
+pub(super) const LIST_OF_METHODS: &str = concat!(
+    select!("WHERE number IN (SELECT k.number FROM unnest($4::text[]) AS m CROSS JOIN LATERAL ("),
+    "SELECT number FROM certificates WHERE ",
+    listed!(),
+    "AND method = m AND protocol <> 'internal' ORDER BY number LIMIT $11) k ORDER BY k.number LIMIT $11) ",
+    "ORDER BY number"
+);
+
+/// The methods that begin so and have issued anything, each found by the one before it; `0` comes after `/`, which ends a
+/// namespace.
+pub(super) const METHODS_OF_NAMESPACE: &str = "WITH RECURSIVE found AS ( \
+    (SELECT method FROM certificates WHERE method >= $1 || '/' AND method < $1 || '0' ORDER BY method LIMIT 1) \
+    UNION ALL SELECT (SELECT c.method FROM certificates c WHERE c.method > f.method AND c.method < $1 || '0' \
+    ORDER BY c.method LIMIT 1) FROM found f WHERE f.method IS NOT NULL) \
+    SELECT method FROM found WHERE method IS NOT NULL";
 
 /// What a CRL lists after a serial number: first those as long as it, then the longer ones, because that is how
 /// numbers without leading zeros compare.
@@ -97,7 +125,18 @@ pub(super) async fn list(
     if texts.into_iter().flatten().any(|text| !can_be_stored(text)) {
         return Ok(Vec::new());
     }
-    let statement = connection.statement(LIST).await?;
+    let Among { names, namespace } = Among::of(filter.methods.as_ref());
+    let methods = match namespace.as_deref().and_then(|start| start.strip_suffix('/')) {
+        Some(namespace) => Some(methods_of(connection, namespace).await?),
+        None => names,
+    };
+    let sql = match methods.as_deref() {
+        None => LIST,
+        Some([]) => return Ok(Vec::new()),
+        Some([_]) => LIST_OF_METHOD,
+        Some([_, _, ..]) => LIST_OF_METHODS,
+    };
+    let statement = connection.statement(sql).await?;
     let rows = connection
         .client
         .query(
@@ -106,7 +145,7 @@ pub(super) async fn list(
                 &page.after.map_or(0, |cursor| cursor.0),
                 &filter.issuer.map(|key| key.0.to_vec()),
                 &filter.profile.as_ref().map(ToString::to_string),
-                &filter.method.as_ref().map(ToString::to_string),
+                &methods,
                 &filter.namespace.as_ref().map(|namespace| format!("{namespace}/")),
                 &filter.credential.as_ref().map(|id| octets::<16>(id.as_str())).transpose()?,
                 &filter.owner,
@@ -129,6 +168,12 @@ pub(super) async fn list(
         )
         .await?;
     rows.iter().map(from_row).collect()
+}
+
+async fn methods_of(connection: &mut Connection, namespace: &str) -> Result<Vec<String>, Failure> {
+    let statement = connection.statement(METHODS_OF_NAMESPACE).await?;
+    let rows = connection.client.query(&statement, &[&namespace]).await?;
+    rows.iter().map(|row| Columns::new(row).value()).collect()
 }
 
 pub(super) async fn revoked(

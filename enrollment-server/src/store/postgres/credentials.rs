@@ -20,6 +20,7 @@ use super::{
     connect::Connection,
     failure::Failure,
     order::{Step, parameters},
+    scope::{Among, among},
 };
 
 /// The most rows of a page.
@@ -55,9 +56,10 @@ pub(super) const FIND_FOR: &str = concat!(
 /// With the words of the index.
 const FIND_BY_ACCESS_KEY: &str = select!("WHERE c.username = $1 AND c.protocol = 'rest'");
 
-const LIST: &str = select!(
-    "WHERE c.number > $1 AND ($2::boolean IS NULL OR c.declared = $2) AND ($3::text IS NULL OR c.method = $3) \
-     ORDER BY c.number LIMIT $4"
+const LIST: &str = concat!(
+    select!("WHERE c.number > $1 AND ($2::boolean IS NULL OR c.declared = $2)"),
+    among!("c.method", "$3", "$5"),
+    "ORDER BY c.number LIMIT $4"
 );
 
 pub(super) async fn find(
@@ -98,6 +100,7 @@ pub(super) async fn list(
     filter: &CredentialFilter,
     page: &Page,
 ) -> Result<Vec<(Cursor, CredentialRow)>, Failure> {
+    let among = Among::of(filter.methods.as_ref());
     let statement = connection.statement(LIST).await?;
     let rows = connection
         .client
@@ -106,8 +109,9 @@ pub(super) async fn list(
             &[
                 &page.after.map_or(0, |cursor| cursor.0),
                 &filter.declared,
-                &filter.method.as_ref().map(ToString::to_string),
+                &among.names,
                 &limit(page.limit.min(MAX_PAGE)),
+                &among.namespace,
             ],
         )
         .await?;

@@ -45,6 +45,7 @@ mod order;
 mod pool;
 mod requests;
 mod rest;
+mod scope;
 mod sealed;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use super::{
     connect::Connection,
     failure::Failure,
     order::{Step, parameters},
+    scope::{Among, among},
 };
 
 /// The most rows of a page.
@@ -33,9 +34,10 @@ const FIND: &str = select!("WHERE id = $1");
 
 const FIND_BY_KEY: &str = select!("WHERE key = $1 AND method = $2");
 
-const LIST: &str = select!(
-    "WHERE number > $1 AND ($2::text IS NULL OR state = $2) AND ($3::text IS NULL OR method = $3) \
-     ORDER BY number LIMIT $4"
+const LIST: &str = concat!(
+    select!("WHERE number > $1 AND ($2::text IS NULL OR state = $2)"),
+    among!("method", "$3", "$5"),
+    "ORDER BY number LIMIT $4"
 );
 
 pub(super) async fn find(connection: &mut Connection, id: &RequestId) -> Result<Option<RequestRow>, Failure> {
@@ -59,6 +61,7 @@ pub(super) async fn list(
     filter: &RequestFilter,
     page: &Page,
 ) -> Result<Vec<(Cursor, RequestRow)>, Failure> {
+    let among = Among::of(filter.methods.as_ref());
     let statement = connection.statement(LIST).await?;
     let rows = connection
         .client
@@ -67,8 +70,9 @@ pub(super) async fn list(
             &[
                 &page.after.map_or(0, |cursor| cursor.0),
                 &filter.state.map(RequestState::as_str),
-                &filter.method.as_ref().map(ToString::to_string),
+                &among.names,
                 &limit(page.limit.min(MAX_PAGE)),
+                &among.namespace,
             ],
         )
         .await?;

@@ -12,6 +12,7 @@ use super::{
     columns::{Columns, limit, octets, to_json},
     failure::Failure,
     names::Names,
+    scope,
 };
 
 // The numbers in the column `status`; the schema repeats them.
@@ -21,6 +22,9 @@ const REVOKED: i64 = 2;
 
 /// The most rows of a page.
 const MAX_PAGE: usize = 1000;
+
+/// The most methods whose rows are merged; of more, the table is walked.
+const MOST_MERGED: usize = 100;
 
 /// In the order in which [`from_row`] reads. `CROSS JOIN` so that SQLite always starts with the certificates: it
 /// might else walk them all for each name.
@@ -73,7 +77,7 @@ pub(super) fn list(
     filter: &CertificateFilter,
     page: &Page,
 ) -> Result<Vec<(Cursor, CertificateRow)>, Failure> {
-    let Some((sql, values)) = list_sql(filter, page)? else { return Ok(Vec::new()) };
+    let Some((sql, values)) = list_sql(connection, filter, page)? else { return Ok(Vec::new()) };
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_and_then(params_from_iter(values), from_row)?;
     rows.collect()
@@ -81,13 +85,51 @@ pub(super) fn list(
 
 /// With its parameters; none where no row can match.
 pub(super) fn list_sql(
+    connection: &Connection,
     filter: &CertificateFilter,
     page: &Page,
 ) -> Result<Option<(String, Vec<Value>)>, Failure> {
-    let Some(conditions) = Conditions::of(filter, page)? else { return Ok(None) };
+    let Some(Conditions { sql, values }) = Conditions::of(filter, page)? else { return Ok(None) };
     let limit = page.limit.min(MAX_PAGE);
-    let sql = format!("{SELECT} WHERE {} ORDER BY c.number LIMIT {limit}", conditions.sql);
-    Ok(Some((sql, conditions.values)))
+    let Some(scope) = &filter.methods else {
+        return Ok(Some((format!("{SELECT} WHERE {sql} ORDER BY c.number LIMIT {limit}"), values)));
+    };
+    let methods = with_rows(connection, scope::numbers(connection, scope)?)?;
+    // What the server made for itself is of no method.
+    let conditions = format!("{sql} AND c.protocol <> 'internal'");
+    let merged = filter.serial.is_none() && methods.len() <= MOST_MERGED;
+    let sql = match &*methods {
+        [] => return Ok(None),
+        [_, _, ..] if merged => merged_sql(&conditions, &methods, limit),
+        // One method has its index; with a serial number that one is to be taken, and of many methods the table is walked.
+        _ => {
+            let column = if methods.len() == 1 && merged { "c.method" } else { "+c.method" };
+            let among = scope::among(column, &methods);
+            format!("{SELECT} WHERE {conditions} AND {among} ORDER BY c.number LIMIT {limit}")
+        }
+    };
+    Ok(Some((sql, values)))
+}
+
+/// Each method's rows in the order of its index, merged: no more of them are read than the page has.
+fn merged_sql(conditions: &str, methods: &[i64], limit: usize) -> String {
+    let of_one =
+        |method| format!("SELECT c.number FROM certificates c WHERE {conditions} AND c.method = {method}");
+    let each: Vec<String> = methods.iter().map(of_one).collect();
+    let merged = each.join(" UNION ALL ");
+    format!("{SELECT} WHERE c.number IN ({merged} ORDER BY 1 LIMIT {limit}) ORDER BY c.number")
+}
+
+/// Those methods that have issued anything: in a namespace there are other names too.
+fn with_rows(connection: &Connection, methods: Vec<i64>) -> Result<Vec<i64>, Failure> {
+    let mut statement = connection.prepare("SELECT EXISTS (SELECT 1 FROM certificates WHERE method = ?)")?;
+    let mut found = Vec::with_capacity(methods.len());
+    for method in methods {
+        if statement.query_row([method], |row| row.get(0))? {
+            found.push(method);
+        }
+    }
+    Ok(found)
 }
 
 pub(super) fn revoked(
@@ -215,7 +257,7 @@ fn state_column(state: CertificateState) -> i64 {
     }
 }
 
-/// The `WHERE` of a list.
+/// The `WHERE` of a list, but for the methods. Parameters are numbered, because the merged rows of several methods have the same.
 struct Conditions {
     sql: String,
     values: Vec<Value>,
@@ -227,7 +269,7 @@ impl Conditions {
         let after = page.after.map_or(0, |cursor| cursor.0);
         // With a serial number the rows are so few that the order costs nothing: its index is to be taken, and no other.
         let (number, c) = if filter.serial.is_some() { ("+c.number", "+c") } else { ("c.number", "c") };
-        let mut conditions = Self { sql: format!("{number} > ?"), values: vec![Value::Integer(after)] };
+        let mut conditions = Self { sql: format!("{number} > ?1"), values: vec![Value::Integer(after)] };
         if let Some(serial) = filter.serial {
             conditions.and("c.serial = ?", [Value::Blob(serial.as_bytes().to_vec())]);
         }
@@ -235,9 +277,7 @@ impl Conditions {
             let key = Value::Blob(issuer.0.to_vec());
             conditions.and("c.issuer = (SELECT number FROM issuers WHERE key_id = ?)", [key]);
         }
-        let names =
-            [("authority", &filter.authority), ("profile", &filter.profile), ("method", &filter.method)];
-        for (column, name) in names {
+        for (column, name) in [("authority", &filter.authority), ("profile", &filter.profile)] {
             if let Some(name) = name {
                 conditions.and(
                     &format!(
@@ -295,8 +335,12 @@ impl Conditions {
 
     fn and<const N: usize>(&mut self, sql: &str, values: [Value; N]) {
         self.sql.push_str(" AND ");
-        self.sql.push_str(sql);
-        self.values.extend(values);
+        let mut parts = sql.split('?');
+        self.sql.push_str(parts.next().unwrap_or_default());
+        for (part, value) in parts.zip(values) {
+            self.values.push(value);
+            self.sql.push_str(&format!("?{}{part}", self.values.len()));
+        }
     }
 }
 

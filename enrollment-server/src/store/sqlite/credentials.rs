@@ -16,6 +16,7 @@ use super::{
     columns::{Columns, integer, octets, to_json},
     failure::Failure,
     names::Names,
+    scope,
 };
 
 /// The most rows of a page.
@@ -75,19 +76,13 @@ pub(super) fn list(
     filter: &CredentialFilter,
     page: &Page,
 ) -> Result<Vec<(Cursor, CredentialRow)>, Failure> {
+    let methods = scope::condition(connection, "+c.method", filter.methods.as_ref())?;
     let sql = format!(
-        "{SELECT} WHERE c.number > ?1 AND (?2 IS NULL OR c.declared = ?2) \
-         AND (?3 IS NULL OR c.method = (SELECT number FROM resources WHERE namespace = ?3 AND name = ?4)) \
-         ORDER BY c.number LIMIT ?5"
+        "{SELECT} WHERE c.number > ?1 AND (?2 IS NULL OR c.declared = ?2) AND {methods} ORDER BY c.number LIMIT ?3"
     );
-    let parameters = params![
-        page.after.map_or(0, |cursor| cursor.0),
-        filter.declared,
-        filter.method.as_ref().map(ResourceName::namespace),
-        filter.method.as_ref().map(ResourceName::name),
-        page.limit.min(MAX_PAGE) as i64,
-    ];
-    connection.prepare_cached(&sql)?.query_and_then(parameters, from_row)?.collect()
+    let parameters =
+        params![page.after.map_or(0, |cursor| cursor.0), filter.declared, page.limit.min(MAX_PAGE) as i64,];
+    connection.prepare(&sql)?.query_and_then(parameters, from_row)?.collect()
 }
 
 /// The version, where there is such a credential.

@@ -41,6 +41,7 @@ mod readers;
 mod recent;
 mod requests;
 mod rest;
+mod scope;
 mod sealed;
 #[cfg(test)]
 mod tests;

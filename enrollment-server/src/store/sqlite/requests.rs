@@ -12,6 +12,7 @@ use super::{
     columns::{Columns, octets, serial, to_json},
     failure::Failure,
     names::Names,
+    scope,
 };
 
 /// The most rows of a page.
@@ -48,19 +49,16 @@ pub(super) fn list(
     filter: &RequestFilter,
     page: &Page,
 ) -> Result<Vec<(Cursor, RequestRow)>, Failure> {
+    let methods = scope::condition(connection, "+r.method", filter.methods.as_ref())?;
     let sql = format!(
-        "{SELECT} WHERE r.number > ?1 AND (?2 IS NULL OR r.state = ?2) \
-         AND (?3 IS NULL OR r.method = (SELECT number FROM resources WHERE namespace = ?3 AND name = ?4)) \
-         ORDER BY r.number LIMIT ?5"
+        "{SELECT} WHERE r.number > ?1 AND (?2 IS NULL OR r.state = ?2) AND {methods} ORDER BY r.number LIMIT ?3"
     );
     let parameters = params![
         page.after.map_or(0, |cursor| cursor.0),
         filter.state.map(RequestState::as_str),
-        filter.method.as_ref().map(ResourceName::namespace),
-        filter.method.as_ref().map(ResourceName::name),
         page.limit.min(MAX_PAGE) as i64,
     ];
-    connection.prepare_cached(&sql)?.query_and_then(parameters, from_row)?.collect()
+    connection.prepare(&sql)?.query_and_then(parameters, from_row)?.collect()
 }
 
 pub(super) fn is_in_state(

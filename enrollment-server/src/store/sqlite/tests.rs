@@ -13,7 +13,8 @@ use issuance::{
     audit,
     identity::ResourceName,
     store::{
-        CertificateFilter, Commit, Conflict, Expect, Page, Store, StoreError, Write,
+        CertificateFilter, CertificateRow, Commit, Conflict, Expect, MethodScope, Page, Store, StoreError,
+        Write,
         suite::samples::{Snapshot, certificate, credential, event, insert, issuer, sealed, serial},
     },
 };
@@ -22,7 +23,7 @@ use tempfile::TempDir;
 
 use super::{
     CommitObserver, OpenError, SqliteStore, StoreOptions, acme, audit as audit_rows, certificates,
-    credentials, migrate,
+    credentials, migrate, names::Names,
 };
 
 mod recent;
@@ -362,6 +363,11 @@ async fn a_record_that_was_changed_or_taken_out_is_found() {
 fn hot_statements_go_straight_to_their_rows() {
     let mut connection = Connection::open_in_memory().unwrap();
     migrate::migrate(&mut connection).unwrap();
+    let methods = ["plant/api", "plant/est", "office/est"].map(|name| name.parse::<ResourceName>().unwrap());
+    for (number, method) in (1..).zip(methods.clone()) {
+        let row = CertificateRow { method, ..certificate(number) };
+        certificates::insert(&connection, &mut Names::default(), &row).unwrap();
+    }
     let plan = |sql: &str| {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
         let nothing = vec![None::<i64>; statement.parameter_count()];
@@ -369,13 +375,27 @@ fn hot_statements_go_straight_to_their_rows() {
             statement.query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3)).unwrap();
         lines.collect::<Result<Vec<_>, _>>().unwrap().join("\n")
     };
-    let list = |filter| certificates::list_sql(&filter, &Page::first(1)).unwrap().unwrap().0;
-    let method = Some(ResourceName::new("plant", "api"));
-    let of_method = list(CertificateFilter { method: method.clone(), ..CertificateFilter::default() });
-    let numbered = CertificateFilter { serial: Some(serial(1)), method, ..CertificateFilter::default() };
+    let list = |methods, serial| {
+        let filter = CertificateFilter { methods: Some(methods), serial, ..CertificateFilter::default() };
+        certificates::list_sql(&connection, &filter, &Page::first(1)).unwrap().unwrap().0
+    };
+    let [api, est, elsewhere] = methods;
+    let one = MethodScope::from(elsewhere);
+    let (two, all) = (MethodScope::of([api, est]), MethodScope::Namespace("plant".into()));
+    let merged = list(two.clone(), None);
+    assert_eq!(merged, list(all, None));
+    assert!(plan(&merged).contains("MERGE (UNION ALL)"), "{}", plan(&merged));
+    assert!(!plan(&merged).contains("TEMP B-TREE"), "{}", plan(&merged));
     let expected = [
-        (of_method.as_str(), "INDEX certificates_method (method=? AND rowid>?)"),
-        (&list(numbered), "INDEX certificates_serial (serial=?)"),
+        (list(one.clone(), None), "INDEX certificates_method (method=? AND rowid>?)"),
+        (merged, "INDEX certificates_method (method=? AND rowid>?)"),
+        (list(one, Some(serial(1))), "INDEX certificates_serial (serial=?)"),
+        (list(two, Some(serial(1))), "INDEX certificates_serial (serial=?)"),
+    ];
+    for (sql, index) in &expected {
+        assert!(plan(sql).contains(index) && !plan(sql).contains("SCAN c"), "{sql}\n{}", plan(sql));
+    }
+    let expected = [
         (
             certificates::REVOKED_AS_LONG,
             "COVERING INDEX certificates_revoked (issuer=? AND <expr>=? AND serial>?)",

@@ -17,7 +17,7 @@ use crate::{
     ports::Clock as _,
     revocation::Revocation,
     secret::Secret,
-    store::{Commit, Decision, RequestRow, RequestState, Write, memory::MemoryStore},
+    store::{Commit, Decision, MethodScope, RequestRow, RequestState, Write, memory::MemoryStore},
     testing::{
         Before, DAY, HookedStore, NOW, Request, Scene, credential, issued, method, pending, policy_with,
         request,
@@ -186,7 +186,8 @@ async fn nobody_approves_what_they_asked_for_and_the_refusal_is_recorded() {
     let waiting = asks_and_waits(&scene, &request()).await;
     let second_key = colleague(&scene, "ann-2", Some(Owner::User("ann".into()))).await;
     for by in [scene.login().await, second_key] {
-        let outcome = scene.engine.decide_as(&by, &waiting.request, Verdict::Approve, None).await;
+        let outcome =
+            scene.engine.decide_as(&by, &scene.own(), &waiting.request, Verdict::Approve, None).await;
         let Err(Error::Refused(refusal)) = outcome else { panic!("{outcome:?}") };
         assert_eq!(refusal.rule(), Rule::Approval);
         let last = scene.events().await.pop().unwrap();
@@ -196,7 +197,10 @@ async fn nobody_approves_what_they_asked_for_and_the_refusal_is_recorded() {
     }
     let row = scene.store.request(&waiting.request).await.unwrap().unwrap();
     assert_eq!((row.state, row.decision), (RequestState::Pending, None));
-    let given_up = scene.engine.decide_as(&scene.login().await, &waiting.request, Verdict::Deny, None).await;
+    let given_up = scene
+        .engine
+        .decide_as(&scene.login().await, &scene.own(), &waiting.request, Verdict::Deny, None)
+        .await;
     assert_eq!(given_up.unwrap().state, RequestState::Denied);
 }
 
@@ -222,11 +226,12 @@ async fn nobody_approves_with_or_for_a_credential_whose_secret_they_were_shown()
         scene.put(&row).await;
         let evidence = scene.verify(name, "another-horse", Freshness::Fresh).await.unwrap();
         let by = Authenticated::new(scene.method.clone(), evidence, None).unwrap();
-        let outcome = scene.engine.decide_as(&by, &waiting.request, Verdict::Approve, None).await;
+        let outcome =
+            scene.engine.decide_as(&by, &scene.own(), &waiting.request, Verdict::Approve, None).await;
         assert!(matches!(outcome, Err(Error::Refused(_))), "{name}: {outcome:?}");
     }
     let bob = colleague(&scene, "bob", Some(Owner::User("bob".into()))).await;
-    scene.engine.decide_as(&bob, &waiting.request, Verdict::Approve, None).await.unwrap();
+    scene.engine.decide_as(&bob, &scene.own(), &waiting.request, Verdict::Approve, None).await.unwrap();
 }
 
 #[tokio::test]
@@ -236,7 +241,8 @@ async fn a_colleague_approves_and_the_trail_names_their_credential() {
     scene.change_ann(|row| row.owner = Some(Owner::Group("shop".into()))).await;
     let waiting = asks_and_waits(&scene, &ann).await;
     let bob = colleague(&scene, "bob", group).await;
-    let decided = scene.engine.decide_as(&bob, &waiting.request, Verdict::Approve, None).await.unwrap();
+    let decided =
+        scene.engine.decide_as(&bob, &scene.own(), &waiting.request, Verdict::Approve, None).await.unwrap();
     assert_eq!(decided.decision.unwrap().by, "bob");
     let last = scene.events().await.pop().unwrap();
     assert_eq!((last.action, last.outcome), (Action::RequestApproved, AuditOutcome::Done));
@@ -252,7 +258,7 @@ async fn a_request_of_another_method_is_not_there_and_a_revoked_credential_decid
     let bob = colleague(&scene, "bob", None).await;
     let row = scene.store.credential(bob.requester().credential.as_ref().unwrap()).await.unwrap().unwrap();
     scene.put(&CredentialRow { version: 2, state: CredentialState::Revoked, ..row }).await;
-    let outcome = scene.engine.decide_as(&bob, &waiting.request, Verdict::Approve, None).await;
+    let outcome = scene.engine.decide_as(&bob, &scene.own(), &waiting.request, Verdict::Approve, None).await;
     assert!(matches!(outcome, Err(Error::Stale)), "{outcome:?}");
 
     let same = Arc::into_inner(method(&manual(), &scene.authority)).unwrap();
@@ -263,12 +269,39 @@ async fn a_request_of_another_method_is_not_there_and_a_revoked_credential_decid
     let password = Secret::new("another-horse");
     let evidence =
         scene.verifier.verify(&elsewhere, "eve", &password, now, Freshness::Fresh, None).await.unwrap();
+    let own = MethodScope::from(elsewhere.name.clone());
     let eve = Authenticated::new(Arc::new(elsewhere), evidence, None).unwrap();
     for verdict in [Verdict::Approve, Verdict::Deny] {
-        let outcome = scene.engine.decide_as(&eve, &waiting.request, verdict, None).await;
+        let outcome = scene.engine.decide_as(&eve, &own, &waiting.request, verdict, None).await;
         assert!(matches!(outcome, Err(Error::NotFound("request"))), "{outcome:?}");
     }
     assert_eq!(scene.store.request(&waiting.request).await.unwrap().unwrap().state, RequestState::Pending);
+    // Whoever administers the method of the request as well does, and it is said which one it was.
+    let both = MethodScope::of([eve.method().name.clone(), scene.method.name.clone()]);
+    scene.engine.decide_as(&eve, &both, &waiting.request, Verdict::Approve, None).await.unwrap();
+    let event = scene.events().await.pop().unwrap();
+    assert_eq!((event.method.as_ref(), event.actor), (Some(&scene.method.name), Actor::of(eve.requester())));
+}
+
+#[tokio::test]
+async fn nobody_approves_by_another_method_what_they_asked_for_themselves() {
+    let scene = Scene::new(&manual()).await;
+    scene.change_ann(|row| row.owner = Some(Owner::User("ann".into()))).await;
+    let waiting = asks_and_waits(&scene, &request()).await;
+    let same = Arc::into_inner(method(&manual(), &scene.authority)).unwrap();
+    let desk = Method { name: ResourceName::new(scene.method.name.namespace(), "desk"), ..same };
+    let row = credential(&desk.name, Some("ann-at-the-desk"), "another-horse");
+    scene.put(&CredentialRow { owner: Some(Owner::User("ann".into())), ..row }).await;
+    let (now, password) = (scene.clock.now(), Secret::new("another-horse"));
+    let evidence = scene
+        .verifier
+        .verify(&desk, "ann-at-the-desk", &password, now, Freshness::Fresh, None)
+        .await
+        .unwrap();
+    let by = Authenticated::new(Arc::new(desk), evidence, None).unwrap();
+    let scope = MethodScope::Namespace(scene.method.name.namespace().to_owned());
+    let outcome = scene.engine.decide_as(&by, &scope, &waiting.request, Verdict::Approve, None).await;
+    assert!(matches!(outcome, Err(Error::Refused(_))), "{outcome:?}");
 }
 
 #[tokio::test]

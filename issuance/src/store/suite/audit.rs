@@ -9,7 +9,7 @@ use crate::{
         Checkpoint, GENESIS, StreamHead,
     },
     identity::{Protocol, ResourceName},
-    store::{Commit, Committed, Conflict, Store, Write},
+    store::{Commit, Committed, Conflict, MethodScope, Store, Write},
 };
 
 pub async fn the_audit_chain_has_no_gaps_under_concurrency_and_conflicts(store: Arc<dyn Store>) {
@@ -152,7 +152,7 @@ pub async fn each_audit_filter_selects_its_own(store: Arc<dyn Store>) {
         record(&*store, event).await;
     }
     let any = AuditFilter::default;
-    let cases: [(AuditFilter, &[u8]); 15] = [
+    let cases: [(AuditFilter, &[u8]); 20] = [
         (any(), &[2, 0, 1, 4, 5, 6, 7, 8, 3]),
         (AuditFilter { actor: Some("ann".into()), ..any() }, &[0, 1]),
         (AuditFilter { actor: Some("bob \"\0\u{e9}".into()), ..any() }, &[2]),
@@ -166,8 +166,13 @@ pub async fn each_audit_filter_selects_its_own(store: Arc<dyn Store>) {
         (AuditFilter { profile: Some(profile), ..any() }, &[4]),
         (AuditFilter { outcome: Some(AuditOutcome::Refused), ..any() }, &[4]),
         (AuditFilter { serial: Some(serial(1)), ..any() }, &[5]),
-        (AuditFilter { method: Some(method("est")), ..any() }, &[5]),
-        (AuditFilter { serial: Some(serial(2)), method: Some(method("est")), ..any() }, &[]),
+        (AuditFilter { methods: Some(method("est").into()), ..any() }, &[5]),
+        (AuditFilter { serial: Some(serial(2)), methods: Some(method("est").into()), ..any() }, &[]),
+        (AuditFilter { methods: Some(MethodScope::of(["est", "est-2"].map(method))), ..any() }, &[5, 6]),
+        (AuditFilter { methods: Some(MethodScope::of([])), ..any() }, &[]),
+        (AuditFilter { methods: Some(MethodScope::Namespace("factory".into())), ..any() }, &[5, 6]),
+        (AuditFilter { methods: Some(MethodScope::Namespace("fact".into())), ..any() }, &[]),
+        (AuditFilter { methods: Some(MethodScope::Namespace("factory\"".into())), ..any() }, &[]),
     ];
     for (filter, expected) in cases {
         // In which order records of one time come is the stream's affair.

@@ -10,7 +10,7 @@ use crate::{
     identity::{Owner, ResourceName},
     store::{
         CertificateFilter, CertificateRow, CertificateState, CertificateStatus, CredentialFilter, Cursor,
-        NamePart, Page, RequestFilter, RequestRow, RequestState, Store, Write,
+        MethodScope, NamePart, Page, RequestFilter, RequestRow, RequestState, Store, Write,
     },
 };
 
@@ -40,7 +40,7 @@ pub async fn each_certificate_filter_selects_its_own(store: Arc<dyn Store>) {
         (CertificateFilter { issuer: Some(issuer(3)), ..any() }, &[]),
         (CertificateFilter { profile: Some(name("pki", "other")), ..any() }, &[3]),
         (CertificateFilter { profile: Some(name("pki", "none")), ..any() }, &[]),
-        (CertificateFilter { method: Some(name("office", "est")), ..any() }, &[4]),
+        (CertificateFilter { methods: Some(name("office", "est").into()), ..any() }, &[4]),
         (CertificateFilter { namespace: Some("office".into()), ..any() }, &[4]),
         (CertificateFilter { credential: Some(credential_id(2)), ..any() }, &[5]),
         (CertificateFilter { owner: Some("user:line-1".into()), ..any() }, &[6]),
@@ -194,7 +194,7 @@ pub async fn request_filters_select_their_own(store: Arc<dyn Store>) {
         (Some(RequestState::Denied), None, &[]),
     ];
     for (state, method, expected) in cases {
-        let filter = RequestFilter { state, method };
+        let filter = RequestFilter { state, methods: method.map(MethodScope::from) };
         let found = store.requests(&filter, &Page::first(100)).await.unwrap();
         let expected: Vec<_> = expected.iter().map(|number| request_id(*number)).collect();
         assert_eq!(found.into_iter().map(|(_, row)| row.id).collect::<Vec<_>>(), expected, "{filter:?}");
@@ -218,7 +218,7 @@ pub async fn credential_filters_select_their_own(store: Arc<dyn Store>) {
         (Some(method("scep")), Some(true), &[]),
     ];
     for (method, declared, expected) in cases {
-        let filter = CredentialFilter { method, declared };
+        let filter = CredentialFilter { methods: method.map(MethodScope::from), declared };
         let found = store.credentials(&filter, &Page::first(100)).await.unwrap();
         let expected: Vec<_> = expected.iter().map(|number| credential_id(*number)).collect();
         assert_eq!(found.into_iter().map(|(_, row)| row.id).collect::<Vec<_>>(), expected, "{filter:?}");

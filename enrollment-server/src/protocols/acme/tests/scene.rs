@@ -369,8 +369,10 @@ impl Scene {
 
     /// How many certificates of the profile there are.
     pub(super) async fn issued(&self) -> usize {
-        let filter =
-            CertificateFilter { method: Some(self.method.name.clone()), ..CertificateFilter::default() };
+        let filter = CertificateFilter {
+            methods: Some(self.method.name.clone().into()),
+            ..CertificateFilter::default()
+        };
         self.app.engine.store().certificates(&filter, &Page::first(100)).await.unwrap().len()
     }
 

@@ -1,8 +1,8 @@
 //! Which certificates a list has.
 
 use issuance::{
-    identity::{CredentialId, Owner, ResourceName},
-    store::{CertificateFilter, CertificateState, NamePart},
+    identity::{CredentialId, Owner},
+    store::{CertificateFilter, CertificateState, MethodScope, NamePart},
 };
 use pki::time::Time;
 use utoipa::IntoParams;
@@ -44,20 +44,20 @@ pub(super) struct Filters {
 const A_NAME: &str = "of the form namespace/name";
 const A_TIME: &str = "a time of RFC 3339";
 
-/// Of the certificates of one method.
+/// Of the certificates of these methods.
 ///
 /// # Errors
 /// [`RestError::Malformed`].
 pub(super) fn filter(
     parameters: &mut Parameters,
-    method: &ResourceName,
+    methods: &MethodScope,
     now: Time,
 ) -> Result<CertificateFilter, RestError> {
     let name =
         parameters.take_with("name", "text of 1 to 256 characters that names can have", NamePart::new)?;
     let owner = parameters.take_parsed::<Owner>("owner", "user:NAME or group:NAME")?;
     let mut filter = CertificateFilter {
-        method: Some(method.clone()),
+        methods: Some(methods.clone()),
         serial: parameters.take_parsed("serial", "a serial number, hexadecimal")?,
         name,
         profile: parameters.take_parsed("profile", A_NAME)?,
@@ -104,11 +104,17 @@ fn time(parameters: &mut Parameters, name: &str) -> Result<Option<Time>, RestErr
 
 #[cfg(test)]
 mod tests {
+    use issuance::identity::ResourceName;
+
     use super::*;
+
+    fn of_method() -> MethodScope {
+        MethodScope::from(ResourceName::new("lab", "api"))
+    }
 
     fn read(query: &str) -> Result<CertificateFilter, RestError> {
         let mut parameters = Parameters::of(Some(query))?;
-        let filter = filter(&mut parameters, &ResourceName::new("lab", "api"), Time::from_unix(1000))?;
+        let filter = filter(&mut parameters, &of_method(), Time::from_unix(1000))?;
         parameters.finish()?;
         Ok(filter)
     }
@@ -117,7 +123,7 @@ mod tests {
     fn a_status_is_said_by_what_rows_know() {
         let of = |query: &str| {
             let filter = read(query).unwrap();
-            assert_eq!(filter.method, Some(ResourceName::new("lab", "api")));
+            assert_eq!(filter.methods, Some(of_method()));
             (filter.state, filter.expires_after.map(Time::unix), filter.expires_before.map(Time::unix))
         };
         assert_eq!(of(""), (None, None, None));

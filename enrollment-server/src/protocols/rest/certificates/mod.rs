@@ -1,4 +1,4 @@
-//! Certificates of the caller's method (`/certificates`).
+//! Certificates of the methods in the caller's scope (`/certificates`).
 //!
 //! | file | what |
 //! | --- | --- |
@@ -63,7 +63,7 @@ async fn list_certificates(ask: Ask) -> Result<Response, RestError> {
     let (caller, mut parameters) = ask.caller_with(RestAction::Read, Freshness::Fresh).await?;
     let now = caller.ask.now;
     let page = page(&mut parameters)?;
-    let filter = list::filter(&mut parameters, caller.method(), now)?;
+    let filter = list::filter(&mut parameters, caller.scope(), now)?;
     parameters.finish()?;
     let (app, read) = (caller.app(), page);
     let store = app.engine.store().clone();
@@ -110,12 +110,12 @@ async fn download_certificate(ask: Ask, Path(id): Path<String>) -> Result<Respon
     Ok(response)
 }
 
-/// A certificate of the caller's method.
+/// A certificate of a method in the caller's scope.
 async fn find(caller: &Caller, id: &str) -> Result<CertificateRow, RestError> {
     let missing = RestError::NotFound("certificate");
     let Ok(CertificateId { issuer, serial }) = id.parse() else { return Err(missing) };
     let row = caller.app().engine.store().certificate(issuer, &serial).await?;
-    row.filter(|row| row.method == *caller.method()).ok_or(missing)
+    row.filter(|row| caller.scope().issued(row)).ok_or(missing)
 }
 
 /// With the orders that it came by and that renews it.

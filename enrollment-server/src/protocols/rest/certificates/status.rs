@@ -144,7 +144,7 @@ async fn change(mut caller: Caller, id: &str, revocation: Revocation) -> Result<
         check(&row, revocation, caller.ask.now)?;
         let by = caller.authenticated(&caller.service.method)?;
         let CertificateId { issuer, serial } = super::object::id_of(&row);
-        match caller.app().engine.revoke_as(&by, issuer, &serial, revocation).await {
+        match caller.app().engine.revoke_as(&by, caller.scope(), issuer, &serial, revocation).await {
             Ok(row) => return json(StatusCode::OK, &shown(&caller, &row).await?),
             // What it is by now says what to answer.
             Err(Error::Conflict(_)) => {}

@@ -92,8 +92,8 @@ impl Wanted {
     }
 }
 
-fn of_method(caller: &Caller) -> CredentialFilter {
-    CredentialFilter { method: Some(caller.method().clone()), ..CredentialFilter::default() }
+fn in_scope(caller: &Caller) -> CredentialFilter {
+    CredentialFilter { methods: Some(caller.scope().clone()), ..CredentialFilter::default() }
 }
 
 /// Lists credentials, the oldest first. A page may hold fewer than `limit` although there are more: `next` says.
@@ -106,7 +106,7 @@ pub(super) async fn list_credentials(ask: Ask) -> Result<Response, RestError> {
     let wanted = Wanted::take(&mut parameters)?;
     parameters.finish()?;
     let (store, walks) = (caller.app().engine.store(), caller.app().rest.walks());
-    let (filter, now) = (of_method(&caller), caller.ask.now);
+    let (filter, now) = (in_scope(&caller), caller.ask.now);
     let read = |page| {
         let (store, filter) = (store.clone(), filter.clone());
         walks.read(async move { known::page(&*store, &filter, &page).await })
@@ -128,7 +128,7 @@ pub(super) async fn export_credentials(ask: Ask) -> Result<Response, RestError> 
     let rows = Exported {
         store: caller.app().engine.store().clone(),
         walks: caller.app().rest.walks().clone(),
-        filter: of_method(&caller),
+        filter: in_scope(&caller),
         wanted,
         now: caller.ask.now,
         pages: Pages::first(),

@@ -1,4 +1,4 @@
-//! Reports on the certificates of the caller's method (`/reports`), as one array or table of any length.
+//! Reports on the certificates of the methods in the caller's scope (`/reports`), as one array or table of any length.
 //!
 //! | file | what |
 //! | --- | --- |

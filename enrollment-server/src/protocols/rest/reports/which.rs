@@ -81,7 +81,7 @@ impl Which {
             return Err(RestError::Malformed("the parameter \"from\" must not be after \"to\"".into()));
         }
         let filter = CertificateFilter {
-            method: Some(caller.method().clone()),
+            methods: Some(caller.scope().clone()),
             profile: resource(parameters, "profile")?,
             authority: resource(parameters, "authority")?,
             namespace: parameters.take("namespace"),

@@ -280,8 +280,10 @@ impl Scene {
 
     /// How many certificates of `lab/api` there are.
     pub(in crate::protocols::rest) async fn issued(&self) -> usize {
-        let filter =
-            CertificateFilter { method: Some(self.method.name.clone()), ..CertificateFilter::default() };
+        let filter = CertificateFilter {
+            methods: Some(self.method.name.clone().into()),
+            ..CertificateFilter::default()
+        };
         self.app.engine.store().certificates(&filter, &Page::first(1000)).await.unwrap().len()
     }
 

@@ -277,7 +277,22 @@ async fn hot_statements_go_straight_to_their_rows() {
     let client = database.client().await;
     client.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off").await.unwrap();
     let octets = "'\\x01'::bytea";
+    let of_methods = |methods| {
+        let mut values = vec!["NULL"; 21];
+        values[0] = "0";
+        values[3] = methods;
+        values[10] = "10";
+        values
+    };
+    let by_method = "Index Scan using certificates_method on certificates";
     let cases = [
+        (certificates::LIST_OF_METHOD, of_methods("'{a/b}'"), by_method),
+        (certificates::LIST_OF_METHODS, of_methods("'{a/b,a/c}'"), by_method),
+        (
+            certificates::METHODS_OF_NAMESPACE,
+            vec!["'a'"],
+            "Index Only Scan using certificates_method on certificates",
+        ),
         (
             certificates::REVOKED_AFTER,
             vec![octets, "0", octets, "10"],
