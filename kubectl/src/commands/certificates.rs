@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     cli::{Context, Usage},
-    connection::secret,
+    connection::passphrase,
     output::{List, Row, SecretSink, sink, write_secret},
     times,
 };
@@ -256,8 +256,7 @@ impl RevokeArgs {
 impl RenewArgs {
     pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
         self.sink.check()?;
-        let passphrase = self.passphrase_file.as_deref().map(secret).transpose()?;
-        let passphrase = passphrase.map(|text| first_line(&text)).transpose()?;
+        let passphrase = self.passphrase_file.as_deref().map(passphrase).transpose()?;
         let format = passphrase.is_some().then(|| self.key_form.as_str().to_owned());
         let client = context.server().await?;
         let id = self.which.id(&client).await?;
@@ -292,17 +291,6 @@ fn key_file(issued: &Issued) -> anyhow::Result<Zeroizing<Vec<u8>>> {
         issued.certificate.as_ref().and_then(|certificate| certificate.other.get("certificate"));
     let certificate = certificate.and_then(Value::as_str).unwrap_or_default();
     Ok(Zeroizing::new(format!("{key}{certificate}").into_bytes()))
-}
-
-/// A line feed at its end is the editor's.
-fn first_line(text: &[u8]) -> anyhow::Result<Zeroizing<String>> {
-    let line = text.split(|octet| matches!(octet, b'\n' | b'\r')).next().unwrap_or_default();
-    let line = std::str::from_utf8(line).map_err(|_| Usage::error("the passphrase is not UTF-8"))?;
-    if line.is_empty() {
-        Err(Usage::error("the passphrase is empty"))
-    } else {
-        Ok(Zeroizing::new(line.to_owned()))
-    }
 }
 
 impl Row for Certificate {
@@ -349,14 +337,5 @@ mod tests {
         assert_eq!(of(json!({"format": "pkcs12", "pkcs12": "AQI="})).unwrap(), [1, 2]);
         assert!(of(json!({"format": "pkcs12", "pkcs12": "?"})).is_err());
         assert!(of(Value::Null).unwrap_err().to_string().contains("is pending"));
-    }
-
-    #[test]
-    fn a_passphrase_is_the_first_line_and_not_nothing() {
-        assert_eq!(first_line(b"with a space \r\nrest").unwrap().as_str(), "with a space ");
-        assert_eq!(first_line(b"one").unwrap().as_str(), "one");
-        for bad in [&b""[..], b"\nsecond", b"\xff"] {
-            assert!(first_line(bad).unwrap_err().is::<Usage>());
-        }
     }
 }

@@ -43,24 +43,41 @@ impl ServerArgs {
         let (Some(chain), Some(key)) = (&self.client_certificate_file, &self.client_key_file) else {
             return Ok(None);
         };
-        let identity = ClientIdentity::from_pem(&read(chain)?, &secret(key)?);
+        let identity = ClientIdentity::from_pem(&contents(chain)?, &secret(key)?);
         identity
             .map(Some)
             .with_context(|| format!("{} and {} cannot be shown", chain.display(), key.display()))
     }
 
     pub(super) fn authorities(&self) -> anyhow::Result<Option<Vec<u8>>> {
-        self.ca_file.as_deref().map(read).transpose()
+        self.ca_file.as_deref().map(contents).transpose()
     }
 }
 
-fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
+/// What a file holds.
+pub(crate) fn contents(file: &Path) -> anyhow::Result<Vec<u8>> {
     fs::read(file).with_context(|| format!("cannot read {}", file.display()))
 }
 
+/// The passphrase that is the first line of a file.
+pub(crate) fn passphrase(file: &Path) -> anyhow::Result<Zeroizing<String>> {
+    first_line(&secret(file)?)
+}
+
 /// What a file with a secret holds.
-pub(crate) fn secret(file: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
-    read(file).map(Zeroizing::new)
+fn secret(file: &Path) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    contents(file).map(Zeroizing::new)
+}
+
+/// A line feed at its end is the editor's.
+fn first_line(text: &[u8]) -> anyhow::Result<Zeroizing<String>> {
+    let line = text.split(|octet| matches!(octet, b'\n' | b'\r')).next().unwrap_or_default();
+    let line = std::str::from_utf8(line).map_err(|_| Usage::error("the passphrase is not UTF-8"))?;
+    if line.is_empty() {
+        Err(Usage::error("the passphrase is empty"))
+    } else {
+        Ok(Zeroizing::new(line.to_owned()))
+    }
 }
 
 #[cfg(test)]
@@ -80,6 +97,15 @@ mod tests {
         fs::write(&file, "chancery_0_1\n").unwrap();
         let args = ServerArgs { access_key_file: Some(file), ..ServerArgs::default() };
         assert!(args.token().unwrap().is_some());
+    }
+
+    #[test]
+    fn a_passphrase_is_the_first_line_and_not_nothing() {
+        assert_eq!(first_line(b"with a space \r\nrest").unwrap().as_str(), "with a space ");
+        assert_eq!(first_line(b"one").unwrap().as_str(), "one");
+        for bad in [&b""[..], b"\nsecond", b"\xff"] {
+            assert!(first_line(bad).unwrap_err().is::<Usage>());
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod cluster;
 mod files;
 mod port_forward;
 
-pub(crate) use self::files::secret;
+pub(crate) use self::files::{contents, passphrase};
 
 use std::path::PathBuf;
 

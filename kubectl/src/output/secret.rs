@@ -24,7 +24,12 @@ impl SecretSink {
             Some(file) if fs::symlink_metadata(file).is_ok() => {
                 anyhow::bail!("{} is there already", file.display())
             }
-            Some(_) | None => Ok(()),
+            // Whether it can be written is only known by who has written it.
+            Some(file) => {
+                write_secret(file, b"")?;
+                fs::remove_file(file).with_context(|| format!("cannot remove {}", file.display()))
+            }
+            None => Ok(()),
         }
     }
 }
@@ -65,6 +70,11 @@ mod tests {
         }
         assert_eq!(fs::read(&file).unwrap(), b"before");
         assert!(!folder.path().join("nowhere").exists());
+        let beyond = folder.path().join("nowhere").join("key");
+        assert!(SecretSink { output_file: Some(beyond) }.check().is_err());
+        let free = folder.path().join("free");
+        SecretSink { output_file: Some(free.clone()) }.check().unwrap();
+        assert!(!free.exists());
     }
 
     #[test]

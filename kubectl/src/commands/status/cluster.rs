@@ -1,7 +1,6 @@
-//! `status`: the resources of Chancery in a cluster, and whether each can be used.
+//! The resources of Chancery in a cluster, and whether each can be used.
 
 use anyhow::Context as _;
-use clap::Args;
 use crds::Kind;
 use kube::{
     Error,
@@ -15,13 +14,6 @@ use crate::{
     kubernetes::Cluster,
     output::{List, Row},
 };
-
-#[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
-    /// Of all namespaces.
-    #[arg(long, short = 'A')]
-    all_namespaces: bool,
-}
 
 /// One resource.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,20 +40,19 @@ struct ResourceStatus {
 /// Objects in an answer of the API server.
 const PAGE: u32 = 500;
 
-impl StatusArgs {
-    pub(crate) async fn run(self, context: &Context) -> anyhow::Result<()> {
-        let cluster = context.cluster.cluster().await?;
-        let namespace = (!self.all_namespaces).then_some(cluster.namespace.as_str());
-        let mut list = List::begin(context.output);
-        let mut found = Vec::new();
-        for kind in Kind::ALL {
-            if kind.is_namespaced() || self.all_namespaces {
-                found.extend(statuses(&cluster, *kind, namespace.filter(|_| kind.is_namespaced())).await?);
-            }
+/// Of the namespace, or of all of them, with what belongs to none.
+pub(super) async fn show(context: &Context, all_namespaces: bool) -> anyhow::Result<()> {
+    let cluster = context.cluster.cluster().await?;
+    let namespace = (!all_namespaces).then_some(cluster.namespace.as_str());
+    let mut list = List::begin(context.output);
+    let mut found = Vec::new();
+    for kind in Kind::ALL {
+        if kind.is_namespaced() || all_namespaces {
+            found.extend(statuses(&cluster, *kind, namespace.filter(|_| kind.is_namespaced())).await?);
         }
-        list.items(&found)?;
-        list.finish()
     }
+    list.items(&found)?;
+    list.finish()
 }
 
 async fn statuses(
