@@ -76,6 +76,7 @@ pub(super) fn decide(
             }
             Ok(CredentialRow {
                 verifier: verifier.of(&row.id)?,
+                previous: None,
                 regeneration: row.regeneration.saturating_add(1),
                 uses: 0,
                 ..row.clone()

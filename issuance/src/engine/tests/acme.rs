@@ -9,17 +9,19 @@ use crate::{
     Engine, Error, Issued, Outcome, Result,
     acme::{OrderCompletion, OrderRow, OrderState, OrderStatus},
     approval::Verdict,
-    authn::{Authenticated, Evidence},
+    authn::{Authenticated, Evidence, Freshness, PasswordVerifier},
+    credential::CredentialRow,
     engine::{Companion, Repeat, request_key},
     error::Rule,
     identity::{KeyId, RequestId},
     policy::Approval,
     ports::Clock as _,
     request::Asked,
-    store::{CertificateFilter, Commit, Page, RequestState, Store, Write, memory::MemoryStore},
+    secret::Secret,
+    store::{CertificateFilter, Commit, MethodScope, Page, RequestState, Store, Write, memory::MemoryStore},
     testing::{
-        AcmeScene, Before, DAY, HookedStore, ManualClock, NOW, Request, acme_request, acme_scene, issued,
-        pending,
+        AcmeScene, Before, DAY, HookedStore, ManualClock, NOW, Request, acme_request, acme_scene, credential,
+        issued, pending,
     },
 };
 
@@ -251,4 +253,30 @@ async fn an_order_that_ended_meanwhile_is_stale() {
         office.engine.issue_with(who, asked, request_key(&[b"key"]), Repeat::Another, &completion).await;
     assert!(matches!(outcome, Err(Error::Stale)), "{outcome:?}");
     assert_eq!(office.certificates().await, []);
+}
+
+/// Whoever made the key that the account is bound by could have bound the account.
+#[tokio::test]
+async fn nobody_approves_for_an_account_whose_key_they_were_shown() {
+    let mut office = Office::new(Approval::Manual).await;
+    let [eve, bob] = ["eve", "bob"].map(|name| credential(&office.scene.method.name, Some(name), name));
+    let mark = format!("credential:{}", eve.id);
+    let row = office.scene.credential.take().unwrap();
+    let row = CredentialRow { version: 2, verifier: row.verifier.shown_to([mark]), ..row };
+    let rows = [&row, &eve, &bob].map(|row| Write::PutCredential(Box::new(row.clone())));
+    office.store.commit(Commit { writes: rows.into(), ..Commit::default() }).await.unwrap().unwrap();
+    office.scene.credential = Some(row);
+    let waiting = pending(office.finalize(&acme_request()).await);
+    let verifier = PasswordVerifier::new(office.store.clone()).unwrap();
+    let (method, scope) = (&office.scene.method, MethodScope::from(office.scene.method.name.clone()));
+    for (name, allowed) in [("eve", false), ("bob", true)] {
+        let evidence =
+            verifier.verify(method, name, &Secret::new(name), NOW, Freshness::Fresh, None).await.unwrap();
+        let by = Authenticated::new(method.clone(), evidence, None).unwrap();
+        let decided = office.engine.decide_as(&by, &scope, &waiting.request, Verdict::Approve, None).await;
+        match decided {
+            Ok(row) => assert!(allowed && row.state == RequestState::Approved, "{name}"),
+            Err(error) => assert!(!allowed && matches!(error, Error::Refused(_)), "{name}: {error}"),
+        }
+    }
 }

@@ -367,10 +367,13 @@ async fn credentials_are_exported_as_a_table_that_no_spreadsheet_computes() {
     let lines: Vec<_> = table.text().lines().map(str::to_owned).collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
     let table = scene.get("/credentials/export?format=csv").await.ok(200).text();
-    assert!(table.starts_with("id,name,status,protocol,username,owner,actions,createdAt,"), "{table}");
+    assert!(
+        table.starts_with("id,name,status,method,protocol,username,owner,actions,identifiers,createdAt,"),
+        "{table}"
+    );
     let line = table.lines().find(|line| line.starts_with("0707")).unwrap();
     let expected = format!(
-        "{},'=1+1,active,rest,0123456789abcdef,\"group:a,\"\"b\"\"\",read,1970-01-01T00:00:00Z,",
+        "{},'=1+1,active,lab/api,rest,0123456789abcdef,\"group:a,\"\"b\"\"\",read,,1970-01-01T00:00:00Z,",
         "07".repeat(16)
     );
     assert!(line.starts_with(&expected), "{line}");

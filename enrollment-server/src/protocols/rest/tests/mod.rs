@@ -7,6 +7,7 @@ mod certificates;
 mod certificates_issue;
 mod control;
 mod credentials;
+mod credentials_administered;
 mod desk;
 mod keys;
 mod openssl;
