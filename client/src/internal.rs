@@ -6,6 +6,7 @@
 //! | `POST /internal/v1/issue` ([`IssueRequest`]) | [`IssueOutcome`]; the same `uid` and `spec_sha256` give the same answer |
 //! | `POST /internal/v1/revoke` ([`RevokeRequest`]) | [`RevokeOutcome`]; revoking twice is no error |
 //! | `GET /internal/v1/usage` | [`Usage`]: credentials that resources declare, counts of each method, the newest revocation lists |
+//! | `POST /internal/v1/renewals` ([`RenewalsRequest`]) | [`Renewals`]: what the server renewed by itself, until it is said to be told |
 //!
 //! Statuses: 200; 400 a body that cannot be read ([`Problem`]); 403 not the operator; 404 no such path; 503 try again
 //! ([`Problem`], with `Retry-After`). Unknown members are ignored, so that neighbouring releases work together.
@@ -195,6 +196,70 @@ pub struct ListUsage {
     pub this_update: i64,
     /// Seconds since 1970.
     pub next_update: i64,
+}
+
+/// Asks what the server renewed by itself, or tried to, since this was told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenewalsRequest {
+    /// [`RenewalNews::id`] of what was told and is to be forgotten; what is forgotten already does no harm.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<String>,
+}
+
+/// What is to be told of renewals.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Renewals {
+    /// The oldest first, whole minutes where they fit: at most [`Renewals::MAX`]. For a minute nobody else is given them; then they
+    /// are given again, unless they were said to be told.
+    pub news: Vec<RenewalNews>,
+}
+
+impl Renewals {
+    /// Most of one answer.
+    pub const MAX: usize = 2000;
+}
+
+/// One renewal, to be told once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RenewalNews {
+    pub id: String,
+    pub renewal: Renewal,
+}
+
+/// What became of a certificate that the server was to renew by itself. Texts are as peers chose them, up to some hundred characters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Renewal {
+    /// `namespace/name`.
+    pub method: String,
+    /// Seconds since 1970.
+    pub at: i64,
+    /// Of a renewal the new order, where its key is fetched; of a failure that of the certificate. Each is told of once.
+    pub order: String,
+    /// Lower-case hexadecimal: of the new certificate, or the one that was not renewed.
+    pub serial: String,
+    /// RFC 4514; may be empty.
+    pub subject: String,
+    /// When that certificate ends, seconds since 1970.
+    pub not_after: i64,
+    pub outcome: RenewalOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum RenewalOutcome {
+    Renewed {
+        /// Serial number of the old certificate, lower-case hexadecimal.
+        replaces: String,
+    },
+    /// For the first time.
+    Failed {
+        /// A sentence.
+        reason: String,
+    },
 }
 
 /// Why a request was not answered.

@@ -70,6 +70,8 @@ pub struct Serving {
     pub published: HashMap<KeyId, Published>,
     /// Who is told before certificates of a method end; methods that tell nobody are not here.
     pub notices: HashMap<ResourceName, Vec<CompiledNotice>>,
+    /// An operator asks what became of renewals.
+    pub has_operator: bool,
     /// Time between signed checkpoints of the audit trail.
     pub checkpoint_interval: Duration,
 }

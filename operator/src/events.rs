@@ -2,27 +2,53 @@
 
 use std::fmt;
 
-use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::{
+    api::{core::v1::ObjectReference, events::v1},
+    apimachinery::pkg::apis::meta::v1::MicroTime,
+    jiff::Timestamp,
+};
 use kube::{
-    Client,
+    Api, Client,
+    api::PostParams,
+    core::ObjectMeta,
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
+use pki::time::Time;
 
 /// Longest note that the API server takes, in bytes.
 const MAX_NOTE: usize = 1024;
+
+const CONTROLLER: &str = "chancery-operator";
+
+/// Longest name of a process that the API server takes.
+const MAX_INSTANCE: usize = 128;
 
 /// Writes events. The same event again within minutes is counted on the one that is there.
 #[derive(Clone)]
 pub struct Events {
     recorder: Recorder,
+    client: Client,
+    instance: String,
+}
+
+/// An event whose name says which one it is: it is there once, however often and by whomever it is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedEvent {
+    pub name: String,
+    pub type_: EventType,
+    pub action: &'static str,
+    pub reason: &'static str,
+    pub note: String,
+    /// When it happened.
+    pub at: Time,
 }
 
 impl Events {
     /// `instance` tells the replicas of the operator apart.
     pub fn new(client: Client, instance: &str) -> Self {
-        let reporter =
-            Reporter { controller: "chancery-operator".to_owned(), instance: Some(instance.to_owned()) };
-        Self { recorder: Recorder::new(client, reporter) }
+        let reporter = Reporter { controller: CONTROLLER.to_owned(), instance: Some(instance.to_owned()) };
+        let instance = instance.chars().take(MAX_INSTANCE).collect();
+        Self { recorder: Recorder::new(client.clone(), reporter), client, instance }
     }
 
     /// Something went as it should.
@@ -33,6 +59,41 @@ impl Events {
     /// Something needs a person.
     pub async fn warning(&self, about: &ObjectReference, action: &str, reason: &str, note: &str) {
         self.publish(EventType::Warning, about, action, reason, note).await;
+    }
+
+    /// Writes an event unless it is there. One that is refused is not worth failing for, as it would be again.
+    ///
+    /// # Errors
+    /// Where it may be written later.
+    pub async fn once(&self, about: &ObjectReference, event: &NamedEvent) -> Result<(), kube::Error> {
+        let namespace = about.namespace.as_deref().unwrap_or("default");
+        let written = v1::Event {
+            metadata: ObjectMeta {
+                name: Some(event.name.clone()),
+                namespace: Some(namespace.to_owned()),
+                ..ObjectMeta::default()
+            },
+            type_: Some(type_of(event.type_).to_owned()),
+            action: Some(event.action.to_owned()),
+            reason: Some(event.reason.to_owned()),
+            note: Some(shorten(&event.note).to_owned()),
+            event_time: Timestamp::from_second(event.at.unix()).ok().map(MicroTime),
+            regarding: Some(about.clone()),
+            reporting_controller: Some(CONTROLLER.to_owned()),
+            reporting_instance: Some(self.instance.clone()),
+            ..v1::Event::default()
+        };
+        let api: Api<v1::Event> = Api::namespaced(self.client.clone(), namespace);
+        match api.create(&PostParams::default(), &written).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            // A namespace that is going away, or that the operator may not write to.
+            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 404 | 422) => {
+                tracing::warn!(reason = event.reason, why = status.message, "an event was refused");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// An event that cannot be written is not worth failing for.
@@ -60,6 +121,13 @@ impl Events {
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Events")
+    }
+}
+
+fn type_of(type_: EventType) -> &'static str {
+    match type_ {
+        EventType::Normal => "Normal",
+        EventType::Warning => "Warning",
     }
 }
 

@@ -27,6 +27,7 @@ pub mod owned;
 pub mod provision;
 pub mod publish;
 pub mod reconcile;
+pub mod renewals;
 pub mod revocation;
 pub mod run;
 pub mod servers;

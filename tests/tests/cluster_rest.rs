@@ -1,5 +1,6 @@
 //! REST on a real cluster: pods that order with the token of their service account, and operators with `kubectl chancery`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -9,11 +10,15 @@ use chancery_tests::cluster::{Namespace, Route, in_namespace};
 use chancery_tests::curl::{Answer, Request};
 use chancery_tests::kubectl_chancery::Plugin;
 use chancery_tests::openssl::{self, CsrOptions};
+use chancery_tests::server::wait_until;
 use serde_json::{Value, json};
 
 const AUDIENCE: &str = "https://orders.office.test";
 
 const LIMIT: Duration = Duration::from_secs(60);
+
+/// A minute is told of when it is over, and the operator looks twice a minute.
+const TOLD: Duration = Duration::from_secs(240);
 
 /// A server with a method of REST that takes access keys and the tokens of one service account.
 struct Desk<'a> {
@@ -38,6 +43,15 @@ impl<'a> Desk<'a> {
                 }),
             ),
             resource(
+                "CertificateProfile",
+                "brief",
+                json!({
+                    "authorityRef": { "name": "issuing" }, "preset": "TLSServer",
+                    "subjectAltNames": { "dns": { "patterns": ["**.office.test"] } },
+                    "validity": { "default": "1h", "maximum": "1h" },
+                }),
+            ),
+            resource(
                 "EnrollmentMethod",
                 "orders",
                 json!({
@@ -45,6 +59,7 @@ impl<'a> Desk<'a> {
                     "rest": {
                         "serviceAccountTokens": { "audience": AUDIENCE, "accounts": accounts },
                         "serverKeys": { "algorithm": "ECDSA-P256" },
+                        "products": [{ "name": "brief", "profileRef": { "name": "brief" } }],
                     },
                 }),
             ),
@@ -56,12 +71,18 @@ impl<'a> Desk<'a> {
                     "rest": { "actions": ["read", "revoke", "approve", "report", "credentials"] },
                 }),
             ),
+            resource(
+                "EnrollmentCredential",
+                "kiosk",
+                json!({ "methodRef": { "name": "orders" }, "owner": { "user": "ada" }, "rest": {} }),
+            ),
         ]);
         office::apply_all(&kubectl, &documents)?;
         for account in ["builder", "stranger"] {
             kubectl.succeed(&["create", "serviceaccount", account], None)?;
         }
-        for object in ["enrollmentserver/enroll", "enrollmentmethod/orders", "enrollmentcredential/desk"] {
+        let credentials = ["enrollmentcredential/desk", "enrollmentcredential/kiosk"];
+        for object in ["enrollmentserver/enroll", "enrollmentmethod/orders"].into_iter().chain(credentials) {
             kubectl.wait_condition(object, "Ready", READY)?;
         }
         let workspace = Workspace::new()?;
@@ -81,7 +102,10 @@ impl<'a> Desk<'a> {
     fn order(&self, bearer: &str, name: &str) -> Result<Answer> {
         let csr = CsrOptions::new(&format!("/CN={name}")).make(&self.workspace, "order")?;
         let lines = String::from_utf8(openssl::base64_lines(&csr.der)?)?;
-        let body = json!({ "csr": lines.split_whitespace().collect::<String>() });
+        self.place(bearer, &json!({ "csr": lines.split_whitespace().collect::<String>() }))
+    }
+
+    fn place(&self, bearer: &str, body: &Value) -> Result<Answer> {
         let url = format!("https://enroll.{}.svc/api/v1/orders", self.namespace.name());
         Request::post(&url, body.to_string())
             .ca(&self.workspace.file("root.pem"))
@@ -90,6 +114,23 @@ impl<'a> Desk<'a> {
             .option("--connect-to")
             .option(&self.route.connect_to())
             .send()
+    }
+
+    /// The access key that the operator made.
+    fn key(&self, credential: &str) -> Result<String> {
+        let key = self.namespace.kubectl().secret(credential)?.remove("accessKey");
+        Ok(String::from_utf8(key.context("the Secret has no accessKey")?)?)
+    }
+
+    /// Notes of the method's events for this reason.
+    fn told(&self, reason: &str) -> Result<Vec<String>> {
+        let events = self.namespace.kubectl().list("events.events.k8s.io", "")?;
+        let of_reason = events.iter().filter(|event| {
+            text(event, "/reason") == reason
+                && text(event, "/regarding/kind") == "EnrollmentMethod"
+                && text(event, "/regarding/name") == "orders"
+        });
+        Ok(of_reason.map(|event| text(event, "/note").to_owned()).collect())
     }
 
     /// As an operator with a kubeconfig: where to ask and with what is looked up.
@@ -137,10 +178,7 @@ fn only_tokens_of_the_account_and_the_audience_and_only_keys_in_force_open_the_m
 
         // The key that the operator made, and then another in its place.
         let kubectl = namespace.kubectl();
-        let key = || -> Result<String> {
-            let key = kubectl.secret("desk")?.remove("accessKey").context("the Secret has no accessKey")?;
-            Ok(String::from_utf8(key)?)
-        };
+        let key = || desk.key("desk");
         let before = key()?;
         // It is good, but not for orders.
         ensure!(desk.order(&before, "shop.office.test")?.status == 403);
@@ -167,6 +205,44 @@ fn the_status_of_everything_is_one_command() -> Result<()> {
         for name in ["enroll", "root", "issuing", "service", "orders", "desk"] {
             ensure!(all.contains(&format!("\"{name}\"")), "{name} is not in {all}");
         }
+        Ok(())
+    })
+}
+
+#[test]
+#[ignore = "needs a cluster: cargo xtask cluster test"]
+fn events_of_the_method_tell_once_of_renewals_and_of_those_that_fail() -> Result<()> {
+    in_namespace("rest-renewed", |namespace| {
+        let desk = Desk::open(namespace)?;
+        let key = desk.key("kiosk")?;
+        // It is renewed after twenty seconds, and so is what renews it.
+        let body = json!({
+            "product": "brief", "domains": ["kiosk.office.test"], "serverKey": true,
+            "renewal": { "renewBefore": "3580s" },
+        });
+        let order: Value = serde_json::from_slice(&desk.place(&key, &body)?.expect(201)?.body)?;
+        let (_, first) = text(&order, "/certificateId").split_once('.').with_context(|| order.to_string())?;
+        let renewed = || desk.told("CertificateRenewed");
+        wait_until("an event of the renewal", TOLD, || {
+            Ok(renewed()?.iter().any(|note| note.contains(&format!("renewed the certificate {first} by"))))
+        })?;
+
+        // Whoever ordered may order no more, and another operator is to tell that.
+        let system = namespace.cluster().kubectl().in_namespace("chancery-system");
+        system.succeed(&["rollout", "restart", "deployment/chancery-operator"], None)?;
+        namespace.kubectl().patch("enrollmentcredential/kiosk", &json!({ "spec": { "revoked": true } }))?;
+        system.wait_rollout("deployment/chancery-operator", READY)?;
+        wait_until("an event of the failure", TOLD, || {
+            Ok(!desk.told("CertificateRenewalFailed")?.is_empty())
+        })?;
+        let failed = desk.told("CertificateRenewalFailed")?;
+        ensure!(
+            failed.len() == 1 && failed.iter().all(|note| note.contains("order nothing now")),
+            "{failed:?}"
+        );
+        let all = renewed()?;
+        let distinct: BTreeSet<&String> = all.iter().collect();
+        ensure!(distinct.len() == all.len() && all.iter().any(|note| note.contains(first)), "{all:?}");
         Ok(())
     })
 }

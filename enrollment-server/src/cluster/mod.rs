@@ -5,7 +5,7 @@
 //!                                                                       │    ▲
 //!                                                                       ▼    │ no API server at the start
 //!                                                                      snapshot.rs (sealed, among the rows)
-//! operator ─mutual TLS─► internal/ (loaded, issue, revoke, usage)
+//! operator ─mutual TLS─► internal/ (loaded, issue, revoke, usage, renewals)
 //! ```
 //!
 //! `run.rs` is the life of the process; `status.rs` what it says about itself. docs/adr/0011 says why it is so.

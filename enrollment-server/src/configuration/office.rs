@@ -53,6 +53,7 @@ pub(crate) fn serving(
         compiled,
         serving: Serving {
             generation,
+            has_operator: compiled.server.internal.is_some(),
             checkpoint_interval: compiled.server.checkpoint_interval,
             ..Serving::default()
         },

@@ -10,6 +10,7 @@
 //! | notice | every hour, more often where days would be missed | finds the certificates of a method that end soon |
 //! | acmeValidation | when the process that began one should have ended, or it is to be tried again | validates an ACME challenge |
 //! | restRenewal | as long before the end of a certificate as its order says; again until it works | renews a certificate whose key the server made |
+//! | renewalNews | never run: taken by the operator, or forgotten by the sweep | what became of such a renewal (`renewal_news.rs`) |
 //! | webhook | once for each certificate and time before its end; again until it works | tells a webhook of one certificate |
 //!
 //! Beside them every process writes what it counted in memory, every ten seconds and when it stops: refusals of strangers
@@ -21,6 +22,7 @@ mod crl;
 mod notices;
 mod post;
 mod renewal;
+pub(crate) mod renewal_news;
 mod runner;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ use issuance::{
 };
 
 use super::{
+    renewal_news::news,
     runner::Done,
     webhook::{Topic, delay, messages},
 };
@@ -70,7 +71,7 @@ pub(super) async fn run(app: &Arc<App>, job: &Job, owner: &str) -> Result<Done, 
     }
 }
 
-/// The end of the job, and what webhooks are told, in one commit. Of what a person renewed they hear nothing.
+/// The end of the job, and what webhooks and the operator are told, in one commit. Of what a person renewed they hear nothing.
 async fn tell(
     app: &App,
     job: &Job,
@@ -85,8 +86,9 @@ async fn tell(
     };
     let Some(new) = store.certificate(issuer, &serial).await? else { return Ok(Done::Obsolete) };
     let topic = Topic::Renewed { order: next.id.clone(), replaces: row.serial };
-    let mut writes = vec![Write::DeleteJob { id: job.id.clone() }];
-    writes.extend(messages(&app.serving(), &new, &topic, now)?);
+    let (mut writes, serving) = (vec![Write::DeleteJob { id: job.id.clone() }], app.serving());
+    writes.extend(messages(&serving, &new, &topic, now)?);
+    writes.extend(news(&serving, &new, &topic, now)?);
     let leased = Expect::JobLeased { id: job.id.clone(), owner: owner.into(), now };
     let commit = Commit { expect: vec![leased], writes, audit: Vec::new() };
     store.commit(commit).await?.map_err(|conflict| Error::Conflict(conflict.to_string()))?;
@@ -94,7 +96,7 @@ async fn tell(
     Ok(Done::Rescheduled)
 }
 
-/// The order says why, and webhooks are told of the first failure: the certificate is still good.
+/// The order says why, and webhooks and the operator are told of the first failure; webhooks while the certificate is still good.
 async fn note(app: &App, order: &OrderRow, row: &CertificateRow, problem: &str) -> Result<(), Error> {
     let now = app.engine.clock().now();
     let mut noted = order.clone();
@@ -105,9 +107,13 @@ async fn note(app: &App, order: &OrderRow, row: &CertificateRow, problem: &str) 
     }
     noted.version += 1;
     let mut writes = vec![Write::PutRestOrder(Box::new(noted))];
-    if before.is_none() && row.not_after > now {
+    if before.is_none() {
         let topic = Topic::RenewalFailed { order: order.id.clone(), reason: problem.to_owned() };
-        writes.extend(messages(&app.serving(), row, &topic, now)?);
+        let serving = app.serving();
+        writes.extend(news(&serving, row, &topic, now)?);
+        if row.not_after > now {
+            writes.extend(messages(&serving, row, &topic, now)?);
+        }
     }
     let expect = vec![Expect::RestOrderVersion { id: order.id.clone(), version: order.version }];
     let commit = Commit { expect, writes, audit: Vec::new() };

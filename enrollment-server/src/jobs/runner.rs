@@ -18,7 +18,10 @@ use issuance::{
 use pki::time::Time;
 use tokio_util::sync::CancellationToken;
 
-use super::{acme_validation, checkpoint::write_checkpoint, crl, notices, renewal, usage, webhook::Webhooks};
+use super::{
+    acme_validation, checkpoint::write_checkpoint, crl, notices, renewal, renewal_news, usage,
+    webhook::Webhooks,
+};
 use crate::{
     metrics::{self, JobOutcome},
     serving::App,
@@ -214,7 +217,7 @@ impl Runner {
             JobKind::Crl => crl::run(&self.app, job, &self.owner).await,
             JobKind::Checkpoint => self.checkpoint().await,
             JobKind::Sweep => self.sweep().await,
-            JobKind::Role => Ok(Done::Obsolete),
+            JobKind::Role | JobKind::RenewalNews => Ok(Done::Obsolete),
             JobKind::Notice => notices::run(&self.app, job, &self.owner).await,
             JobKind::Webhook => self.webhooks.run(&self.app, job).await,
             JobKind::AcmeValidation => acme_validation::run(&self.app, job).await,
@@ -265,11 +268,14 @@ impl Runner {
             if store.rest_orders_to_sweep(now).await? {
                 writes.push(Write::SweepRestOrders { now, limit: SWEPT_AT_ONCE });
             }
-            if writes.is_empty() {
+            let more = renewal_news::sweep(&self.app, &self.owner).await?;
+            if writes.is_empty() && !more {
                 return Ok(Done::Again { after: SWEEP_SECONDS });
             }
-            let outcome = store.commit(Commit { writes, ..Commit::default() }).await?;
-            outcome.map_err(|conflict| Error::Conflict(conflict.to_string()))?;
+            if !writes.is_empty() {
+                let outcome = store.commit(Commit { writes, ..Commit::default() }).await?;
+                outcome.map_err(|conflict| Error::Conflict(conflict.to_string()))?;
+            }
         }
         Ok(Done::Again { after: 0 })
     }
@@ -340,6 +346,6 @@ fn label(kind: JobKind) -> metrics::JobKind {
         JobKind::Notice => metrics::JobKind::Notice,
         JobKind::Webhook => metrics::JobKind::Webhook,
         JobKind::AcmeValidation => metrics::JobKind::ChallengeValidation,
-        JobKind::RestRenewal => metrics::JobKind::CertificateRenewal,
+        JobKind::RestRenewal | JobKind::RenewalNews => metrics::JobKind::CertificateRenewal,
     }
 }

@@ -183,6 +183,8 @@ label! {
         Revoke => "revoke",
         /// How much was used, for the operator.
         Usage => "usage",
+        /// What the server renewed by itself, for the operator.
+        Renewals => "renewals",
         /// A path that nothing serves.
         Unmatched => "unmatched",
     }

@@ -39,10 +39,12 @@ pub enum JobKind {
     AcmeValidation,
     /// Renews the certificate of an order over REST: see [`renewal_job`](crate::rest::renewal_job).
     RestRenewal,
+    /// What became of such a renewal, until the operator of a cluster has told of it. Only time makes it due: to be forgotten.
+    RenewalNews,
 }
 
 impl JobKind {
-    pub const ALL: [JobKind; 8] = [
+    pub const ALL: [JobKind; 9] = [
         Self::Crl,
         Self::Checkpoint,
         Self::Sweep,
@@ -51,6 +53,7 @@ impl JobKind {
         Self::Webhook,
         Self::AcmeValidation,
         Self::RestRenewal,
+        Self::RenewalNews,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -63,6 +66,7 @@ impl JobKind {
             Self::Webhook => "webhook",
             Self::AcmeValidation => "acmeValidation",
             Self::RestRenewal => "restRenewal",
+            Self::RenewalNews => "renewalNews",
         }
     }
 }

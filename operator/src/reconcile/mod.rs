@@ -36,7 +36,7 @@ use crate::{
     health::Heartbeat,
     issuer,
     metrics::{Metrics, PassOutcome},
-    revocation,
+    renewals, revocation,
     servers::{Fleet, InternalClient, Poller},
     world::Watches,
 };
@@ -93,6 +93,7 @@ pub async fn run(
     tasks.spawn(poller.clone().run(stop.clone()));
     tasks.spawn(issuer::run(context.clone()));
     tasks.spawn(revocation::run(context.clone()));
+    tasks.spawn(renewals::run(context.clone()));
     let reconciler = Reconciler::new(context.clone(), watches.clone(), fleet, poller, servers);
     let failures = 0;
     let acting = Loop { context, watches: watches.clone(), reconciler, publish_outlook, heartbeat, failures };

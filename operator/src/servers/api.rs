@@ -3,7 +3,9 @@
 use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use client::internal::{IssueOutcome, IssueRequest, Loaded, RevokeOutcome, RevokeRequest, Usage};
+use client::internal::{
+    IssueOutcome, IssueRequest, Loaded, Renewals, RenewalsRequest, RevokeOutcome, RevokeRequest, Usage,
+};
 use issuance::identity::ResourceName;
 
 use super::Replica;
@@ -39,6 +41,13 @@ pub trait ServerApi: fmt::Debug + Send + Sync {
         server: &ResourceName,
         request: &RevokeRequest,
     ) -> Result<RevokeOutcome, CallError>;
+
+    /// Asks a ready replica of `server` what was renewed, and has it forget what was told of that.
+    ///
+    /// # Errors
+    /// As [`issue`](Self::issue).
+    async fn renewals(&self, server: &ResourceName, request: &RenewalsRequest)
+    -> Result<Renewals, CallError>;
 }
 
 /// Why no answer came. Every one of them may be gone later: the caller asks again.

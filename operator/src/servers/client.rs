@@ -11,7 +11,8 @@ use std::{
 };
 
 use ::client::internal::{
-    IssueOutcome, IssueRequest, Loaded, Problem, ROOT, RevokeOutcome, RevokeRequest, Usage,
+    IssueOutcome, IssueRequest, Loaded, Problem, ROOT, Renewals, RenewalsRequest, RevokeOutcome,
+    RevokeRequest, Usage,
 };
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
@@ -194,6 +195,14 @@ impl ServerApi for InternalClient {
         request: &RevokeRequest,
     ) -> Result<RevokeOutcome, CallError> {
         self.ask_any(server, "revoke", request).await
+    }
+
+    async fn renewals(
+        &self,
+        server: &ResourceName,
+        request: &RenewalsRequest,
+    ) -> Result<Renewals, CallError> {
+        self.ask_any(server, "renewals", request).await
     }
 }
 

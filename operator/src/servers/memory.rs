@@ -6,13 +6,16 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use ::client::internal::{IssueOutcome, IssueRequest, Loaded, RevokeOutcome, RevokeRequest, Usage};
+use ::client::internal::{
+    IssueOutcome, IssueRequest, Loaded, Renewals, RenewalsRequest, RevokeOutcome, RevokeRequest, Usage,
+};
 use async_trait::async_trait;
 use issuance::identity::ResourceName;
 
 use super::{CallError, Replica, ServerApi};
 
 type Issues = Box<dyn Fn(&ResourceName, &IssueRequest) -> Result<IssueOutcome, CallError> + Send>;
+type Renews = Box<dyn FnMut(&ResourceName, &RenewalsRequest) -> Result<Renewals, CallError> + Send>;
 type Revokes = Box<dyn Fn(&ResourceName, &RevokeRequest) -> Result<RevokeOutcome, CallError> + Send>;
 
 /// Answers by pod; a pod that nothing was said about cannot be reached.
@@ -27,6 +30,7 @@ struct State {
     usage: BTreeMap<String, Usage>,
     issues: Option<Issues>,
     revokes: Option<Revokes>,
+    renews: Option<Renews>,
     issue_requests: Vec<(ResourceName, IssueRequest)>,
     revoke_requests: Vec<(ResourceName, RevokeRequest)>,
 }
@@ -62,6 +66,13 @@ impl MemoryServers {
         answer: impl Fn(&ResourceName, &RevokeRequest) -> Result<RevokeOutcome, CallError> + Send + 'static,
     ) {
         self.lock().revokes = Some(Box::new(answer));
+    }
+
+    pub(crate) fn renews_by(
+        &self,
+        answer: impl FnMut(&ResourceName, &RenewalsRequest) -> Result<Renewals, CallError> + Send + 'static,
+    ) {
+        self.lock().renews = Some(Box::new(answer));
     }
 
     pub(crate) fn issue_requests(&self) -> Vec<(ResourceName, IssueRequest)> {
@@ -108,6 +119,17 @@ impl ServerApi for MemoryServers {
         let mut state = self.lock();
         state.revoke_requests.push((server.clone(), request.clone()));
         match &state.revokes {
+            Some(answer) => answer(server, request),
+            None => Err(CallError::NoReplica(server.clone())),
+        }
+    }
+
+    async fn renewals(
+        &self,
+        server: &ResourceName,
+        request: &RenewalsRequest,
+    ) -> Result<Renewals, CallError> {
+        match &mut self.lock().renews {
             Some(answer) => answer(server, request),
             None => Err(CallError::NoReplica(server.clone())),
         }

@@ -187,3 +187,15 @@ impl World {
         Kind::ALL.iter().all(|kind| self.is_complete(Source::Resources(*kind)))
     }
 }
+
+#[cfg(test)]
+impl World {
+    /// These resources and nothing else.
+    pub(crate) fn holding(resources: impl IntoIterator<Item = Resource>) -> Self {
+        let entry = |resource: Resource| {
+            let name = resolve::resource_name(resource.meta());
+            ((resource.kind(), name), Arc::new(Entry::Read(resource)))
+        };
+        Self { resources: Arc::new(resources.into_iter().map(entry).collect()), ..Self::default() }
+    }
+}

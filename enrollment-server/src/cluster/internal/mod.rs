@@ -7,10 +7,12 @@
 //! | `POST /issue` | `issue.rs`, `wish.rs` | no handshake |
 //! | `POST /revoke` | `revoke.rs` | no handshake |
 //! | `GET /usage` | `usage.rs` | no handshake |
+//! | `POST /renewals` | `renewals.rs` | no handshake |
 //!
 //! Each request is judged again by the certificate of its connection: a connection may outlive the certificate.
 
 mod issue;
+mod renewals;
 mod revoke;
 mod usage;
 mod wish;
@@ -63,6 +65,7 @@ pub(super) fn router(internal: Internal) -> Router {
         .route(&path("issue"), post(issue::issue).layer(traced(Protocol::Issuer, Operation::Issue)))
         .route(&path("revoke"), post(revoke::revoke).layer(of_operator(Operation::Revoke)))
         .route(&path("usage"), get(usage::usage).layer(of_operator(Operation::Usage)))
+        .route(&path("renewals"), post(renewals::renewals).layer(of_operator(Operation::Renewals)))
         .fallback(unmatched)
         .with_state(internal)
 }

@@ -13,6 +13,7 @@
 //! | `strangers.rs` | who is let in at the internal listener |
 //! | `issuing.rs` | certificates for requests of the cluster |
 //! | `revoking.rs` | revocations and counts |
+//! | `renewals.rs` | what the operator is told of renewals |
 //! | `acme.rs` | a method for ACME, from its resources to a certificate |
 //! | `process.rs` | a whole process, from its sockets to its end |
 //! | `replicas.rs` | two servers on one PostgreSQL |
@@ -25,6 +26,7 @@ mod in_force;
 mod issuing;
 mod operator;
 mod process;
+mod renewals;
 mod replicas;
 mod restart;
 mod revoking;

@@ -19,7 +19,7 @@ use super::{
     strangers::{Listening, ask, get},
 };
 
-async fn operator_asks(
+pub(super) async fn operator_asks(
     scene: &Scene,
     request: http::Request<http_body_util::Full<Bytes>>,
 ) -> (StatusCode, Bytes) {

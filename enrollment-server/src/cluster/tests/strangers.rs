@@ -112,6 +112,7 @@ async fn refuses(scene: &Scene, what: &str, shown: Option<(Vec<u8>, Vec<u8>)>) {
         get("nothing"),
         ask(Method::POST, "issue", Bytes::from_static(b"{}")),
         ask(Method::POST, "revoke", Bytes::from_static(b"{}")),
+        ask(Method::POST, "renewals", Bytes::from_static(b"{}")),
     ] {
         let path = request.uri().path().to_owned();
         let outcome = listening.ask(&scene.operator.internal, shown.clone(), request).await;

@@ -11,7 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use client::internal::{
-    IssueOutcome, IssueRequest, Loaded, RefusalCause, RevokeOutcome, RevokeRequest, Usage,
+    IssueOutcome, IssueRequest, Loaded, RefusalCause, Renewals, RenewalsRequest, RevokeOutcome,
+    RevokeRequest, Usage,
 };
 use issuance::identity::ResourceName;
 use k8s_openapi::{ByteString, api::core::v1::Secret};
@@ -288,6 +289,10 @@ impl ServerApi for Counting {
 
     async fn revoke(&self, server: &ResourceName, _: &RevokeRequest) -> Result<RevokeOutcome, CallError> {
         Err(CallError::NoReplica(server.clone()))
+    }
+
+    async fn renewals(&self, _: &ResourceName, _: &RenewalsRequest) -> Result<Renewals, CallError> {
+        Ok(Renewals::default())
     }
 }
 

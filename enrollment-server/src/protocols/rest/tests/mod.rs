@@ -14,6 +14,7 @@ mod openssl;
 mod orders;
 mod proved;
 mod renewal;
+mod renewal_news;
 mod reports;
 mod requests;
 mod routes;

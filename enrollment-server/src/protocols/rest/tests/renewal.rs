@@ -22,7 +22,7 @@ use crate::{
 };
 
 const PASSPHRASE: &str = "correct horse battery";
-const HOUR: i64 = 3600;
+pub(super) const HOUR: i64 = 3600;
 
 #[derive(Debug)]
 struct NothingToRenew;
@@ -34,12 +34,16 @@ impl Renewal for NothingToRenew {
     }
 }
 
-/// As a process of its own.
-async fn work(scene: &Scene) {
-    Runner::new(scene.app.clone(), Arc::new(NothingToRenew)).unwrap().renew_certificates().await;
+/// A process of its own.
+pub(super) fn runner(scene: &Scene) -> Runner {
+    Runner::new(scene.app.clone(), Arc::new(NothingToRenew)).unwrap()
 }
 
-async fn wait_and_work(scene: &Scene, seconds: i64) {
+async fn work(scene: &Scene) {
+    runner(scene).renew_certificates().await;
+}
+
+pub(super) async fn wait_and_work(scene: &Scene, seconds: i64) {
     scene.clock.forward(seconds);
     work(scene).await;
 }
@@ -52,7 +56,7 @@ async fn ask(scene: &Scene, renew_before: &str) -> Answer {
 }
 
 /// An order for a day, to be renewed six hours before its end, and what is due of that.
-async fn ordered(scene: &Scene) -> Value {
+pub(super) async fn ordered(scene: &Scene) -> Value {
     let order = ask(scene, "6h").await.ok(201).json();
     assert_eq!((&order["status"], &order["renewal"]), (&json!("issued"), &json!({ "renewBefore": "6h" })));
     work(scene).await;
@@ -64,7 +68,7 @@ async fn read(scene: &Scene, id: &Value) -> Value {
 }
 
 /// The order that renewed this one's certificate.
-async fn next(scene: &Scene, order: &Value) -> Option<Value> {
+pub(super) async fn next(scene: &Scene, order: &Value) -> Option<Value> {
     match &read(scene, &order["id"]).await["replacedBy"] {
         Value::Null => None,
         next => Some(read(scene, next).await),
