@@ -50,15 +50,13 @@ fn cases() -> Result<Vec<Case>> {
 }
 
 /// Asks about changes of objects that are stored. An operator of another test may look after them meanwhile, and write their status
-/// between kubectl's reading of an object and its writing: what is no judgement of the document is asked again.
+/// between kubectl's reading of an object and its writing: that is no judgement, and they are asked again.
 fn ask_of_changes(kubectl: &Kubectl, documents: &BTreeMap<String, Value>) -> Result<Answers> {
-    let (mut open, mut answers) = (documents.clone(), Answers::new());
+    let mut answers = Answers::new();
     wait_until("the API server to judge all changes", LIMIT, || {
-        answers.extend(ask(kubectl, "replace", &open)?);
-        let overtaken =
-            |name: &String| answers.get(name).and_then(Option::as_deref).is_some_and(was_overtaken);
-        open.retain(|name, _| overtaken(name));
-        Ok(open.is_empty())
+        // All of them again: of one alone kubectl tells in another form.
+        answers = ask(kubectl, "replace", documents)?;
+        Ok(!answers.values().flatten().any(|answer| was_overtaken(answer)))
     })?;
     Ok(answers)
 }
