@@ -19,7 +19,7 @@ const FUZZ_SECONDS: u32 = 5;
 const LONG_ON_A_CLUSTER: [&str; 4] = ["cluster_chart", "cluster_acme", "cluster_issuer", "cluster_operator"];
 
 /// What the names of tests begin with that show what clients see, however many servers there are.
-const SEEN_BY_CLIENTS: [&str; 3] = ["control_", "interop_", "refusals_"];
+const SEEN_BY_CLIENTS: [&str; 4] = ["administers_", "control_", "interop_", "refusals_"];
 
 /// The workspace, and the two programs that have one of their own.
 pub(super) fn formatting(_: &mut Tally) -> Result<()> {
