@@ -119,7 +119,7 @@ fn no_operation_is_open_to_who_has_no_good_credential_or_not_the_action_for_it()
         }
         let what = format!("{}: a good key, of another method than is asked", row.operation);
         let answer = row.send(&laboratory, &laboratory.other, "?method=test/api")?;
-        check_refusal(&what, &answer, 401, "unauthenticated")?;
+        check_refusal(&what, &answer, 404, "not-found")?;
         let what = format!("{}: a key for all but {}", row.operation, row.action);
         let answer = row.send(&laboratory, laboratory.without(row.action)?, "")?;
         check_refusal(&what, &answer, 403, "action-not-allowed")?;

@@ -29,6 +29,8 @@ pub(super) struct Caller {
     pub(super) actions: RestActions,
     /// None: the server itself, for whoever ordered.
     pub(super) address: Option<IpAddr>,
+    /// The one method of the scope that the request is about; none where it is about all of them.
+    narrowed: Option<MethodScope>,
     shown: Shown,
 }
 
@@ -46,9 +48,19 @@ impl Caller {
         &self.ask.app
     }
 
-    /// The methods whose rows the caller sees: their own, and those that are administered from there.
+    /// The methods whose rows the caller sees: their own and those that are administered from there, or the one of them that
+    /// `?method=` names.
     pub(super) fn scope(&self) -> &MethodScope {
-        &self.service.scope
+        self.narrowed.as_ref().unwrap_or(&self.service.scope)
+    }
+
+    /// The caller's own method, for what is never of another: orders.
+    ///
+    /// # Errors
+    /// [`RestError::NotFound`] where `?method=` names another one.
+    pub(super) fn own_method(&self) -> Result<&ResourceName, RestError> {
+        let own = self.method();
+        if self.scope().contains(own) { Ok(own) } else { Err(NO_METHOD) }
     }
 
     /// The caller's own method: what is ordered is ordered there.
@@ -125,7 +137,7 @@ pub(super) async fn renewing(ask: Arc<Ask>, order: &OrderRow) -> Result<Caller, 
     let service = service.ok_or(RestError::NotFound("the method for access keys"))?;
     let (evidence, actions) = Evidence::of_renewal(&**ask.app.engine.store(), order, ask.now).await?;
     let shown = Shown::Order(Box::new(order.clone()));
-    Ok(Caller { ask, service, evidence, actions, address: None, shown })
+    Ok(Caller { ask, service, evidence, actions, address: None, narrowed: None, shown })
 }
 
 /// Who was found, before it is known whether they may.
@@ -133,6 +145,50 @@ struct Found {
     service: Arc<RestService>,
     evidence: Evidence,
     actions: RestActions,
+}
+
+/// A method that `?method=` names, and that does not concern the caller: they are not told whether it is there.
+const NO_METHOD: RestError = RestError::NotFound("method");
+
+/// What somebody asks for.
+#[derive(Clone, Copy)]
+struct Wanted<'a> {
+    /// `?method=`
+    method: Option<&'a ResourceName>,
+    action: RestAction,
+}
+
+impl Wanted<'_> {
+    /// Whether it can be had by callers of this method. What is asked of one method is done there and nowhere else.
+    fn is_reached_by(self, service: &RestService) -> bool {
+        self.method.is_none_or(|method| match self.action {
+            RestAction::Request => service.method.name == *method,
+            RestAction::Read
+            | RestAction::Revoke
+            | RestAction::Approve
+            | RestAction::Report
+            | RestAction::Credentials => service.scope.contains(method),
+        })
+    }
+
+    fn names(self, service: &RestService) -> bool {
+        self.method == Some(&service.method.name)
+    }
+
+    /// Of methods that take the same certificate or token the one that is named, or else the only one by which that one is reached.
+    fn choose(self, taking: Vec<Found>) -> Result<Option<Found>, RestError> {
+        let (mut reaching, mut others): (Vec<_>, Vec<_>) =
+            taking.into_iter().partition(|found| self.is_reached_by(&found.service));
+        if let Some(place) = reaching.iter().position(|found| self.names(&found.service)) {
+            return Ok(Some(reaching.swap_remove(place)));
+        }
+        match (reaching.len(), others.len()) {
+            (0, 0 | 1) => Ok(others.pop()),
+            (0, _) => Err(NO_METHOD),
+            (1, _) => Ok(reaching.pop()),
+            (_, _) => Err(RestError::MethodRequired),
+        }
+    }
 }
 
 /// Judges the credential, and whether it has the action; nothing is looked up before. A cached row will do only for what commits
@@ -146,17 +202,28 @@ pub(super) async fn caller(
     let peer = ask.peer.as_ref().ok_or_else(|| Error::Internal("a request without a peer".into()))?;
     let address = peer.ip();
     ask.app.check_address(Protocol::Rest, address)?;
-    let mut found = find(&ask, peer, method.as_ref(), freshness).await?;
-    if !found.actions.contains(action) && freshness == Freshness::Cached {
-        found = find(&ask, peer, method.as_ref(), Freshness::Fresh).await?;
+    let wanted = Wanted { method: method.as_ref(), action };
+    let mut found = find(&ask, peer, wanted, freshness).await?;
+    let may = |found: &Found| found.actions.contains(action) && wanted.is_reached_by(&found.service);
+    if freshness == Freshness::Cached && !may(&found) {
+        found = find(&ask, peer, wanted, Freshness::Fresh).await?;
     }
+    let is_reached = wanted.is_reached_by(&found.service);
     let Found { service, evidence, actions } = found;
     let span = tracing::Span::current();
     span.record("requester", evidence.name());
     span.record("profile", tracing::field::display(&service.method.profile.policy.name));
+    let narrowed = method.clone().map(MethodScope::from);
     let (address, shown) = (Some(address), Shown::Credential { method, action });
-    let caller = Caller { ask, service, evidence, actions, address, shown };
-    if actions.contains(action) { Ok(caller) } else { Err(not_allowed(&caller, action).await) }
+    let caller = Caller { ask, service, evidence, actions, address, narrowed, shown };
+    match (actions.contains(action), is_reached) {
+        (true, true) => Ok(caller),
+        (false, true | false) => Err(not_allowed(&caller, action).await),
+        (true, false) => {
+            caller.count();
+            Err(NO_METHOD)
+        }
+    }
 }
 
 /// On the record: who it was is known.
@@ -176,14 +243,9 @@ async fn not_allowed(caller: &Caller, action: RestAction) -> RestError {
 }
 
 /// Whatever is in the header must be right, certificate or not; without one the certificate counts.
-async fn find(
-    ask: &Ask,
-    peer: &Peer,
-    method: Option<&ResourceName>,
-    freshness: Freshness,
-) -> Result<Found, RestError> {
+async fn find(ask: &Ask, peer: &Peer, wanted: Wanted<'_>, freshness: Freshness) -> Result<Found, RestError> {
     let mut values = ask.headers.get_all(AUTHORIZATION).iter();
-    let Some(value) = values.next() else { return by_certificate(ask, peer, method).await };
+    let Some(value) = values.next() else { return by_certificate(ask, peer, wanted).await };
     let bearer = match values.next() {
         Some(_) => Err(AuthenticationFailure::Unreadable),
         None => bearer(value.as_bytes()),
@@ -192,9 +254,9 @@ async fn find(
     match std::str::from_utf8(bearer.expose()) {
         // RFC 7515 §7.1. An access key has no dots.
         Ok(token) if token.bytes().filter(|octet| *octet == b'.').count() == 2 => {
-            by_token(ask, peer, token, method)
+            by_token(ask, peer, token, wanted)
         }
-        Ok(_) | Err(_) => by_access_key(ask, peer, &bearer, method, freshness).await,
+        Ok(_) | Err(_) => by_access_key(ask, peer, &bearer, freshness).await,
     }
 }
 
@@ -207,11 +269,11 @@ fn bearer(value: &[u8]) -> Result<Secret, AuthenticationFailure> {
     Ok(Secret::new(token.trim_ascii_start()))
 }
 
+/// The key says which method it is of.
 async fn by_access_key(
     ask: &Ask,
     peer: &Peer,
     presented: &Secret,
-    method: Option<&ResourceName>,
     freshness: Freshness,
 ) -> Result<Found, RestError> {
     let holder = ask.app.passwords.verify_access_key(presented, ask.now, freshness, Some(peer.ip())).await;
@@ -222,29 +284,30 @@ async fn by_access_key(
     let service = ask.serving.rest.get(holder.evidence.method());
     let service = service.filter(|service| service.access_keys);
     let service = service.ok_or_else(|| nobody(ask, peer, AuthenticationFailure::Mismatch))?;
-    if method.is_some_and(|asked| *asked != service.method.name) {
-        return Err(stranger(ask, peer, &service.method, AuthenticationFailure::Mismatch));
-    }
     Ok(Found { service: service.clone(), evidence: holder.evidence, actions: holder.actions })
 }
 
 /// A token says nothing of methods: each that looks at tokens judges it by its own keys, audience and accounts.
-fn by_token(ask: &Ask, peer: &Peer, token: &str, method: Option<&ResourceName>) -> Result<Found, RestError> {
-    let mut found: Option<Found> = None;
+fn by_token(ask: &Ask, peer: &Peer, token: &str, wanted: Wanted<'_>) -> Result<Found, RestError> {
+    let mut taking = Vec::new();
     let mut failed: Option<(&RestService, AuthenticationFailure)> = None;
-    for service in asked(ask, method) {
+    for service in named_first(ask, wanted) {
         let Some(tokens) = &service.tokens else { continue };
         match tokens.verify(token, ask.now) {
-            Ok(_) if found.is_some() => return Err(RestError::MethodRequired),
             Ok(holder) => {
                 let (evidence, actions) = (holder.evidence, holder.actions);
-                found = Some(Found { service: service.clone(), evidence, actions });
+                taking.push(Found { service: service.clone(), evidence, actions });
+                if wanted.names(service) {
+                    break;
+                }
             }
-            Err(Error::Unauthenticated(failure)) => failed = Some((service, failure)),
+            Err(Error::Unauthenticated(failure)) => {
+                failed.get_or_insert((service, failure));
+            }
             Err(other) => return Err(other.into()),
         }
     }
-    found.ok_or_else(|| match failed {
+    wanted.choose(taking)?.ok_or_else(|| match failed {
         Some((service, AuthenticationFailure::Unreadable)) => {
             stranger(ask, peer, &service.method, AuthenticationFailure::Unreadable)
         }
@@ -257,30 +320,36 @@ fn by_token(ask: &Ask, peer: &Peer, token: &str, method: Option<&ResourceName>) 
 }
 
 /// A certificate says nothing of methods: each that looks at certificates judges it by its own anchors.
-async fn by_certificate(ask: &Ask, peer: &Peer, method: Option<&ResourceName>) -> Result<Found, RestError> {
-    let mut found: Option<Found> = None;
+async fn by_certificate(ask: &Ask, peer: &Peer, wanted: Wanted<'_>) -> Result<Found, RestError> {
+    let mut taking = Vec::new();
     let mut failed: Option<(&RestService, AuthenticationFailure)> = None;
-    for service in asked(ask, method) {
+    for service in named_first(ask, wanted) {
         let Some(access) = &service.certificates else { continue };
         let (store, certificates) = (ask.app.engine.store(), &peer.certificates);
         match access.trust.verify(&**store, &service.method, certificates, ask.now).await {
-            Ok(_) if found.is_some() => return Err(RestError::MethodRequired),
             Ok(evidence) => {
-                found = Some(Found { service: service.clone(), evidence, actions: access.actions });
+                taking.push(Found { service: service.clone(), evidence, actions: access.actions });
+                if wanted.names(service) {
+                    break;
+                }
             }
-            Err(Error::Unauthenticated(failure)) => failed = Some((service, failure)),
+            Err(Error::Unauthenticated(failure)) => {
+                failed.get_or_insert((service, failure));
+            }
             Err(other) => return Err(other.into()),
         }
     }
-    found.ok_or_else(|| match failed {
+    wanted.choose(taking)?.ok_or_else(|| match failed {
         Some((service, failure)) => stranger(ask, peer, &service.method, failure),
         None => nobody(ask, peer, AuthenticationFailure::Missing),
     })
 }
 
-/// The methods that may be meant.
-fn asked<'a>(ask: &'a Ask, method: Option<&ResourceName>) -> impl Iterator<Item = &'a Arc<RestService>> {
-    ask.serving.rest.iter().filter(move |service| method.is_none_or(|asked| *asked == service.method.name))
+/// All methods, any of which may be meant. The one that is named counts where it takes what was shown.
+fn named_first<'a>(ask: &'a Ask, wanted: Wanted<'_>) -> impl Iterator<Item = &'a Arc<RestService>> {
+    let named = wanted.method.and_then(|method| ask.serving.rest.get(method));
+    let others = ask.serving.rest.iter().filter(move |service| !wanted.names(service));
+    named.into_iter().chain(others)
 }
 
 /// What was shown is of no method.

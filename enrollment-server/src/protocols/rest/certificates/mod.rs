@@ -118,6 +118,12 @@ async fn find(caller: &Caller, id: &str) -> Result<CertificateRow, RestError> {
     row.filter(|row| caller.scope().issued(row)).ok_or(missing)
 }
 
+/// A certificate of the caller's own method.
+async fn find_own(caller: &Caller, id: &str) -> Result<CertificateRow, RestError> {
+    let row = find(caller, id).await?;
+    Some(row).filter(|row| row.method == *caller.method()).ok_or(RestError::NotFound("certificate"))
+}
+
 /// With the orders that it came by and that renews it.
 async fn shown(caller: &Caller, row: &CertificateRow) -> Result<CertificateObject, RestError> {
     let store = caller.app().engine.store();

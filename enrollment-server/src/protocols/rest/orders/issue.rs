@@ -186,8 +186,9 @@ pub(in crate::protocols::rest) async fn load(
     caller: &Caller,
     id: &RestOrderId,
 ) -> Result<OrderRow, RestError> {
+    let method = caller.own_method().map_err(|_| RestError::NotFound("order"))?;
     let row = caller.app().engine.store().rest_order(id).await?;
-    row.filter(|row| row.method == *caller.method()).ok_or(RestError::NotFound("order"))
+    row.filter(|row| row.method == *method).ok_or(RestError::NotFound("order"))
 }
 
 /// Whether the caller is who ordered.

@@ -63,7 +63,7 @@ pub(super) async fn list_orders(ask: Ask) -> Result<Response, RestError> {
     let status = parameters.take_with("status", "a status of orders", read_status)?;
     let mut time = |name| parameters.take_with(name, "a time of RFC 3339", Timestamp::parse);
     let filter = RestOrderFilter {
-        method: Some(caller.method().clone()),
+        method: Some(caller.own_method()?.clone()),
         status: status.map(|status| (status, now)),
         created_from: time("createdAfter")?.map(|time| time.0),
         created_before: time("createdBefore")?.map(|time| time.0),

@@ -138,7 +138,7 @@ async fn the_trail_of_others_is_not_shown() {
     let others = all(&trail.scene, &trail.scene.other_key, "/audit").await;
     assert_eq!(others.len(), 1);
     assert_eq!(others[0]["actor"]["name"], "eve");
-    trail.scene.get("/audit?method=lab/other").await.refused(401, "unauthenticated", "");
+    trail.scene.get("/audit?method=lab/other").await.refused(404, "not-found", "method");
     let may: Vec<_> = RestAction::ALL.into_iter().filter(|action| *action != RestAction::Report).collect();
     let (key, _) = trail.scene.another_key(&may).await;
     for path in ["/audit", "/audit/export"] {

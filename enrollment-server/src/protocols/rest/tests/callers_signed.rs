@@ -241,19 +241,19 @@ async fn what_several_methods_take_says_which_is_asked_and_where_one_takes_it_th
     get_as(&scene, "/orders", &chain).await.refused(400, "method-required", "");
     get_as(&scene, "/orders?method=lab/api", &chain).await.ok(200);
     get_as(&scene, "/orders?method=lab/other", &chain).await.ok(200);
-    get_as(&scene, "/orders?method=lab/none", &chain).await.refused(401, "unauthenticated", "");
+    get_as(&scene, "/orders?method=lab/none", &chain).await.refused(404, "not-found", "method");
     without_the_other_method(&scene);
     get_as(&scene, "/orders", &chain).await.ok(200);
-    get_as(&scene, "/orders?method=lab/other", &chain).await.refused(401, "unauthenticated", "");
+    get_as(&scene, "/orders?method=lab/other", &chain).await.refused(404, "not-found", "method");
 
     let scene = Scene::of(cluster.trusted()).await;
     let token = cluster.token(&scene, |_| {});
     scene.get_with(&token, "/orders").await.refused(400, "method-required", "");
     scene.get_with(&token, "/orders?method=lab/other").await.ok(200);
-    scene.get_with(&token, "/orders?method=lab/none").await.refused(401, "unauthenticated", "");
+    scene.get_with(&token, "/orders?method=lab/none").await.refused(404, "not-found", "method");
     without_the_other_method(&scene);
     scene.get_with(&token, "/orders").await.ok(200);
-    scene.get_with(&token, "/orders?method=lab/other").await.refused(401, "unauthenticated", "");
+    scene.get_with(&token, "/orders?method=lab/other").await.refused(404, "not-found", "method");
 }
 
 #[tokio::test]

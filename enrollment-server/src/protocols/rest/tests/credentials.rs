@@ -2,8 +2,9 @@
 
 use issuance::{
     authn::Freshness,
-    credential::{CredentialRow, CredentialState},
+    credential::{CredentialRow, CredentialState, PreviousValue},
     identity::{CredentialId, Owner, ResourceName},
+    ports::Clock as _,
     rest::{RestAction, RestActions},
     secret::Secret,
     store::{Commit, Write},
@@ -234,7 +235,7 @@ async fn credentials_of_other_methods_are_not_there() {
         }
     }
     assert_eq!(row(&scene, foreign).await, before);
-    scene.get("/credentials?method=lab/other").await.refused(401, "unauthenticated", "");
+    scene.get("/credentials?method=lab/other").await.refused(404, "not-found", "method");
 }
 
 #[tokio::test]
@@ -349,6 +350,7 @@ async fn credentials_are_found_by_status_owner_and_name() {
 async fn credentials_are_exported_as_a_table_that_no_spreadsheet_computes() {
     let scene = Scene::new().await;
     let own = scene.credential_row().await;
+    let until = scene.clock.now().plus_seconds(600);
     let actions: RestActions = [RestAction::Read].into_iter().collect();
     let row = CredentialRow {
         id: CredentialId::from_random([7; 16]),
@@ -358,6 +360,7 @@ async fn credentials_are_exported_as_a_table_that_no_spreadsheet_computes() {
         owner: Some(Owner::Group("a,\"b\"".into())),
         created_at: Time::from_unix(0),
         actions,
+        previous: Some(PreviousValue { verifier: own.verifier.clone(), until }),
         ..own
     };
     scene.put_credential(row).await;
@@ -373,10 +376,15 @@ async fn credentials_are_exported_as_a_table_that_no_spreadsheet_computes() {
     );
     let line = table.lines().find(|line| line.starts_with("0707")).unwrap();
     let expected = format!(
-        "{},'=1+1,active,lab/api,rest,0123456789abcdef,\"group:a,\"\"b\"\"\",read,,1970-01-01T00:00:00Z,",
+        "{},'=1+1,active,lab/api,rest,0123456789abcdef,\"group:a,\"\"b\"\"\",read,,1970-01-01T00:00:00Z,,{until},",
         "07".repeat(16)
     );
     assert!(line.starts_with(&expected), "{line}");
+    let path = format!("/credentials/{}", "07".repeat(16));
+    let shown = scene.get(&path).await.ok(200).json();
+    assert_eq!(shown["previousAcceptedUntil"], until.to_string());
+    scene.clock.forward(600);
+    assert!(scene.get(&path).await.ok(200).json().get("previousAcceptedUntil").is_none());
     accepting(&scene, &scene.key, "/credentials/export", "image/png").await.refused(
         406,
         "not-acceptable",

@@ -19,5 +19,6 @@ mod reports;
 mod requests;
 mod routes;
 pub(super) mod scene;
+mod scope;
 mod status;
 mod waiting;

@@ -236,7 +236,7 @@ async fn a_report_is_of_ones_own_method_and_for_who_may_see_it() {
         let path = format!("/reports/{report}");
         scene.get_with(&key, &path).await.refused(403, "action-not-allowed", "report");
         scene.get_with("", &path).await.refused(401, "unauthenticated", "");
-        scene.get(&format!("{path}?method=lab/other")).await.refused(401, "unauthenticated", "");
+        scene.get(&format!("{path}?method=lab/other")).await.refused(404, "not-found", "method");
     }
     let foreign = scene.get_with(&scene.other_key, "/reports/inventory").await.ok(200).json();
     assert_eq!(foreign.as_array().unwrap().len(), 1);

@@ -352,7 +352,7 @@ pub(in crate::protocols::rest) fn certificate_of(text: &str) -> Certificate {
     Certificate::from_der(&blocks[0].der).unwrap()
 }
 
-async fn access_key(
+pub(super) async fn access_key(
     engine: &Engine,
     method: &Method,
     name: &str,
