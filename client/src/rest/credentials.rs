@@ -16,6 +16,9 @@ pub struct Credential {
     pub name: String,
     /// `active`, `revoked`, `expired` or `usedUp`.
     pub status: String,
+    /// What it opens, `namespace/name`.
+    #[serde(default)]
+    pub method: String,
     pub protocol: String,
     /// What may be done with it over REST.
     #[serde(default)]
@@ -25,6 +28,9 @@ pub struct Credential {
     pub owner: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
+    /// Until when the secret before is accepted as well, after a rotation with an overlap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_accepted_until: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<String>,
     #[serde(default)]
@@ -43,9 +49,21 @@ pub struct NewCredential {
     pub name: String,
     /// `user:NAME` or `group:NAME`.
     pub owner: String,
-    /// Empty: request and read.
+    /// The EnrollmentMethod that it opens, `namespace/name`; none: that of whoever asks, or that the client asks about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub method: Option<String>,
+    /// For REST; empty: request and read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub actions: Vec<String>,
+    /// For EST; none: the name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// For ACME; none: the namespace and the name with a dot between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kid: Option<String>,
+    /// For ACME; none: every name that the profile allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identifiers: Option<NewIdentifiers>,
     /// RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<String>,
@@ -53,11 +71,22 @@ pub struct NewCredential {
     pub maximum_uses: Option<u64>,
 }
 
+/// The names that accounts of ACME may order which are bound to a credential.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NewIdentifiers {
+    /// Patterns, as in a CertificateProfile.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dns: Vec<String>,
+    /// Ranges, in CIDR notation.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ip: Vec<String>,
+}
+
 /// A credential and its secret, which the server does not show again.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct SecretCredential {
     pub credential: Credential,
-    /// By what it is called: `accessKey`, say.
+    /// By what it is called: `accessKey`; `username` and `password`; `kid` and `hmac`.
     #[serde(flatten)]
     pub secret: Other,
 }
@@ -165,5 +194,9 @@ mod tests {
         let wanted =
             NewCredential { name: "ci".into(), owner: "user:ann".into(), ..NewCredential::default() };
         assert_eq!(serde_json::to_value(&wanted).unwrap(), json!({"name": "ci", "owner": "user:ann"}));
+        let identifiers =
+            Some(NewIdentifiers { ip: vec!["10.1.0.0/16".into()], ..NewIdentifiers::default() });
+        let wanted = serde_json::to_value(NewCredential { identifiers, ..wanted }).unwrap();
+        assert_eq!(wanted["identifiers"], json!({"ip": ["10.1.0.0/16"]}));
     }
 }

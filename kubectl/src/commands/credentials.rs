@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use client::rest::{Credential, NewCredential, Other, ReportForm, SecretCredential};
+use client::rest::{Credential, NewCredential, NewIdentifiers, Other, ReportForm, SecretCredential};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -19,7 +19,7 @@ pub(crate) enum CredentialsCommand {
     List(ListArgs),
     /// Shows one credential; never its secret.
     Get(WhichArgs),
-    /// Makes a credential. Its secret is shown once.
+    /// Makes a credential, of the method that --of names where it is another one. Its secret is shown once.
     Create(CreateArgs),
     /// Revokes a credential for good: it is refused from the next request on.
     Revoke(RevokeArgs),
@@ -75,9 +75,21 @@ pub(crate) struct CreateArgs {
     /// Whom it belongs to.
     #[arg(long, value_name = "user:NAME|group:NAME")]
     owner: String,
-    /// What may be done with it: request, read, revoke, approve, report, credentials. Without it request and read.
+    /// REST: what may be done with it: request, read, revoke, approve, report, credentials. Without it request and read.
     #[arg(long, value_name = "ACTION", value_delimiter = ',')]
     actions: Vec<String>,
+    /// EST: the user name that the password goes with. Without it NAME.
+    #[arg(long, value_name = "USER")]
+    username: Option<String>,
+    /// ACME: the key identifier. Without it the namespace and NAME with a dot between.
+    #[arg(long)]
+    kid: Option<String>,
+    /// ACME: patterns for the DNS names that accounts bound to it may order. Without it and --ip every name that the profile allows.
+    #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
+    dns: Vec<String>,
+    /// ACME: ranges for the IP addresses that accounts bound to it may order.
+    #[arg(long, value_name = "RANGE", value_delimiter = ',')]
+    ip: Vec<String>,
     /// When it ends: 2027-01-31, 2027-01-31T12:00:00Z, or 30d, which is in 30 days. Without it never.
     #[arg(long, value_name = "TIME", value_parser = times::ahead)]
     expires_at: Option<String>,
@@ -186,8 +198,22 @@ impl ListArgs {
 impl CreateArgs {
     async fn run(self, context: &Context) -> anyhow::Result<()> {
         self.sink.check()?;
-        let Self { name, owner, actions, expires_at, maximum_uses, sink } = self;
-        let wanted = NewCredential { name, owner, actions, expires_at, maximum_uses };
+        let Self { name, owner, actions, username, kid, dns, ip, expires_at, maximum_uses, sink } = self;
+        let is_restricted = !dns.is_empty() || !ip.is_empty();
+        let identifiers = is_restricted.then_some(NewIdentifiers { dns, ip });
+        // `--of` says of which method, as in every request.
+        let method = None;
+        let wanted = NewCredential {
+            name,
+            owner,
+            method,
+            actions,
+            username,
+            kid,
+            identifiers,
+            expires_at,
+            maximum_uses,
+        };
         let made = context.server().await?.create_credential(&wanted).await?;
         hand_out(context.output, &sink, &made)
     }
@@ -247,6 +273,7 @@ impl Row for Credential {
         "ID",
         "NAME",
         "STATUS",
+        "METHOD",
         "PROTOCOL",
         "OWNER",
         "ACTIONS",
@@ -262,6 +289,7 @@ impl Row for Credential {
             self.id.clone(),
             self.name.clone(),
             self.status.clone(),
+            self.method.clone(),
             self.protocol.clone(),
             or_nothing(&self.owner),
             self.actions.join(","),
@@ -288,5 +316,7 @@ mod tests {
         let members = |value: Value| value.as_object().unwrap().clone();
         assert_eq!(values(&members(json!({"accessKey": "chancery_1"}))).as_str(), "chancery_1\n");
         assert_eq!(values(&members(json!({"kid": "a", "hmac": "b"}))).as_str(), "hmac=b\nkid=a\n");
+        let password = members(json!({"username": "ann", "password": "b"}));
+        assert_eq!(values(&password).as_str(), "password=b\nusername=ann\n");
     }
 }
