@@ -11,7 +11,7 @@ use crate::{
     Error,
     audit::{Action, Actor, AuditOutcome},
     authn::{Authenticated, Freshness},
-    credential::{CredentialRow, CredentialState, Verifier},
+    credential::{CredentialRow, CredentialState, PreviousValue, Verifier},
     identity::{CredentialId, Owner, Protocol, ResourceName},
     rest::{RestAction, RestActions},
     secret::Secret,
@@ -344,9 +344,12 @@ async fn the_secret_of_a_credential_is_known_to_all_who_were_shown_it() {
     assert!(knows(&second, &ann) && knows(&second, &format!("credential:{}", first.id)));
     let third = desk.create(wanted("third")).await.unwrap();
     let change = Change::Regenerate { verifier: verifier("new") };
+    let previous = Some(PreviousValue { verifier: third.verifier.clone(), until: NOW.plus_seconds(60) });
+    desk.scene.put(&CredentialRow { version: 2, previous, ..third.clone() }).await;
     let third =
         desk.scene.engine.change_credential(by_first, &desk.target, &third.id, &change).await.unwrap();
     assert!(knows(&third, &ann) && knows(&third, &format!("credential:{}", first.id)));
+    assert_eq!(third.previous, None, "no value before it is good any more");
     assert_eq!(desk.stored(&third.id).await, third);
 }
 

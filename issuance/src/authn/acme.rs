@@ -17,7 +17,7 @@ use crate::{
         jwk_thumbprint,
     },
     authority::Method,
-    credential::{CredentialRow, CredentialState},
+    credential::{CredentialRow, CredentialState, Verifier},
     policy::Strength,
     request::{Asked, AskedKey, AskedValidity},
     store::Expect,
@@ -40,6 +40,8 @@ pub struct ActingAccount<'a> {
     /// Of its binding; none where it has none, or the row is gone.
     pub credential: Option<&'a CredentialRow>,
     pub on_credential_revoked: OnCredentialRevoked,
+    /// The moment of what is asked.
+    pub now: Time,
 }
 
 /// Why an account may not have what it asks for. Fit for the peer.
@@ -120,14 +122,23 @@ impl<'a> ActingAccount<'a> {
         restriction.is_some_and(|restriction| restriction.permits(identifier, wildcard))
     }
 
+    /// Whether the account is bound by the value before, which stops soon: what is bound with the present one goes on.
+    pub fn is_bound_by_previous(&self) -> bool {
+        let binding = self.account.binding.as_ref();
+        let previous = self.own_credential().and_then(|row| row.previous_at(self.now));
+        binding
+            .zip(previous)
+            .is_some_and(|(binding, previous)| previous.verifier.fingerprint() == Some(binding.fingerprint))
+    }
+
     /// What the account has shown of who it is.
     pub fn strength(&self) -> Strength {
         if self.account.binding.is_some() { Strength::PersonalSecret } else { Strength::Anonymous }
     }
 
     /// Whether the authorization shows, now, that the account controls its name: it is valid, and so is what it was given for.
-    pub fn controls(&self, authorization: &Authorization, now: Time) -> bool {
-        self.check_authorization(authorization, now).is_ok()
+    pub fn controls(&self, authorization: &Authorization) -> bool {
+        self.check_authorization(authorization).is_ok()
     }
 
     /// Evidence that the account may have a certificate for the names of this order with this request. What is asked for
@@ -140,10 +151,9 @@ impl<'a> ActingAccount<'a> {
         method: &Method,
         order: &OrderRow,
         asked: &mut Asked,
-        now: Time,
     ) -> Result<Evidence, AcmeRefusal> {
         self.check(method)?;
-        self.check_order(order, now)?;
+        self.check_order(order)?;
         check_request(order, self.account, asked)?;
         asked.subject_alt_names = certificate_names(order);
         asked.validity =
@@ -171,22 +181,22 @@ impl<'a> ActingAccount<'a> {
         })
     }
 
-    fn check_order(&self, order: &OrderRow, now: Time) -> Result<(), AcmeRefusal> {
+    fn check_order(&self, order: &OrderRow) -> Result<(), AcmeRefusal> {
         if order.account != self.account.id || order.method != self.account.method {
             return Err(AcmeRefusal::ForeignOrder);
         }
         if order.authorizations.is_empty() {
             return Err(AcmeRefusal::Order(OrderStatus::Invalid));
         }
-        match order.status(now) {
+        match order.status(self.now) {
             status @ (OrderStatus::Pending | OrderStatus::Valid) => return Err(AcmeRefusal::Order(status)),
             OrderStatus::Ready | OrderStatus::Processing | OrderStatus::Invalid => {}
         }
         // Before it is said that the order is invalid, because this says why.
         for authorization in &order.authorizations {
-            self.check_authorization(authorization, now)?;
+            self.check_authorization(authorization)?;
         }
-        match order.status(now) {
+        match order.status(self.now) {
             OrderStatus::Ready | OrderStatus::Processing => Ok(()),
             status @ (OrderStatus::Pending | OrderStatus::Valid | OrderStatus::Invalid) => {
                 Err(AcmeRefusal::Order(status))
@@ -195,10 +205,10 @@ impl<'a> ActingAccount<'a> {
     }
 
     /// Valid, now and for this account.
-    fn check_authorization(&self, authorization: &Authorization, now: Time) -> Result<(), AcmeRefusal> {
+    fn check_authorization(&self, authorization: &Authorization) -> Result<(), AcmeRefusal> {
         let (identifier, wildcard) = (&authorization.identifier, authorization.wildcard);
         let refused = |status| Err(AcmeRefusal::Authorization { name: authorization.name(), status });
-        match authorization.status_at(now) {
+        match authorization.status_at(self.now) {
             AuthorizationStatus::Valid => {}
             other @ (AuthorizationStatus::Pending
             | AuthorizationStatus::Invalid
@@ -219,11 +229,12 @@ impl<'a> ActingAccount<'a> {
         self.credential.filter(|row| row.id == binding.credential && row.method == self.account.method)
     }
 
-    /// Whether the account has no binding, or one to a credential that is neither revoked nor regenerated.
+    /// Whether the account has no binding, or one to a credential that is not revoked, by a value that is still accepted.
     fn is_binding_alive(&self) -> bool {
         let Some(binding) = &self.account.binding else { return true };
         self.own_credential().is_some_and(|row| {
-            row.state == CredentialState::Active && row.verifier.fingerprint() == Some(binding.fingerprint)
+            let mut accepted = row.verifiers_at(self.now).map(Verifier::fingerprint);
+            row.state == CredentialState::Active && accepted.any(|found| found == Some(binding.fingerprint))
         })
     }
 }

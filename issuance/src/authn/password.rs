@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     authority::Method,
-    credential::{CredentialRow, MAX_SECRET_LENGTH, UsageCollector},
+    credential::{CredentialRow, MAX_SECRET_LENGTH, UsageCollector, Verifier},
     error::{AuthenticationFailure, Error},
     identity::{CredentialId, ResourceName},
     ports::random,
@@ -141,7 +141,7 @@ impl PasswordVerifier {
     ) -> Result<Result<CredentialRow, Refused>, Error> {
         let mut unusable = None;
         for row in rows {
-            if !self.matches(row, password).await? {
+            if !self.matches(row, password, now).await? {
                 continue;
             }
             match judge(row, now) {
@@ -163,12 +163,28 @@ impl PasswordVerifier {
         self.slow.available_permits()
     }
 
-    async fn matches(&self, row: &CredentialRow, password: &Secret) -> Result<bool, Error> {
-        if !row.verifier.is_slow() {
-            return row.verifier.matches(password);
-        }
-        if self.remembered.holds(row, password) {
+    /// Whether it is the row's value, or the one before, which is accepted for now. Only of the value itself is a slow check
+    /// remembered: that of the one before would outlive it.
+    async fn matches(&self, row: &CredentialRow, password: &Secret, now: Time) -> Result<bool, Error> {
+        let is_slow = row.verifier.is_slow();
+        if is_slow && self.remembered.holds(row, password) {
             return Ok(true);
+        }
+        if self.check(&row.verifier, password).await? {
+            if is_slow {
+                self.remembered.insert(row, password);
+            }
+            return Ok(true);
+        }
+        match row.previous_at(now) {
+            Some(previous) => self.check(&previous.verifier, password).await,
+            None => Ok(false),
+        }
+    }
+
+    async fn check(&self, verifier: &Verifier, password: &Secret) -> Result<bool, Error> {
+        if !verifier.is_slow() {
+            return verifier.matches(password);
         }
         let permit = self
             .slow
@@ -176,19 +192,15 @@ impl PasswordVerifier {
             .acquire_owned()
             .await
             .map_err(|_| Error::Internal("the password checker has stopped".into()))?;
-        let (verifier, secret) = (row.verifier.clone(), password.clone());
+        let (verifier, secret) = (verifier.clone(), password.clone());
         // The place is the work's, not the asker's, who may go away while it goes on.
         let work = move || {
             let _permit = permit;
             verifier.matches(&secret)
         };
-        let matched = tokio::task::spawn_blocking(work)
+        tokio::task::spawn_blocking(work)
             .await
-            .map_err(|_| Error::Internal("a password check was interrupted".into()))??;
-        if matched {
-            self.remembered.insert(row, password);
-        }
-        Ok(matched)
+            .map_err(|_| Error::Internal("a password check was interrupted".into()))?
     }
 }
 

@@ -1,5 +1,7 @@
 //! Who is let in, who is not, and what evidence is good for.
 
+mod overlap;
+
 use std::{
     future::Future as _,
     sync::Arc,

@@ -40,7 +40,7 @@ pub(crate) struct AcmeScene {
 impl AcmeScene {
     pub(crate) fn acting(&self) -> ActingAccount<'_> {
         let (account, credential) = (&self.account, self.credential.as_ref());
-        ActingAccount { account, credential, on_credential_revoked: self.policy }
+        ActingAccount { account, credential, on_credential_revoked: self.policy, now: self.now }
     }
 
     /// The profile asks for proof of control, and is changed otherwise.
@@ -53,7 +53,7 @@ impl AcmeScene {
 
     pub(crate) fn ask(&self, request: &Request) -> Result<(Evidence, Asked), AcmeRefusal> {
         let mut asked = request.asked();
-        let evidence = self.acting().verify(&self.method, &self.order, &mut asked, self.now)?;
+        let evidence = self.acting().verify(&self.method, &self.order, &mut asked)?;
         Ok((evidence, asked))
     }
 }

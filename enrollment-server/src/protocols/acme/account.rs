@@ -122,6 +122,13 @@ async fn create(request: &ByKey, asked: NewAccount) -> Result<Response, AcmeErro
     Err(Error::Conflict("the credential changes all the time".into()).into())
 }
 
+/// Whether the binding is to the same credential, by another value.
+fn is_renewed(account: &AccountRow, bound: &Bound) -> bool {
+    account.binding.as_ref().is_some_and(|binding| {
+        binding.credential == bound.binding.credential && binding.fingerprint != bound.binding.fingerprint
+    })
+}
+
 fn new_row(request: &ByKey, id: AcmeAccountId, asked: &NewAccount, bound: Option<&Bound>) -> AccountRow {
     AccountRow {
         id,
@@ -139,7 +146,8 @@ fn new_row(request: &ByKey, id: AcmeAccountId, asked: &NewAccount, bound: Option
 }
 
 /// An account whose external account is revoked or regenerated may do nothing any more, and its key makes no other account:
-/// whoever holds both that key and a good binding goes on with it. To an account that needs no other binding, none is made.
+/// whoever holds both that key and a good binding goes on with it. One that is bound by the value before a rotation goes over to the
+/// present one while it can go on. To an account that needs no other binding, none is made.
 async fn bind_again(
     request: &ByKey,
     account: AccountRow,
@@ -150,11 +158,19 @@ async fn bind_again(
     for _ in 0..ATTEMPTS {
         let known = accounts.load(exchange, &account.id, Freshness::Fresh).await?;
         let acting = acting(exchange, &known.account, known.credential.as_deref());
-        let is_cut_off = matches!(acting.check(&exchange.service.method), Err(AcmeRefusal::Credential));
-        if !is_cut_off || known.account.thumbprint != account.thumbprint {
+        let judged = acting.check(&exchange.service.method);
+        let is_cut_off = matches!(judged, Err(AcmeRefusal::Credential));
+        let goes_over = judged.is_ok() && acting.is_bound_by_previous();
+        if !(is_cut_off || goes_over) || known.account.thumbprint != account.thumbprint {
             return found(exchange, &known.account);
         }
-        let bound = binding::bind(exchange, &request.key, binding).await?;
+        let bound = match binding::bind(exchange, &request.key, binding).await {
+            Ok(bound) if goes_over && !is_renewed(&known.account, &bound) => {
+                return found(exchange, &known.account);
+            }
+            Err(AcmeError::ExternalAccount(_)) if goes_over => return found(exchange, &known.account),
+            other => other?,
+        };
         let mut account = AccountRow::clone(&known.account);
         let (id, version) = (account.id.clone(), account.version);
         account.bind(bound.binding, bound.owner)?;

@@ -181,7 +181,7 @@ pub(super) fn acting<'a>(
         crds::OnCredentialRevoked::Stop => OnCredentialRevoked::Stop,
         crds::OnCredentialRevoked::Keep => OnCredentialRevoked::Keep,
     };
-    ActingAccount { account, credential, on_credential_revoked }
+    ActingAccount { account, credential, on_credential_revoked, now: exchange.now }
 }
 
 struct Signed {

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use issuance::{
     Error,
     acme::Binding,
-    credential::CredentialRow,
+    credential::{CredentialRow, Verifier},
     error::AuthenticationFailure,
     identity::Owner,
     store::{Expect, Write},
@@ -43,22 +43,15 @@ pub(super) async fn bind(
     key: &AccountKey,
     jws: &jws::Binding,
 ) -> Result<Bound, AcmeError> {
-    let Exchange { app, service, target, address, now, .. } = exchange;
+    let Exchange { app, service, address, now, .. } = exchange;
     // A shared secret, which may be one that somebody chose: trying costs time.
     app.check_address(service.method.protocol, *address)?;
     let rows = app.engine.store().credentials_for(&service.method.name, jws.kid()).await?;
     let mut failure = AuthenticationFailure::Mismatch;
     for row in rows.iter().filter(|row| row.username.as_deref() == Some(jws.kid())) {
-        let Some(mac_key) = row.verifier.hmac_key(&app.sealing, &row.id).map_err(Error::from)? else {
-            continue;
-        };
-        match jws.verify(mac_key.expose(), &target.url, key) {
-            Ok(()) => {}
-            Err(JwsError::Binding(inner)) if *inner == JwsError::Signature => continue,
-            Err(other) => return Err(other.into()),
-        }
+        let Some(verifier) = signed_with(exchange, key, jws, row)? else { continue };
         match row.usable(*now) {
-            Ok(()) => return bound(row, jws, *now, *address),
+            Ok(()) => return bound(row, verifier, jws, *now, *address),
             Err(reason) => failure = reason,
         }
     }
@@ -68,8 +61,34 @@ pub(super) async fn bind(
     Err(refused(exchange, failure))
 }
 
-fn bound(row: &CredentialRow, jws: &jws::Binding, now: Time, address: IpAddr) -> Result<Bound, AcmeError> {
-    let fingerprint = row.verifier.fingerprint();
+/// Which of the credential's keys it was made with: the present one, or after a rotation the one before for a while.
+fn signed_with<'a>(
+    exchange: &Exchange,
+    key: &AccountKey,
+    jws: &jws::Binding,
+    row: &'a CredentialRow,
+) -> Result<Option<&'a Verifier>, AcmeError> {
+    for verifier in row.verifiers_at(exchange.now) {
+        let Some(mac_key) = verifier.hmac_key(&exchange.app.sealing, &row.id).map_err(Error::from)? else {
+            continue;
+        };
+        match jws.verify(mac_key.expose(), &exchange.target.url, key) {
+            Ok(()) => return Ok(Some(verifier)),
+            Err(JwsError::Binding(inner)) if *inner == JwsError::Signature => {}
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Ok(None)
+}
+
+fn bound(
+    row: &CredentialRow,
+    verifier: &Verifier,
+    jws: &jws::Binding,
+    now: Time,
+    address: IpAddr,
+) -> Result<Bound, AcmeError> {
+    let fingerprint = verifier.fingerprint();
     let fingerprint = fingerprint.ok_or_else(|| Error::Internal("a key without a fingerprint".into()))?;
     let (credential, kid) = (row.id.clone(), jws.kid().to_owned());
     Ok(Bound {

@@ -122,7 +122,7 @@ async fn issue(request: &ByAccount, order: OrderRow, csr: &Csr) -> Result<(Order
             method.ok_or_else(|| AcmeError::UnknownProfile(order.profile.clone().unwrap_or_default()))?;
         let mut asked = Asked::from_csr(csr).map_err(bad_csr)?;
         let acting = acting(exchange, &account, credential.as_deref());
-        let evidence = acting.verify(method, &order, &mut asked, exchange.now)?;
+        let evidence = acting.verify(method, &order, &mut asked)?;
         match decision(request, &order, method).await? {
             Some(RequestState::Pending) => return Ok((order, false)),
             // The engine says why.

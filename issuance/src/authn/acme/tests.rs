@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     acme::{AccountStatus, Restriction, StoredProblem},
     authn::Authenticated,
+    credential::PreviousValue,
     error::{Error, Rule},
     identity::{AcmeAccountId, CredentialId, KeyId, RequestId, ResourceName},
     policy::Approval,
@@ -237,6 +238,36 @@ fn a_dead_credential_stops_the_account_unless_the_method_keeps_it() {
 }
 
 #[test]
+fn an_account_that_is_bound_by_the_value_before_goes_on_until_that_stops() {
+    let mut scene = changed(|scene| {
+        let row = scene.credential.as_mut().unwrap();
+        let next = Verifier::HmacKey { sealed: vec![1], fingerprint: [7; 32], known_to: Default::default() };
+        let verifier = std::mem::replace(&mut row.verifier, next);
+        row.previous = Some(PreviousValue { verifier, until: NOW.plus_seconds(60) });
+    });
+    scene.ask(&honest()).unwrap();
+    assert!(scene.acting().is_bound_by_previous());
+    let regenerated = {
+        let row = scene.credential.as_ref().unwrap();
+        CredentialRow { previous: None, ..row.clone() }
+    };
+    let overlapping = scene.credential.replace(regenerated);
+    scene.refuses(&honest(), &AcmeRefusal::Credential);
+    scene.credential = overlapping;
+    scene.now = NOW.plus_seconds(59);
+    scene.ask(&honest()).unwrap();
+    scene.now = NOW.plus_seconds(60);
+    assert!(!scene.acting().is_bound_by_previous());
+    scene.refuses(&honest(), &AcmeRefusal::Credential);
+    // Bound with the present one, it goes on.
+    scene.account.binding.as_mut().unwrap().fingerprint = [7; 32];
+    scene.now = NOW;
+    assert!(!scene.acting().is_bound_by_previous());
+    scene.now = NOW.plus_seconds(60);
+    scene.ask(&honest()).unwrap();
+}
+
+#[test]
 fn a_credential_that_expired_or_is_used_up_goes_on_for_those_who_are_bound() {
     let scene = changed(|scene| {
         let row = scene.credential.as_mut().unwrap();
@@ -285,7 +316,7 @@ fn control_that_the_credential_no_longer_vouches_for_is_none() {
             .order
             .authorizations
             .iter()
-            .map(|one| scene.acting().controls(one, scene.now))
+            .map(|one| scene.acting().controls(one))
             .collect::<Vec<_>>()
     };
     let scene = scene();

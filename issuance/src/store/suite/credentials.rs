@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::samples::*;
 use crate::{
-    credential::{CredentialRow, CredentialState, Verifier},
+    credential::{CredentialRow, CredentialState, PreviousValue, Verifier},
     identity::Protocol,
     rest::RestAction,
     store::{Commit, Conflict, CredentialFilter, Expect, Page, Store, Write},
@@ -94,8 +94,13 @@ pub async fn a_replaced_credential_keeps_its_place_and_its_uses(store: Arc<dyn S
     assert_eq!(store.credential(&credential_id(1)).await.unwrap(), Some(counted.clone()));
     // A new secret starts anew.
     let verifier = Verifier::Argon2id { memory_kib: 8, passes: 1, lanes: 1, salt: [1; 16], hash: [2; 32] };
+    let previous = Some(PreviousValue { verifier: counted.verifier.clone(), until: LATER });
     let regenerated =
-        CredentialRow { version: 3, verifier, uses: 0, last_used_at: None, regeneration: 1, ..counted };
+        CredentialRow { version: 3, verifier, previous, uses: 0, last_used_at: None, regeneration: 1, ..counted };
+    write(&*store, put(regenerated.clone())).await;
+    assert_eq!(store.credential(&credential_id(1)).await.unwrap(), Some(regenerated.clone()));
+    // The value before goes with the next change that does not name it.
+    let regenerated = CredentialRow { version: 4, previous: None, ..regenerated };
     write(&*store, put(regenerated.clone())).await;
     let listed = store.credentials(&CredentialFilter::default(), &Page::first(10)).await.unwrap();
     let rows: Vec<_> = listed.into_iter().map(|(_, row)| row).collect();
