@@ -1,5 +1,5 @@
-//! Makes `seeds/` anew from `pki/fixtures/recorded` (whole files, and the names and extensions inside them) and from what the
-//! standards of ACME print.
+//! Makes `seeds/` anew from `pki/fixtures/recorded` (whole files, and the names and extensions inside them), from what the
+//! standards of ACME print, and from bodies of REST.
 
 use std::{
     error::Error,
@@ -70,6 +70,7 @@ fn main() -> Outcome {
     wanted_attributes(&seeds)?;
     acme_keys_and_requests(&seeds)?;
     acme_names(&seeds)?;
+    rest_bodies(&seeds)?;
     small_values(&seeds)
 }
 
@@ -195,6 +196,39 @@ fn acme_names(seeds: &Path) -> Outcome {
         ("mapped", "::ffff:192.0.2.1"),
     ] {
         seed(seeds, "acme_identifier", name, text.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Bodies of each kind, and what some of their members may be.
+fn rest_bodies(seeds: &Path) -> Outcome {
+    for (name, text) in [
+        ("order", r#"{"product":"default","csr":"AA==","subject":"CN=a,O=b","validityDays":90}"#),
+        (
+            "order_with_key",
+            r#"{"domains":["a.example.org","*.b.example.org","192.0.2.1"],"serverKey":true,"renewal":{"renewBefore":"30d"}}"#,
+        ),
+        ("order_until", r#"{"domains":["2001:db8::1"],"notAfter":"2027-02-03T04:05:06.7+08:00"}"#),
+        (
+            "issue",
+            r#"{"domains":["a.example.org"],"format":"pkcs12","passphrase":"correct horse","chain":true}"#,
+        ),
+        ("key", r#"{"format":"pkcs8","passphrase":"correct horse"}"#),
+        (
+            "credential",
+            r#"{"name":"ci-1.eu","owner":"user:ann","actions":["request","read"],"expiresAt":"2099-01-01T00:00:00Z","maximumUses":5}"#,
+        ),
+        (
+            "credential_acme",
+            r#"{"name":"web","owner":"group:ops","method":"lab/acme","kid":"lab.web","identifiers":{"dns":["*.a.example","**.b.example"],"ip":["10.1.0.0/16","2001:db8::/32"]}}"#,
+        ),
+        ("credential_est", r#"{"name":"phone","owner":"user:lea","method":"lab/est","username":"lea"}"#),
+        ("wrong", r#"{"subject":7,"a/b~c":[{"d":null}],"renewal":["30d"],"actions":["all"]}"#),
+        ("twice", r#"{"csr":"a","\u0063sr":"b"}"#),
+        ("subject", r#"CN=a\, b\+c\"\<\>\;\\,OU=L\C4\8Di\C4\87,O=\#1,UID=ann,DC=acme"#),
+        ("name", "*.a.example.org"),
+    ] {
+        seed(seeds, "rest_body", name, text.as_bytes())?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! A certificate in one call: an order, what becomes of it, and the private key where the server made that.
 
+mod sent;
+
 use axum::{body::Body, extract::Path, response::Response};
 use http::{
     HeaderValue, StatusCode,
@@ -11,10 +13,11 @@ use issuance::{
     identity::CertificateId,
     rest::{OrderKey, RestAction},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{find, object::CertificateObject, renew::renew, shown};
+use self::sent::{IssueRequest, RenewRequest};
+use super::{find, find_own, object::CertificateObject, renew::renew, shown};
 use crate::{
     metrics,
     protocols::rest::{
@@ -22,78 +25,14 @@ use crate::{
         auth::Caller,
         body::{self, Hidden},
         error::RestError,
-        objects::{Timestamp, json},
+        objects::json,
         openapi::{self, BodyProblems, ConflictProblem, MissingProblem, Problems},
         orders::{
-            Delivery, KeyFormat, KeyObject, OrderObject, OrderRequest, Placed, Placing, RenewalRequest,
-            hand_out, place, present_renewal, wait_for,
+            Delivery, KeyFormat, KeyObject, OrderObject, OrderRequest, Placed, Placing, hand_out, place,
+            wait_for,
         },
     },
 };
-
-/// A certificate to be issued. Without `csr` the server makes the key.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct IssueRequest {
-    /// Names the profile; `default` where it is left out.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    product: Option<String>,
-    /// A certificate request (PKCS #10): PEM, or DER in base64.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    csr: Option<String>,
-    /// DNS names and IP addresses. With a certificate request: exactly those that it has.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false, min_items = 1)]
-    domains: Option<Vec<String>>,
-    /// RFC 4514, such as `CN=printer,O=Example`. With a certificate request: the one that it has.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false, min_length = 1, max_length = 1024)]
-    subject: Option<String>,
-    /// How long the certificate is to be good for, from when it is issued.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false, minimum = 1, maximum = 36_525)]
-    validity_days: Option<u32>,
-    /// In place of `validityDays`: until when.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    not_after: Option<Timestamp>,
-    /// The server renews the certificate by itself, again and again, where it makes the key.
-    #[serde(default, deserialize_with = "present_renewal")]
-    #[schema(nullable = false)]
-    renewal: Option<RenewalRequest>,
-    /// How the key is to be given that the server makes; `pkcs8` where it is left out.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    format: Option<KeyFormat>,
-    /// What opens the key that the server makes; for `pkcs12` in ASCII. Without one the key is fetched from the order, once.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false, min_length = 1, max_length = 256)]
-    passphrase: Option<Hidden>,
-    /// For `pkcs12`: with the certificates of the authorities.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    chain: Option<bool>,
-}
-
-/// How the new key is to be given.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct RenewRequest {
-    /// `pkcs8` where it is left out.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    format: Option<KeyFormat>,
-    /// What opens the key; for `pkcs12` in ASCII. Without one the key is fetched from the order, once.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false, min_length = 1, max_length = 256)]
-    passphrase: Option<Hidden>,
-    /// For `pkcs12`: with the certificates of the authorities.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    chain: Option<bool>,
-}
 
 /// What became of it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -158,7 +97,7 @@ pub(super) async fn renew_certificate(
     let caller = ask.caller(RestAction::Request, Freshness::Fresh).await?;
     let request: RenewRequest = body::read_optional(&caller.ask, body).await?;
     let delivery = delivery(request.format, request.passphrase.as_ref(), request.chain)?;
-    let row = find(&caller, &id).await?;
+    let row = find_own(&caller, &id).await?;
     let placed = renew(&caller, &row).await?;
     answer(&caller, placed, delivery.as_ref()).await
 }
@@ -170,17 +109,7 @@ impl IssueRequest {
             let sentence = "the server makes no key for a certificate request, and has none to give";
             return Err(RestError::invalid("/passphrase", sentence));
         }
-        let request = OrderRequest {
-            server_key: self.csr.is_none().then_some(true),
-            product: self.product,
-            csr: self.csr,
-            domains: self.domains,
-            subject: self.subject,
-            validity_days: self.validity_days,
-            not_after: self.not_after,
-            renewal: self.renewal,
-        };
-        Ok((request, delivery))
+        Ok((self.order(), delivery))
     }
 }
 

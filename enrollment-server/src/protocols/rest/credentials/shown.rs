@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::{
     super::{export::Tabular, objects::Timestamp},
     known::Known,
+    wanted::Action,
 };
 
 /// Who may ask by a method. Never a secret.
@@ -104,45 +105,6 @@ pub(super) enum Status {
     Expired,
     /// As often as it may be.
     UsedUp,
-}
-
-/// What a credential may do over REST.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-#[schema(as = CredentialAction)]
-pub(super) enum Action {
-    Request,
-    Read,
-    Revoke,
-    Approve,
-    Report,
-    Credentials,
-}
-
-impl From<RestAction> for Action {
-    fn from(action: RestAction) -> Self {
-        match action {
-            RestAction::Request => Self::Request,
-            RestAction::Read => Self::Read,
-            RestAction::Revoke => Self::Revoke,
-            RestAction::Approve => Self::Approve,
-            RestAction::Report => Self::Report,
-            RestAction::Credentials => Self::Credentials,
-        }
-    }
-}
-
-impl From<Action> for RestAction {
-    fn from(action: Action) -> Self {
-        match action {
-            Action::Request => Self::Request,
-            Action::Read => Self::Read,
-            Action::Revoke => Self::Revoke,
-            Action::Approve => Self::Approve,
-            Action::Report => Self::Report,
-            Action::Credentials => Self::Credentials,
-        }
-    }
 }
 
 impl Status {

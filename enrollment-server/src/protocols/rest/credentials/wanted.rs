@@ -1,4 +1,8 @@
-//! A credential that is to be made, as it is asked for.
+//! A credential that is to be made, as it is understood.
+
+mod sent;
+
+pub(super) use sent::{Action, CredentialWanted};
 
 use issuance::{
     acme::Restriction,
@@ -7,62 +11,13 @@ use issuance::{
     rest::{RestAction, RestActions},
     store::MethodScope,
 };
-use serde::Deserialize;
-use utoipa::ToSchema;
 
 use super::{
-    super::{
-        auth::Caller,
-        body,
-        error::RestError,
-        objects::Timestamp,
-        texts::{CredentialName, OwnerText},
-    },
+    super::{auth::Caller, error::RestError, objects::Timestamp},
     members::{Identifiers, KeyIdentifier, MethodName, Username},
-    shown::Action,
     target::{Served, served},
     value::{Handed, Made, make},
 };
-
-/// A credential to be made. Which of `actions`, `username`, `kid` and `identifiers` may be given, the protocol of its method says.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct CredentialWanted {
-    /// Used once: the audit trail tells by it who did what.
-    name: CredentialName,
-    /// Whom it belongs to, `user:NAME` or `group:NAME`.
-    owner: OwnerText,
-    /// The enrollment method that it opens, `namespace/name`: one that the caller's administers. Absent: the caller's own, or the one
-    /// that `?method=` names.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    method: Option<MethodName>,
-    /// REST: what may be done with it, within what may be done with the caller's own. Absent: request and read.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false, min_items = 1, max_items = 6)]
-    actions: Option<Vec<Action>>,
-    /// EST: the user name that the password goes with. Absent: the name of the credential.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    username: Option<Username>,
-    /// ACME: the key identifier (RFC 8555 §7.3.4), which no other credential of the method has. Absent: the namespace and the name
-    /// of the credential with a dot between.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    kid: Option<KeyIdentifier>,
-    /// ACME: the names that accounts bound to it may order. Absent: every name that the profile allows.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    identifiers: Option<Identifiers>,
-    /// When it ends. Absent: never, or as the caller's own.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    expires_at: Option<Timestamp>,
-    /// How many certificates may be issued with it; for ACME, how many accounts may be bound to it. Absent: any number.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false, minimum = 1, maximum = 1_000_000_000)]
-    maximum_uses: Option<u64>,
-}
 
 /// Issued with, at most: what every store can count to.
 const MAX_USES: u64 = 1_000_000_000;

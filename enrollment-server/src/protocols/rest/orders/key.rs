@@ -15,39 +15,14 @@ use pki::{
     pem,
     pkcs12::Pkcs12,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    super::{
-        auth::Caller,
-        body::{self, Hidden},
-        error::RestError,
-    },
+    super::{auth::Caller, body::Hidden, error::RestError},
     issue::{ATTEMPTS, check_own, load},
+    sent::{KeyFormat, KeyRequest},
 };
-
-/// How a private key is to be handed out.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::protocols::rest) struct KeyRequest {
-    format: KeyFormat,
-    /// What opens it; for `pkcs12` in ASCII.
-    #[schema(min_length = 1, max_length = 256)]
-    passphrase: Hidden,
-    /// For `pkcs12`: with the certificates of the authorities.
-    #[serde(default, deserialize_with = "body::present")]
-    #[schema(nullable = false)]
-    chain: Option<bool>,
-}
-
-/// An encrypted PKCS #8 key in PEM, or the key with its certificate in a PKCS #12 file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub(in crate::protocols::rest) enum KeyFormat {
-    Pkcs8,
-    Pkcs12,
-}
 
 /// A private key under a passphrase.
 #[derive(Clone, Serialize, ToSchema)]

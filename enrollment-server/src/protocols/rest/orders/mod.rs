@@ -2,7 +2,7 @@
 //!
 //! | file | what |
 //! | --- | --- |
-//! | `request.rs`, `subject.rs`, `csr.rs` | what is asked for |
+//! | `sent.rs`, `subject.rs`, `csr.rs`, `request.rs` | what is asked for |
 //! | `place.rs` | a new order, once |
 //! | `control.rs`, `authorization.rs` | proof of control over its names |
 //! | `issue.rs` | what becomes of an order |
@@ -21,15 +21,15 @@ mod object;
 mod place;
 mod renewal;
 mod request;
+mod sent;
 mod subject;
 mod wait;
 
 pub(super) use issue::{give_up, load, look};
-pub(super) use key::{Delivery, KeyFormat, KeyObject, hand_out};
+pub(super) use key::{Delivery, KeyObject, hand_out};
 pub(super) use object::{OrderObject, wait_for};
 pub(super) use place::{Placed, Placing, place};
-pub(super) use renewal::{RenewalRequest, present as present_renewal};
-pub(super) use request::OrderRequest;
+pub(super) use sent::{KeyFormat, OrderRequest, RenewalRequest, present_renewal};
 
 use std::sync::Arc;
 
@@ -52,8 +52,8 @@ use utoipa_axum::{
 use self::{
     authorization::AuthorizationObject,
     issue::{Ended, Material, check_own, is_open},
-    key::KeyRequest,
     object::shown,
+    sent::KeyRequest,
 };
 use super::{
     Traces,

@@ -16,7 +16,8 @@ use super::{
     control::{advance, require_proof},
     issue::{Ended, Material, authenticated, look, product, refuse},
     renewal::{ACCESS_KEYS_ONLY, is_renewable},
-    request::{OrderRequest, Wanted, general_names, subject_name},
+    request::{Wanted, general_names, subject_name},
+    sent::OrderRequest,
 };
 use crate::protocols::server_key;
 

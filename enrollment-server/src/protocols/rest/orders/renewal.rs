@@ -6,26 +6,17 @@ use issuance::{
     policy::{Profile, ProofOfControl, Request},
     rest::{OrderRow, Renewal},
 };
-use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
-use serde_json::{Map, Value};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
     super::{auth::Caller, error::RestError},
-    request::{OrderRequest, days},
+    request::days,
+    sent::OrderRequest,
 };
 
 pub(super) const ACCESS_KEYS_ONLY: &str =
     "the server renews only what is ordered with an access key: it looks whether that is still good";
-
-/// That the server renews the certificate by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::protocols::rest) struct RenewalRequest {
-    /// How long before the end of the certificate, such as `30d` or `1d12h`: less than the certificate is good for.
-    #[schema(min_length = 2, max_length = 32, example = "30d")]
-    pub(in crate::protocols::rest) renew_before: String,
-}
 
 /// How the server renews the certificate by itself.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -50,17 +41,6 @@ impl From<Renewal> for RenewalObject {
             order: renewal.order.map(|order| order.to_string()),
         }
     }
-}
-
-/// An object that is there: neither null nor an array.
-///
-/// # Errors
-/// Those of the object.
-pub(in crate::protocols::rest) fn present<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<RenewalRequest>, D::Error> {
-    let members = Map::deserialize(deserializer)?;
-    serde_json::from_value(Value::Object(members)).map(Some).map_err(D::Error::custom)
 }
 
 /// What the order says of renewal, where that can be.

@@ -1,73 +1,28 @@
-//! What an order asks for, as it is sent and as it is understood.
+//! What an order asks for, as it is understood.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use issuance::{
     authority::Method,
     rest::{AskedOrder, Renewal},
 };
-use pki::{
-    csr::Csr,
-    general_name::{GeneralName, is_valid_dns_name},
-    name::Name,
-};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use pki::{csr::Csr, general_name::GeneralName, name::Name};
 
 use super::{
     super::{
         auth::Caller,
-        body,
         error::RestError,
-        objects::Timestamp,
         service::{DEFAULT_PRODUCT, RestService},
     },
     csr,
-    renewal::{self, RenewalRequest, wished},
+    renewal::wished,
+    sent::{OrderRequest, general_name},
     subject,
 };
 use crate::protocols::json::quoted;
 
 /// A hundred years.
 const MOST_DAYS: u32 = 36_525;
-
-/// An order. Without `csr` and without `serverKey` it waits for a certificate request.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(in crate::protocols::rest) struct OrderRequest {
-    /// Names the profile; `default` where it is left out.
-    #[serde(default, deserialize_with = "body::present", skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(in crate::protocols::rest) product: Option<String>,
-    /// A certificate request (PKCS #10): PEM, or DER in base64.
-    #[serde(default, deserialize_with = "body::present", skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(in crate::protocols::rest) csr: Option<String>,
-    /// DNS names and IP addresses. With a certificate request: exactly those that it has.
-    #[serde(default, deserialize_with = "body::present", skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, min_items = 1)]
-    pub(in crate::protocols::rest) domains: Option<Vec<String>>,
-    /// RFC 4514, such as `CN=printer,O=Example`. With a certificate request: the one that it has.
-    #[serde(default, deserialize_with = "body::present", skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, min_length = 1, max_length = 1024)]
-    pub(in crate::protocols::rest) subject: Option<String>,
-    /// How long the certificate is to be good for, from when it is issued.
-    #[serde(default, deserialize_with = "body::present", skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, minimum = 1, maximum = 36_525)]
-    pub(in crate::protocols::rest) validity_days: Option<u32>,
-    /// In place of `validityDays`: until when.
-    #[serde(default, deserialize_with = "body::present", skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(in crate::protocols::rest) not_after: Option<Timestamp>,
-    /// The server makes the key; it is fetched once, under a passphrase.
-    #[serde(default, deserialize_with = "body::present", skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(in crate::protocols::rest) server_key: Option<bool>,
-    /// The server renews the certificate by itself, again and again, where it makes the key.
-    #[serde(default, deserialize_with = "renewal::present", skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(in crate::protocols::rest) renewal: Option<RenewalRequest>,
-}
 
 /// An order that says something that could be. Whether the profile allows it is another question.
 #[derive(Debug)]
@@ -155,13 +110,6 @@ pub(super) fn general_names(domains: &[String]) -> Result<Vec<GeneralName>, Rest
         names.push(name);
     }
     Ok(names)
-}
-
-fn general_name(domain: &str) -> Option<GeneralName> {
-    if let Ok(address) = domain.parse::<IpAddr>() {
-        return Some(GeneralName::Ip(address));
-    }
-    is_valid_dns_name(domain, true).then(|| GeneralName::Dns(domain.to_ascii_lowercase()))
 }
 
 /// The subject of an order.
