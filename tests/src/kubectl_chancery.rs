@@ -43,6 +43,11 @@ impl Plugin {
         Ok(plugin)
     }
 
+    /// The program.
+    pub fn binary(&self) -> &Path {
+        &self.binary
+    }
+
     /// One more option of every command.
     #[must_use]
     pub fn option(mut self, option: &str) -> Self {

@@ -2,11 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use chancery_tests::curl::{Answer, Request};
 use chancery_tests::kubectl_chancery::Plugin;
-use chancery_tests::openssl::{self, openssl};
+use chancery_tests::openssl::{self, CsrOptions, openssl};
+use chancery_tests::server::wait_until;
 use chancery_tests::{Endpoint, Resources, Scene, Workspace};
 use serde_json::{Value, json};
 
@@ -146,6 +148,148 @@ fn certificates_are_found_downloaded_renewed_held_released_and_revoked() -> Resu
     ensure!(reason["revocation"]["reason"] == "keyCompromise", "{reason}");
     let back = desk.refused(1, &["certificates", "release", &second])?;
     ensure!(back.contains("problems/conflict"), "{back}");
+    Ok(())
+}
+
+#[test]
+fn an_order_with_a_request_gets_its_chain_and_the_same_key_the_same_order() -> Result<()> {
+    let office = Office::open()?;
+    let pipeline = office.plugin("pipeline")?;
+    let csr = CsrOptions::new("/CN=www.example.internal").make(&office.scene.workspace, "www")?;
+    let request = office.scene.workspace.write("www.csr.der", &csr.der)?;
+    let request = request.to_str().context("a path is not UTF-8")?;
+    let chain = office.file("www.pem")?;
+    let create =
+        ["orders", "create", "--csr-file", request, "--validity-days", "30", "--idempotency-key", "www-1"];
+    let order: Value = pipeline.json(&[&create[..], &["--wait", "--output-file", &chain]].concat())?;
+    ensure!(order["status"] == "issued" && order["validityDays"] == 30, "{order}");
+    let trusted =
+        format!("{}{}", std::fs::read_to_string(&chain)?, std::fs::read_to_string(&office.endpoint.ca)?);
+    let trusted = office.scene.workspace.write("trusted.pem", trusted)?;
+    openssl::verify(&office.scene.workspace, chain.as_ref(), &trusted)?;
+    ensure!(openssl::is_for_key(chain.as_ref(), &csr.key)?, "the certificate is for another key");
+    // What is there already is not ordered in vain.
+    let there = pipeline.refused(1, &[&create[..], &["--output-file", &chain]].concat())?;
+    ensure!(there.contains("is there already"), "{there}");
+
+    let again: Value = pipeline.json(&create)?;
+    ensure!(again["id"] == order["id"], "{again}");
+    let other = pipeline.refused(1, &[&create[..], &["--subject", "CN=www.example.internal"]].concat())?;
+    ensure!(other.contains("idempotency-conflict"), "{other}");
+    let listed: Vec<Value> = pipeline.json(&["orders", "list", "--status", "issued"])?;
+    ensure!(listed.len() == 1 && listed[0]["id"] == order["id"], "{listed:?}");
+    let late = pipeline.refused(1, &["orders", "cancel", &text(&order, "id")?])?;
+    ensure!(late.contains("problems/conflict"), "{late}");
+    let der = pipeline.run(&["orders", "download", &text(&order, "id")?, "--format", "der"])?;
+    ensure!(der.stdout.first() == Some(&0x30), "{der:?}");
+    Ok(())
+}
+
+#[test]
+fn an_order_with_a_key_of_the_server_waits_for_a_person_and_gives_the_key_once() -> Result<()> {
+    let office = Office::open()?;
+    let (desk, pipeline) = (office.plugin("desk")?, office.plugin("pipeline")?);
+    office.scene.workspace.write("passphrase", "correct horse\n")?;
+    let (passphrase, file) = (office.file("passphrase")?, office.file("shop.p12")?);
+    let create =
+        ["orders", "create", "--product", "reviewed", "--domain", "shop.example", "--renew-before", "7d"];
+    let take = ["--passphrase-file", &passphrase, "--output-file", &file];
+    let order: Value = pipeline.json(&[&create[..], &take].concat())?;
+    let id = text(&order, "id")?;
+    ensure!(order["status"] == "pending" && order["renewal"]["renewBefore"] == "7d", "{order}");
+    ensure!(!std::fs::exists(&file)?, "nothing has come of it");
+    let waits = pipeline.run(&["orders", "get", &id, "--wait=1s"])?;
+    let said = String::from_utf8_lossy(&waits.stderr);
+    ensure!(waits.status.code() == Some(1) && said.contains("is still pending"), "{waits:?}");
+    let early = pipeline.refused(1, &["orders", "download", &id])?;
+    ensure!(early.contains("is still pending"), "{early}");
+
+    desk.succeed(&["approve", &text(&order, "requestId")?])?;
+    let issued: Value = pipeline.json(&["orders", "get", &id, "--wait"])?;
+    ensure!(issued["status"] == "issued" && issued["key"] == "held", "{issued}");
+    let stranger =
+        desk.refused(1, &[&["orders", "download", &id, "--format", "pkcs12"][..], &take].concat())?;
+    ensure!(stranger.contains("action-not-allowed"), "{stranger}");
+    pipeline.succeed(&[&["orders", "download", &id, "--format", "pkcs12"][..], &take].concat())?;
+    ensure!(std::fs::metadata(&file)?.permissions().mode() & 0o777 == 0o600);
+    let opened = openssl(&["pkcs12", "-in", &file, "-passin", "pass:correct horse", "-nodes"], None)?;
+    let opened = String::from_utf8(opened)?;
+    ensure!(opened.matches("BEGIN CERTIFICATE").count() == 3 && opened.contains("PRIVATE KEY"), "{opened}");
+    std::fs::remove_file(&file)?;
+    let again = pipeline.refused(1, &[&["orders", "download", &id][..], &take].concat())?;
+    ensure!(again.contains("problems/key-gone"), "{again}");
+    ensure!(!std::fs::exists(&file)?, "there is no key to be written");
+    Ok(())
+}
+
+#[test]
+fn an_order_shows_what_is_to_be_proved_and_is_cancelled() -> Result<()> {
+    let office = Office::open()?;
+    let pipeline = office.plugin("pipeline")?;
+    office.scene.workspace.write("passphrase", "correct horse\n")?;
+    let (passphrase, file) = (office.file("passphrase")?, office.file("proved.pem")?);
+    let create = ["orders", "create", "--product", "proved", "--domain", "www.chancery.invalid"];
+    let take = ["--passphrase-file", &passphrase, "--output-file", &file];
+    let name = pipeline.succeed(&[&create[..], &take, &["-o", "name"]].concat())?;
+    let id = name.trim().strip_prefix("order/").with_context(|| name.clone())?;
+    let shown = pipeline.succeed(&["orders", "get", id])?;
+    let awaited: Value = pipeline.json(&["orders", "get", id])?;
+    let challenges = &awaited["authorizations"][0]["challenges"];
+    for (place, member) in [("url", "keyAuthorization"), ("recordName", "recordValue")] {
+        let of =
+            |name: &str| challenges.as_array().and_then(|all| all.iter().find_map(|one| one[name].as_str()));
+        let (Some(place), Some(value)) = (of(place), of(member)) else { anyhow::bail!("{awaited}") };
+        ensure!(shown.contains(place) && shown.contains(value), "{place}, {value}: {shown}");
+    }
+    // Nobody is there: what becomes of it is the server's to find out.
+    let answered: Value = pipeline.json(&["orders", "challenge", id, "0", "http-01"])?;
+    ensure!(answered["name"] == "www.chancery.invalid", "{answered}");
+    let missing = pipeline.refused(1, &["orders", "challenge", id, "7", "http-01"])?;
+    ensure!(missing.contains("problems/not-found"), "{missing}");
+    pipeline.refused(2, &["orders", "challenge", id, "0", "carrier-pigeon"])?;
+
+    let order: Value = pipeline.json(&[&create[..], &take].concat())?;
+    let cancelled: Value = pipeline.json(&["orders", "cancel", &text(&order, "id")?])?;
+    ensure!(cancelled["status"] == "cancelled", "{cancelled}");
+    let ended = pipeline.run(&["orders", "get", &text(&order, "id")?, "--wait"])?;
+    let said = String::from_utf8_lossy(&ended.stderr);
+    ensure!(ended.status.code() == Some(1) && said.contains("is cancelled"), "{ended:?}");
+    Ok(())
+}
+
+#[test]
+fn a_server_without_a_cluster_says_how_it_is_doing() -> Result<()> {
+    let office = Office::open()?;
+    let desk = office.plugin("desk")?;
+    office
+        .ask("/orders", &json!({ "product": "reviewed", "domains": ["one.example"], "serverKey": true }))?
+        .expect(201)?;
+    let mut status = Value::Null;
+    wait_until("the first revocation list", Duration::from_secs(20), || {
+        status = desk.json(&["status"])?;
+        Ok(status["authorities"][0]["crl"].is_object())
+    })?;
+    let method = &status["methods"][0];
+    ensure!(method["name"] == "pki/rest" && method["urls"] == json!(office.endpoint.urls), "{status}");
+    ensure!(method["pendingRequests"] == json!({"count": 1, "atLeast": false}), "{status}");
+    let default = &method["profiles"][0];
+    let reviewed = json!({"name": "reviewed", "profile": "pki/reviewed", "authority": "pki/issuing",
+        "description": "Any name, after somebody has looked at it"});
+    ensure!(default["name"] == "default" && default["profile"] == "pki/server", "{status}");
+    ensure!(method["profiles"].as_array().is_some_and(|all| all.contains(&reviewed)), "{status}");
+    let authority = &status["authorities"][0];
+    ensure!(
+        authority["name"] == "pki/issuing" && authority["subject"] == "CN=Example Issuing,O=Example",
+        "{status}"
+    );
+    ensure!(authority["crl"]["number"].is_u64() && authority["crl"]["nextUpdate"].is_string(), "{status}");
+    let table = desk.succeed(&["status"])?;
+    for shown in ["chancery-server ", "METHOD ", "pki/rest ", "AUTHORITY ", "pki/issuing "] {
+        ensure!(table.contains(shown), "{shown}: {table}");
+    }
+    let names = desk.succeed(&["status", "-o", "name"])?;
+    ensure!(names == "enrollmentmethod/pki/rest\ncertificateauthority/pki/issuing\n", "{names}");
+    desk.refused(2, &["status", "--all-namespaces"])?;
     Ok(())
 }
 
