@@ -229,9 +229,9 @@ fn events_of_the_method_tell_once_of_renewals_and_of_those_that_fail() -> Result
 
         // Whoever ordered may order no more, and another operator is to tell that.
         let system = namespace.cluster().kubectl().in_namespace("chancery-system");
-        system.succeed(&["rollout", "restart", "deployment/chancery-operator"], None)?;
+        system.succeed(&["rollout", "restart", "deployment/chancery"], None)?;
         namespace.kubectl().patch("enrollmentcredential/kiosk", &json!({ "spec": { "revoked": true } }))?;
-        system.wait_rollout("deployment/chancery-operator", READY)?;
+        system.wait_rollout("deployment/chancery", READY)?;
         wait_until("an event of the failure", TOLD, || {
             Ok(!desk.told("CertificateRenewalFailed")?.is_empty())
         })?;
