@@ -102,7 +102,8 @@ pub struct EnrollmentCredentialSpec {
     #[x_kube(validation = Rule::new("self || !oldSelf").message("a revoked credential stays revoked: make a new one"))]
     pub revoked: bool,
 
-    /// Raise it to have a new value generated; the old one stops at once. Without effect with `valueFrom`.
+    /// Raise it to have a new value generated; the old one stops at once, whatever `rotation.overlap` says. Without effect with
+    /// `valueFrom`.
     #[serde(default)]
     #[schemars(range(min = 0, max = 1_000_000_000))]
     #[x_kube(validation = Rule::new("self >= oldSelf").message("regeneration can only grow"))]
@@ -127,10 +128,17 @@ fn moment_schema(_: &mut SchemaGenerator) -> Schema {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CredentialRotation {
-    /// The age at which a value is replaced, at least `1m`. The old one stops at once: there is no time in which both are
-    /// good, so whoever uses it reads the Secret anew.
+    /// The age at which a value is replaced, at least `1m`. The old one stops at once unless there is an `overlap`, so whoever uses
+    /// it reads the Secret anew.
     #[x_kube(validation = longer_than_zero())]
     pub every: Duration,
+
+    /// For how long the value before is accepted as well, at least `1m` and shorter than `every`; the status and an event say until
+    /// when. An access key then keeps its name when it rotates. Revoking the credential and raising `regeneration` end both values at
+    /// once. Absent: there is no time in which both are good.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = longer_than_zero())]
+    pub overlap: Option<Duration>,
 }
 
 /// The protocol of a credential with its settings, as one value.
@@ -232,6 +240,9 @@ pub struct EnrollmentCredentialStatus {
     /// When its present value is replaced, with `rotation`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotates_at: Option<Time>,
+    /// Until when the value before its present one is accepted as well, with an `overlap`. Absent: it is refused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous_value_until: Option<Time>,
     /// The Secret that holds its value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalRef>,

@@ -409,6 +409,21 @@ pub struct CompiledCredential {
     /// A row made for a lower one gets a new value.
     pub regeneration: u64,
     pub value: CredentialValue,
+    /// Only beside [`CredentialValue::Generated`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previous: Option<CompiledPrevious>,
+}
+
+/// The value that a rotation replaced, where it is accepted for a while beside the present one. Whoever makes values says so:
+/// resolving says none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledPrevious {
+    /// As the present one. That of REST has the same name.
+    #[serde(with = "base64_secret")]
+    pub value: Secret,
+    /// From this moment on it is refused.
+    pub until: Time,
 }
 
 /// Where the value of a credential comes from. For ACME a value is the octets of the key of the HMAC, at least 32 of them, but for

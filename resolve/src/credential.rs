@@ -30,7 +30,7 @@ use crate::{
 const METHOD_REF: &str = "spec.methodRef";
 const SECRET_KEY_REF: &str = "spec.valueFrom.secretKeyRef";
 
-/// Shortest time between two values, in seconds.
+/// Shortest time between two values, and in which both are good, in seconds.
 const SHORTEST_ROTATION: u64 = 60;
 
 const KID: &str = "spec.acme.kid";
@@ -119,6 +119,7 @@ fn judge(
         state: if spec.revoked { CredentialState::Revoked } else { CredentialState::Active },
         regeneration: u64::from(spec.regeneration),
         value,
+        previous: None,
     });
     problems.or(credential)
 }
@@ -259,6 +260,15 @@ fn check_rotation(index: &Index<'_>, spec: &EnrollmentCredentialSpec, problems: 
     }
     if rotation.every.seconds() < SHORTEST_ROTATION {
         problems.invalid("spec.rotation.every", format!("{} is shorter than 1m", rotation.every));
+    }
+    let Some(overlap) = &rotation.overlap else { return };
+    if overlap.seconds() < SHORTEST_ROTATION {
+        problems.invalid("spec.rotation.overlap", format!("{overlap} is shorter than 1m"));
+    }
+    // There is one value before, and no more.
+    if overlap.seconds() >= rotation.every.seconds() {
+        let what = format!("{overlap} is not shorter than the {} of spec.rotation.every", rotation.every);
+        problems.invalid("spec.rotation.overlap", what);
     }
 }
 

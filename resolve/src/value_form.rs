@@ -79,6 +79,17 @@ impl ValueForm {
         }
     }
 
+    /// A new value beside which the one before can be accepted: the row of an access key is found by its name.
+    ///
+    /// # Errors
+    /// As [`generate`](Self::generate).
+    pub fn succeed(self, before: &Secret) -> Result<Secret, Error> {
+        match (self, AccessKey::parse(before)) {
+            (Self::AccessKey, Some(key)) => Ok(AccessKey::regenerate(key.name())?.secret().clone()),
+            (Self::AccessKey, None) | (Self::Password | Self::HmacKey, _) => self.generate(),
+        }
+    }
+
     /// A value as it is handed out.
     pub fn write(self, value: &Secret) -> Secret {
         match self {
@@ -120,6 +131,11 @@ mod tests {
             let value = form.generate().unwrap();
             assert_eq!(form.read(form.write(&value).expose()), Ok(value.clone()), "{form:?}");
             assert_ne!(form.generate().unwrap(), value, "{form:?}");
+            let next = form.succeed(&value).unwrap();
+            assert_eq!(form.read(form.write(&next).expose()), Ok(next.clone()), "{form:?}");
+            assert_ne!(next, value, "{form:?}");
+            let name = |value| AccessKey::parse(value).map(|key| key.name().to_owned());
+            assert_eq!(name(&next), name(&value), "{form:?}");
         }
         let key = ValueForm::HmacKey.generate().unwrap();
         assert_eq!(key.expose().len(), 32);

@@ -11,6 +11,7 @@ use issuance::{
     sealing::SealingKeys,
     store::{Commit, CredentialFilter, Expect, Page, RestOrderFilter, SealedRow, Store, Write},
 };
+use pki::time::Time;
 
 use super::{
     DataArgs,
@@ -57,7 +58,7 @@ async fn rotate(offline: &Offline, args: &DataArgs) -> anyhow::Result<()> {
     write_private(&path, format!("{}\n{}", *new, *old).as_bytes())?;
     let keys = SealingKeys::parse(&read_secret(&path)?)?;
     let resealed = reseal_rows(offline, &keys).await?
-        + reseal_credentials(offline, &keys).await?
+        + reseal_credentials(&**offline.engine.store(), &keys, offline.engine.clock().now()).await?
         + reseal_order_keys(&**offline.engine.store(), &keys).await?
         + reseal_files(offline, &keys)?;
     write_private(&path, new.as_bytes())?;
@@ -94,25 +95,35 @@ async fn reseal_rows(offline: &Offline, keys: &SealingKeys) -> anyhow::Result<u6
     Ok(count)
 }
 
-/// Keys for ACME, which are kept because the server computes with them.
-async fn reseal_credentials(offline: &Offline, keys: &SealingKeys) -> anyhow::Result<u64> {
+/// Keys for ACME, which are kept because the server computes with them. One before that is accepted no more is forgotten: nobody
+/// needs to open it.
+async fn reseal_credentials(store: &dyn Store, keys: &SealingKeys, now: Time) -> anyhow::Result<u64> {
     let (mut count, mut page) = (0, Page::first(PAGE));
     loop {
-        let batch = offline.engine.store().credentials(&CredentialFilter::default(), &page).await?;
+        let batch = store.credentials(&CredentialFilter::default(), &page).await?;
         let Some((last, _)) = batch.last() else { return Ok(count) };
         page.after = Some(*last);
         for (_, row) in batch {
-            let Some(verifier) = row.verifier.resealed(keys, &row.id)? else { continue };
+            let verifier = row.verifier.resealed(keys, &row.id)?;
+            let previous = match row.previous_at(now) {
+                Some(before) => before.resealed(keys, &row.id)?.or_else(|| Some(before.clone())),
+                None => None,
+            };
+            if verifier.is_none() && previous == row.previous {
+                continue;
+            }
+            let verifier = verifier.unwrap_or_else(|| row.verifier.clone());
             let commit = Commit {
                 expect: vec![Expect::CredentialVersion { id: row.id.clone(), version: row.version }],
                 writes: vec![Write::PutCredential(Box::new(CredentialRow {
                     verifier,
+                    previous,
                     version: row.version + 1,
                     ..row
                 }))],
                 audit: Vec::new(),
             };
-            offline.engine.store().commit(commit).await??;
+            store.commit(commit).await??;
             count += 1;
         }
     }
@@ -163,15 +174,47 @@ fn reseal_files(offline: &Offline, keys: &SealingKeys) -> anyhow::Result<u64> {
 #[cfg(test)]
 mod tests {
     use issuance::{
+        credential::{PreviousValue, Verifier, generate_hmac_key},
         rest::OrderKey,
         secret::Secret,
         store::{
             memory::MemoryStore,
-            suite::samples::{put_rest_order, rest_order, write},
+            suite::samples::{EARLIER, LATER, NOW, credential, put_rest_order, rest_order, write},
         },
     };
 
     use super::*;
+
+    #[tokio::test]
+    async fn keys_for_acme_move_to_the_new_sealing_key_and_the_ones_before_while_they_are_accepted() {
+        let (old, new) = (SealingKeys::generate_line().unwrap(), SealingKeys::generate_line().unwrap());
+        let (before, after) = (SealingKeys::parse(&old).unwrap(), SealingKeys::parse(&new).unwrap());
+        let both = SealingKeys::parse(&format!("{}\n{}", *new, *old)).unwrap();
+        let store = MemoryStore::default();
+        let keys = [generate_hmac_key().unwrap(), generate_hmac_key().unwrap()];
+        for (number, until) in [(1, LATER), (2, EARLIER)] {
+            let id = credential(number).id;
+            let sealed = |keys: &SealingKeys, key| Verifier::of_hmac_key(keys, &id, key).unwrap();
+            let previous = Some(PreviousValue { verifier: sealed(&before, &keys[1]), until });
+            // One is sealed with the new one already, but for the key before.
+            let verifier = sealed(if number == 1 { &both } else { &before }, &keys[0]);
+            let row = CredentialRow { verifier, previous, ..credential(number) };
+            write(&store, vec![Write::PutCredential(Box::new(row))]).await;
+        }
+        write(&store, vec![Write::PutCredential(Box::new(credential(3)))]).await;
+        assert_eq!(reseal_credentials(&store, &both, NOW).await.unwrap(), 2);
+        assert_eq!(reseal_credentials(&store, &both, NOW).await.unwrap(), 0);
+        for (number, expected) in [(1, Some(&keys[1])), (2, None)] {
+            let row = store.credential(&credential(number).id).await.unwrap().unwrap();
+            let opened = |verifier: &Verifier| verifier.hmac_key(&after, &row.id).unwrap();
+            assert_eq!(opened(&row.verifier).as_ref(), Some(&keys[0]));
+            assert_eq!(
+                row.previous.as_ref().and_then(|previous| opened(&previous.verifier)).as_ref(),
+                expected
+            );
+        }
+        assert_eq!(store.credential(&credential(3).id).await.unwrap(), Some(credential(3)));
+    }
 
     #[tokio::test]
     async fn every_key_that_nobody_has_fetched_moves_to_the_new_sealing_key_once() {

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod access_keys;
+mod previous;
 #[cfg(test)]
 mod tests;
 
@@ -153,6 +154,7 @@ impl Pass<'_> {
     async fn create(&mut self, wanted: &CompiledCredential) -> Result<(), Error> {
         let id = self.free_id(wanted).await?;
         let (username, verifier) = self.value(wanted, &id).await?;
+        let previous = self.previous(wanted, &id, username.as_deref(), None)?;
         let row = CredentialRow {
             id: id.clone(),
             version: 0,
@@ -172,7 +174,7 @@ impl Pass<'_> {
             regeneration: wanted.regeneration,
             identifiers: wanted.identifiers.clone(),
             actions: wanted.actions,
-            previous: None,
+            previous,
         };
         self.put(row, 0, Action::CredentialCreated).await?;
         self.known.insert(wanted.name.clone(), (wanted.clone(), id, 1));
@@ -227,6 +229,10 @@ impl Pass<'_> {
         } else if !has_ended && let Some(verifier) = self.resealed(wanted, &row)? {
             changed.verifier = verifier;
         }
+        changed.previous = match has_ended {
+            true => None,
+            false => self.previous(wanted, &row.id, changed.username.as_deref(), row.previous.as_ref())?,
+        };
         if changed == row {
             return Ok((row.id, row.version));
         }
@@ -310,8 +316,13 @@ impl Pass<'_> {
 
     async fn put(&self, row: CredentialRow, version: u64, action: Action) -> Result<(), Error> {
         let now = self.engine.clock().now();
-        let mut event =
-            AuditEvent::new(now, action, AuditOutcome::Done, Actor::Server).because(&row.name.to_string());
+        let reason = match row.previous_at(now).filter(|_| action == Action::CredentialRegenerated) {
+            Some(previous) => {
+                format!("{}; the value before is accepted until {}", row.name, previous.until)
+            }
+            None => row.name.to_string(),
+        };
+        let mut event = AuditEvent::new(now, action, AuditOutcome::Done, Actor::Server).because(&reason);
         event.method = Some(row.method.clone());
         event.credential = Some(row.id.clone());
         let mut expect = vec![Expect::CredentialVersion { id: row.id.clone(), version }];

@@ -43,6 +43,7 @@ pub(super) fn decide(
         status.created_at = Some(moment(value.created_at));
         status.regeneration = u32::try_from(value.regeneration).ok();
         status.rotates_at = value.rotates_at.map(moment);
+        status.previous_value_until = value.previous_until.map(moment);
     }
     if let Some(usage) = &extras.usage {
         status.credential_id = Some(usage.id.clone());

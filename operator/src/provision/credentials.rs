@@ -5,34 +5,38 @@
 //! | when | what |
 //! | --- | --- |
 //! | there is no Secret | a value is made |
-//! | `spec.regeneration` has grown, or the value is as old as `spec.rotation.every` says | another value, the old one stops |
-//! | expired or revoked | the value is removed from the Secret, and nothing opens the credential |
+//! | `spec.regeneration` has grown | another value, the old one stops, and any before it |
+//! | the value is as old as `spec.rotation.every` says | another value; the old one stops, or is kept beside it for as long as `spec.rotation.overlap` says |
+//! | the overlap is over, or asked for no more | the value before is removed from the Secret, and opens nothing |
+//! | expired or revoked | the values are removed from the Secret, and nothing opens the credential |
 //! | the Secret was made by something else | nothing is written, and the credential is not served |
 //!
 //! The Secret is the truth: what is in it is what servers are given. Values that users give (`valueFrom`) are not looked at here.
 
+mod held;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
-    str::FromStr as _,
     sync::Arc,
 };
 
 use crds::{EnrollmentCredential, labels};
 use futures::{StreamExt as _, stream};
 use issuance::{credential::CredentialState, identity::ResourceName, ports::Clock, secret::Secret};
-use k8s_openapi::{
-    ByteString, api::core::v1, apimachinery::pkg::apis::meta::v1::OwnerReference, jiff::Timestamp,
-};
+use k8s_openapi::{ByteString, api::core::v1, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{Client, Resource as _, ResourceExt as _};
 use pki::time::Time;
-use resolve::{Compiled, CompiledCredential, CredentialValue, Resources, ValueForm, resource_name};
+use resolve::{
+    Compiled, CompiledCredential, CompiledPrevious, CredentialValue, Resources, ValueForm, resource_name,
+};
 
 use super::{
     ProvisionError,
-    vault::{Created, Vault, annotation, bytes, is_ours, label, set_annotation, set_label},
+    vault::{Created, Vault, annotation, is_ours, label, set_annotation, set_label},
 };
 use crate::world::World;
+use held::{Given, Held, nothing, seconds};
 
 /// The type of Secrets that hold values of this form. That of passwords wants `username` or `password` in them.
 const fn type_of(form: ValueForm) -> &'static str {
@@ -41,15 +45,6 @@ const fn type_of(form: ValueForm) -> &'static str {
         ValueForm::HmacKey | ValueForm::AccessKey => "Opaque",
     }
 }
-
-/// `spec.regeneration` that the value was made for.
-const REGENERATION: &str = "chancery.dev/regeneration";
-
-/// How many values came before, by rotation.
-const ROTATIONS: &str = "chancery.dev/rotations";
-
-/// When the value was made, RFC 3339.
-const CREATED_AT: &str = "chancery.dev/created-at";
 
 /// Why there is no value: `expired` or `revoked`.
 const STOPPED: &str = "chancery.dev/stopped";
@@ -92,6 +87,8 @@ struct Wanted {
     regeneration: u64,
     /// Seconds.
     rotation: Option<u64>,
+    /// Seconds: for how long the value before a rotation is accepted as well.
+    overlap: Option<u64>,
     stopped: Option<Stopped>,
 }
 
@@ -111,16 +108,6 @@ impl Stopped {
     }
 }
 
-/// What a Secret holds.
-#[derive(Clone, PartialEq)]
-struct Held {
-    /// None: it was removed.
-    value: Option<Secret>,
-    regeneration: u64,
-    rotations: u64,
-    created_at: Time,
-}
-
 /// One credential's value, for its status.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ValueFacts {
@@ -130,6 +117,19 @@ pub struct ValueFacts {
     /// The `spec.regeneration` that it was made for.
     pub regeneration: u64,
     pub rotates_at: Option<Time>,
+    /// Until when the value before is accepted as well.
+    pub previous_until: Option<Time>,
+}
+
+impl ValueFacts {
+    /// What is said of a rotation.
+    pub fn announcement(&self) -> String {
+        let before = match self.previous_until {
+            Some(until) => format!("is accepted until {until}"),
+            None => "is refused".to_owned(),
+        };
+        format!("the Secret {} has a new value; the one before {before}", self.secret)
+    }
 }
 
 /// Why a credential has no value.
@@ -144,11 +144,13 @@ pub struct ValueFailure {
 #[derive(Clone, Debug, Default)]
 pub struct Fulfilled {
     pub values: BTreeMap<ResourceName, ValueFacts>,
+    /// Credentials whose value was rotated just now.
+    pub rotated: BTreeSet<ResourceName>,
     /// Credentials whose Secret is not as it should be, and why. Those that have not ended are not among those compiled any more.
     pub failures: BTreeMap<ResourceName, ValueFailure>,
     /// Whether one of them may be gone by itself.
     pub retried: bool,
-    /// When the next value is to be replaced or removed.
+    /// When the next value is to be replaced or removed, one before among them.
     pub due: Option<Time>,
 }
 
@@ -178,7 +180,7 @@ impl Values {
             let (known, client) = (known.cloned(), self.client.clone());
             async move {
                 let kept = match known {
-                    Some(known) => Ok(known),
+                    Some(known) => Ok((known, false)),
                     None => keep(&client, &wanted, now).await,
                 };
                 (wanted, kept)
@@ -189,20 +191,25 @@ impl Values {
         let mut values = HashMap::new();
         for (wanted, kept) in kept {
             match kept {
-                Ok(known) => {
+                Ok((known, is_rotated)) => {
                     let facts = known.facts();
                     let expiry = compiled.credentials.iter().find(|found| found.name == wanted.credential);
                     let expiry = expiry.and_then(|found| found.expires_at).filter(|end| *end > now);
-                    fulfilled.due = [fulfilled.due, facts.rotates_at, expiry].into_iter().flatten().min();
+                    let dues = [fulfilled.due, facts.rotates_at, facts.previous_until, expiry];
+                    fulfilled.due = dues.into_iter().flatten().min();
+                    if is_rotated {
+                        fulfilled.rotated.insert(wanted.credential.clone());
+                    }
                     fulfilled.values.insert(wanted.credential.clone(), facts);
-                    values.insert(wanted.credential.clone(), known.held.compiled());
+                    values.insert(wanted.credential.clone(), known.held.given());
                     self.known.insert(wanted.credential, known);
                 }
                 Err(error) => {
                     self.known.remove(&wanted.credential);
                     // What has ended has ended, whatever becomes of its Secret.
                     if wanted.stopped.is_some() {
-                        values.insert(wanted.credential.clone(), (nothing(), wanted.regeneration));
+                        let ended = Given { value: nothing(), number: wanted.regeneration, previous: None };
+                        values.insert(wanted.credential.clone(), ended);
                     }
                     let text = error.sentence();
                     tracing::error!(credential = %wanted.credential, error = text, "a credential has no value");
@@ -221,13 +228,14 @@ impl Values {
         self.known.retain(|name, _| kept(name));
     }
 
-    fn put(&self, compiled: &mut Compiled, mut values: HashMap<ResourceName, (Secret, u64)>) {
+    fn put(&self, compiled: &mut Compiled, mut values: HashMap<ResourceName, Given>) {
         compiled.credentials.retain_mut(|credential| match credential.value {
             CredentialValue::Given(_) | CredentialValue::Generated(_) => true,
             CredentialValue::Generate { .. } => match values.remove(&credential.name) {
-                Some((value, number)) => {
+                Some(Given { value, number, previous }) => {
                     credential.value = CredentialValue::Generated(value);
                     credential.regeneration = number;
+                    credential.previous = previous;
                     true
                 }
                 None => false,
@@ -255,6 +263,7 @@ impl Wanted {
             username: compiled.username.clone(),
             regeneration: compiled.regeneration,
             rotation: rotation.map(|rotation| rotation.every.seconds().max(1)),
+            overlap: rotation.and_then(|rotation| rotation.overlap.as_ref()).map(|overlap| overlap.seconds()),
             stopped,
         })
     }
@@ -262,24 +271,47 @@ impl Wanted {
     /// What is to be there, given what is; none: it is so already.
     fn next(&self, held: Option<&Held>, now: Time) -> Result<Option<Held>, ProvisionError> {
         if self.stopped.is_some() {
-            let is_removed = held.is_some_and(|held| held.value.is_none());
+            let is_removed = held.is_some_and(|held| held.value.is_none() && held.previous.is_none());
             return Ok((!is_removed).then(|| match held {
-                Some(held) => Held { value: None, ..held.clone() },
-                None => Held { value: None, regeneration: self.regeneration, rotations: 0, created_at: now },
+                Some(held) => Held { value: None, previous: None, ..held.clone() },
+                None => self.first(None, now),
             }));
         }
-        let rotations = held.map_or(0, |held| held.rotations);
-        let next = |rotations| -> Result<Option<Held>, ProvisionError> {
-            let value = Some(self.form.generate()?);
-            Ok(Some(Held { value, regeneration: self.regeneration, rotations, created_at: now }))
+        let standing = held.filter(|held| held.regeneration >= self.regeneration);
+        let Some((held, value)) = standing.and_then(|held| Some((held, held.value.as_ref()?))) else {
+            let rotations = held.map_or(0, |held| held.rotations);
+            let value = self.form.generate()?;
+            return Ok(Some(Held { rotations, ..self.first(Some(value), now) }));
         };
-        match held {
-            Some(held) if held.value.is_some() && held.regeneration >= self.regeneration => {
-                let is_due = held.rotates_at(self.rotation).is_some_and(|at| at <= now);
-                if is_due { next(rotations.saturating_add(1)) } else { Ok(None) }
-            }
-            Some(_) | None => next(rotations),
+        if held.rotates_at(self.rotation).is_some_and(|at| at <= now) {
+            return self.rotated(held, value, now).map(Some);
         }
+        let previous = self.overlapping(held, now);
+        Ok((previous != held.previous).then(|| Held { previous, ..held.clone() }))
+    }
+
+    fn first(&self, value: Option<Secret>, now: Time) -> Held {
+        Held { value, regeneration: self.regeneration, rotations: 0, created_at: now, previous: None }
+    }
+
+    /// What takes the place of a value that has become old. With one before it, which there is only where the resource has changed
+    /// since, nothing is opened any more.
+    fn rotated(&self, held: &Held, value: &Secret, now: Time) -> Result<Held, ProvisionError> {
+        let rotations = held.rotations.saturating_add(1);
+        let Some(overlap) = self.overlap else {
+            return Ok(Held { rotations, ..self.first(Some(self.form.generate()?), now) });
+        };
+        let previous = CompiledPrevious { value: value.clone(), until: now.plus_seconds(seconds(overlap)) };
+        let next = self.first(Some(self.form.succeed(value)?), now);
+        Ok(Held { rotations, previous: Some(previous), ..next })
+    }
+
+    /// The value before, where it is still accepted. An overlap that has become longer does not prolong what was announced, and one
+    /// that has become shorter cuts it off.
+    fn overlapping(&self, held: &Held, now: Time) -> Option<CompiledPrevious> {
+        let previous = held.previous.clone()?;
+        let until = previous.until.min(held.created_at.plus_seconds(seconds(self.overlap?)));
+        (now < until).then_some(CompiledPrevious { until, ..previous })
     }
 
     fn secret(&self, vault: &Vault, held: &Held, found: Option<&v1::Secret>) -> v1::Secret {
@@ -291,10 +323,7 @@ impl Wanted {
         {
             data.insert(key.to_owned(), text(self.username.as_deref().unwrap_or_default()));
         }
-        if let Some(value) = &held.value {
-            let written = self.form.write(value);
-            data.insert(self.form.value_key().to_owned(), ByteString(written.expose().to_vec()));
-        }
+        data.extend(held.data(self.form));
         let mut secret = vault.secret(self.secret.name(), type_of(self.form), data);
         if let Some(found) = found {
             let ours = secret.metadata.labels.take().unwrap_or_default();
@@ -304,9 +333,7 @@ impl Wanted {
         let meta = &mut secret.metadata;
         set_label(meta, labels::OWNER_UID, &self.uid);
         set_annotation(meta, labels::FOR, &self.credential.to_string());
-        set_annotation(meta, REGENERATION, &held.regeneration.to_string());
-        set_annotation(meta, ROTATIONS, &held.rotations.to_string());
-        set_annotation(meta, CREATED_AT, &held.created_at.to_string());
+        held.annotate(meta);
         match self.stopped {
             Some(stopped) => set_annotation(meta, STOPPED, stopped.as_str()),
             None => drop(meta.annotations.get_or_insert_default().remove(STOPPED)),
@@ -323,39 +350,13 @@ impl Wanted {
     }
 }
 
-impl Held {
-    /// None where the Secret does not say what it holds.
-    fn read(secret: &v1::Secret, form: ValueForm) -> Option<Self> {
-        let meta = &secret.metadata;
-        let number = |key| u64::from_str(annotation(meta, key)?).ok();
-        let created_at = Timestamp::from_str(annotation(meta, CREATED_AT)?).ok()?;
-        let value = bytes(secret, form.value_key()).filter(|value| !value.is_empty());
-        Some(Self {
-            value: value.and_then(|text| form.read(text).ok()),
-            regeneration: number(REGENERATION)?,
-            rotations: number(ROTATIONS)?,
-            created_at: Time::from_unix(created_at.as_second()),
-        })
-    }
-
-    fn rotates_at(&self, rotation: Option<u64>) -> Option<Time> {
-        let every = i64::try_from(rotation?).unwrap_or(i64::MAX);
-        Some(self.created_at.plus_seconds(every))
-    }
-
-    /// The value for the server, and its number, which only grows.
-    fn compiled(&self) -> (Secret, u64) {
-        let value = self.value.clone().unwrap_or_else(nothing);
-        (value, self.regeneration.saturating_add(self.rotations))
-    }
-}
-
 impl Known {
     /// Whether there is nothing to do, without looking.
     fn stands(&self, wanted: &Wanted, world: Option<&World>, now: Time) -> bool {
         let version =
             world.and_then(|world| world.secret(&wanted.secret)).map(|found| &found.resource_version);
-        let is_due = self.held.rotates_at(wanted.rotation).is_some_and(|at| at <= now);
+        let dues = [self.held.rotates_at(wanted.rotation), self.held.previous_until()];
+        let is_due = dues.into_iter().flatten().any(|at| at <= now);
         version == Some(&self.version) && self.wanted == *wanted && (!is_due || wanted.stopped.is_some())
     }
 
@@ -366,17 +367,13 @@ impl Known {
             created_at: self.held.created_at,
             regeneration: self.held.regeneration,
             rotates_at: self.held.rotates_at(self.wanted.rotation).filter(|_| has_value),
+            previous_until: self.held.previous_until(),
         }
     }
 }
 
-/// A value that nobody can present: no server takes an empty one, so it opens nothing.
-fn nothing() -> Secret {
-    Secret::new(Vec::new())
-}
-
-/// Reads the Secret of a credential and makes it what it is to be.
-async fn keep(client: &Client, wanted: &Wanted, now: Time) -> Result<Known, ProvisionError> {
+/// Reads the Secret of a credential and makes it what it is to be. Says also whether the value was rotated.
+async fn keep(client: &Client, wanted: &Wanted, now: Time) -> Result<(Known, bool), ProvisionError> {
     let vault = Vault::new(client.clone(), wanted.secret.namespace());
     let mut found = vault.read(wanted.secret.name()).await?;
     // What was for a resource of the same name before is about to be removed with it: its value is not taken over.
@@ -399,14 +396,16 @@ async fn keep(client: &Client, wanted: &Wanted, now: Time) -> Result<Known, Prov
         held,
     };
     let next = wanted.next(held.as_ref(), now)?;
+    let rotations = |held: Option<&Held>| held.map_or(0, |held| held.rotations);
+    let is_rotated = next.is_some() && rotations(next.as_ref()) > rotations(held.as_ref());
     match (found, held, next) {
-        (Some(found), Some(held), None) => Ok(known(&found, held)),
+        (Some(found), Some(held), None) => Ok((known(&found, held), is_rotated)),
         (Some(found), _, Some(next)) => {
             let written = vault.replace(&wanted.secret(&vault, &next, Some(&found))).await?;
-            Ok(known(&written, next))
+            Ok((known(&written, next), is_rotated))
         }
         (None, _, Some(next)) => match vault.create(&wanted.secret(&vault, &next, None)).await? {
-            Created::Made(made) => Ok(known(&made, next)),
+            Created::Made(made) => Ok((known(&made, next), is_rotated)),
             Created::Exists => Err(ProvisionError::Conflict(wanted.secret.clone())),
         },
         // `next` is none only where something is held.

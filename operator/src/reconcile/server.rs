@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use crds::{EnrollmentServer, Kind};
+use crds::{EnrollmentCredential, EnrollmentServer, Kind};
 use issuance::identity::ResourceName;
 use kube::Resource as _;
 use resolve::{
@@ -145,7 +145,20 @@ impl Reconciler {
         let declared: BTreeSet<&ResourceName> =
             compiled.credentials.iter().map(|credential| &credential.name).collect();
         values.retain(|name| declared.contains(name));
-        values.fulfil(compiled, resources, Some(world)).await
+        let fulfilled = values.fulfil(compiled, resources, Some(world)).await;
+        self.announce(resources, &fulfilled).await;
+        fulfilled
+    }
+
+    /// Says of each credential that has a new value until when the one before is accepted.
+    async fn announce(&self, resources: &Resources, fulfilled: &Fulfilled) {
+        let is_rotated =
+            |found: &&EnrollmentCredential| fulfilled.rotated.contains(&resource_name(&found.metadata));
+        for credential in resources.credentials.iter().filter(is_rotated) {
+            let Some(facts) = fulfilled.values.get(&resource_name(&credential.metadata)) else { continue };
+            let about = credential.object_ref(&());
+            self.context.events.normal(&about, "Rotate", "ValueRotated", &facts.announcement()).await;
+        }
     }
 
     /// Makes what runs the server.

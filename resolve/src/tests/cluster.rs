@@ -210,6 +210,14 @@ fn a_credential_rotates_in_a_cluster_and_nowhere_else() {
         Reason::Invalid,
         "spec.rotation.every: 59s is shorter than 1m",
     );
+    accepts_world(&base().with(&rotating("1d, overlap: 1m")));
+    for (rotation, message) in [
+        ("1d, overlap: 59s", "spec.rotation.overlap: 59s is shorter than 1m"),
+        ("1h, overlap: 60m", "spec.rotation.overlap: 60m is not shorter than the 1h of spec.rotation.every"),
+        ("1h, overlap: 2h", "spec.rotation.overlap: 2h is not shorter than the 1h of spec.rotation.every"),
+    ] {
+        rejects_world(&base().with(&rotating(rotation)), C, "pki/credential", Reason::Invalid, message);
+    }
     rejects_world(
         &World::base().with(&rotating("1d")),
         C,

@@ -1,7 +1,9 @@
+use issuance::secret::Secret;
+use pki::time::Time;
 use serde_json::{Value, json};
 
 use super::{accepts_world, world::World};
-use crate::{Compiled, CompiledError, FORMAT};
+use crate::{Compiled, CompiledError, CompiledPrevious, FORMAT};
 
 fn compiled() -> Compiled {
     let world = World::base()
@@ -24,6 +26,19 @@ fn a_configuration_survives_being_written() {
     let json = compiled.to_json().unwrap();
     assert_eq!(Compiled::from_json(&json).unwrap(), compiled);
     assert_eq!(Compiled::from_json(&json).unwrap().to_json().unwrap(), json);
+}
+
+#[test]
+fn a_value_before_survives_being_written_and_where_there_is_none_nothing_is_said_of_it() {
+    let mut compiled = compiled();
+    let without = compiled.to_json().unwrap();
+    assert!(!String::from_utf8(without.clone()).unwrap().contains("previous"), "as it was before overlaps");
+    assert_eq!(Compiled::from_json(&without).unwrap().credentials[1].previous, None);
+    let previous = CompiledPrevious { value: Secret::new([0xfb; 32]), until: Time::from_unix(1_800_000_000) };
+    compiled.credentials[1].previous = Some(previous);
+    let json = compiled.to_json().unwrap();
+    assert_eq!(Compiled::from_json(&json).unwrap(), compiled);
+    assert!(!format!("{compiled:?}").contains("251"), "a secret is printed");
 }
 
 #[test]

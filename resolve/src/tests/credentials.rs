@@ -290,6 +290,7 @@ fn a_credential_compiles_as_declared() {
             state: CredentialState::Revoked,
             regeneration: 2,
             value: CredentialValue::Generate { write_to: name("pki/out") },
+            previous: None,
         }
     );
 }

@@ -31,6 +31,7 @@ fn declared(name: &str, value: CredentialValue) -> CompiledCredential {
         state: CredentialState::Active,
         regeneration: 0,
         value,
+        previous: None,
     }
 }
 

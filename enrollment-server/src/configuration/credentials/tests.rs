@@ -1,5 +1,7 @@
 //! Rows of declared keys for ACME; those of access keys are in `access_keys.rs`. That passwords are let in or not is tested where they are presented.
 
+mod previous;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
@@ -115,6 +117,7 @@ fn key(value: CredentialValue) -> CompiledCredential {
         state: CredentialState::Active,
         regeneration: 0,
         value,
+        previous: None,
     }
 }
 

@@ -312,12 +312,7 @@ fn a_preauthorized_name_needs_a_restriction_that_holds_it() {
 #[test]
 fn control_that_the_credential_no_longer_vouches_for_is_none() {
     let controls = |scene: &AcmeScene| {
-        scene
-            .order
-            .authorizations
-            .iter()
-            .map(|one| scene.acting().controls(one))
-            .collect::<Vec<_>>()
+        scene.order.authorizations.iter().map(|one| scene.acting().controls(one)).collect::<Vec<_>>()
     };
     let scene = scene();
     assert_eq!(controls(&scene), [true, true, true]);

@@ -95,8 +95,15 @@ pub async fn a_replaced_credential_keeps_its_place_and_its_uses(store: Arc<dyn S
     // A new secret starts anew.
     let verifier = Verifier::Argon2id { memory_kib: 8, passes: 1, lanes: 1, salt: [1; 16], hash: [2; 32] };
     let previous = Some(PreviousValue { verifier: counted.verifier.clone(), until: LATER });
-    let regenerated =
-        CredentialRow { version: 3, verifier, previous, uses: 0, last_used_at: None, regeneration: 1, ..counted };
+    let regenerated = CredentialRow {
+        version: 3,
+        verifier,
+        previous,
+        uses: 0,
+        last_used_at: None,
+        regeneration: 1,
+        ..counted
+    };
     write(&*store, put(regenerated.clone())).await;
     assert_eq!(store.credential(&credential_id(1)).await.unwrap(), Some(regenerated.clone()));
     // The value before goes with the next change that does not name it.

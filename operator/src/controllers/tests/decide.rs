@@ -94,6 +94,7 @@ fn decide(
                 created_at: NOW,
                 regeneration: 1,
                 rotates_at: known.counted.map(|_| NOW.plus_seconds(60)),
+                previous_until: known.counted.map(|_| NOW.plus_seconds(30)),
             };
             let failure = known.failed.map(|retried| ValueFailure { text: "in the way".into(), retried });
             twice!(

@@ -259,7 +259,13 @@ fn a_credential_says_why_it_opens_nothing() {
 
 #[test]
 fn a_secret_in_the_way_is_refused_and_an_outage_only_waits() {
-    let facts = ValueFacts { secret: "it".into(), created_at: NOW, regeneration: 2, rotates_at: None };
+    let facts = ValueFacts {
+        secret: "it".into(),
+        created_at: NOW,
+        regeneration: 2,
+        rotates_at: None,
+        previous_until: Some(NOW.plus_seconds(60)),
+    };
     let with = |retried| ValueFailure { text: "the Secret pki/it is in the way".into(), retried };
     let (foreign, outage) = (with(false), with(true));
     let extras = |failure| enrollment_credential::Extras {
@@ -282,6 +288,8 @@ fn a_secret_in_the_way_is_refused_and_an_outage_only_waits() {
     let status = credential(", regeneration: 2", &Programmed::Yes, &extras);
     assert_eq!(status.secret_ref.unwrap().name, "it");
     assert_eq!((status.regeneration, status.state), (Some(2), Some(CredentialState::Active)));
+    let until = status.previous_value_until.map(|until| until.0.as_second());
+    assert_eq!(until, Some(NOW.unix() + 60));
 }
 
 fn replica(pod: &str, ready: bool, generation: Option<u64>) -> ReplicaState {

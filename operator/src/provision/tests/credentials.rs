@@ -1,5 +1,7 @@
 //! Values of credentials.
 
+mod overlap;
+
 use std::sync::Arc;
 
 use crds::labels;
@@ -119,6 +121,7 @@ fn compile(resources: &Resources) -> CompiledCredential {
         state: if spec.revoked { CredentialState::Revoked } else { CredentialState::Active },
         regeneration: spec.regeneration.into(),
         value: CredentialValue::Generate { write_to: ResourceName::new("pki", write_to) },
+        previous: None,
     }
 }
 

@@ -7,7 +7,9 @@ use crds::{CertificateAuthority, CertificateProfile, EnrollmentCredential, Enrol
 use k8s_openapi::api::{
     apps::v1::StatefulSet,
     core::v1::{ConfigMap, Secret},
+    events::v1::Event,
 };
+use resolve::parts::{Part, PartContent, PartKind, part_secret_name};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -81,7 +83,7 @@ async fn the_roots_key_is_given_to_nobody() {
     for (secret, part) in published.parts() {
         let secret: Secret = scene.api.get(Some("enrollment"), secret).unwrap();
         let json = &secret.data.unwrap()[labels::PART_KEY].0;
-        if resolve::parts::Part::from_json(json).unwrap().key.is_some() {
+        if Part::from_json(json).unwrap().key.is_some() {
             keys.push(part.name.to_string());
         }
     }
@@ -125,8 +127,7 @@ async fn a_changed_profile_is_published_with_the_next_pass_alone() {
         .filter(|call| call.method == "PATCH" && call.path.contains("/secrets/"))
         .map(|call| call.path.rsplit('/').next().unwrap_or_default().to_owned())
         .collect();
-    let part =
-        resolve::parts::part_secret_name(resolve::parts::PartKind::Profile, &name("enrollment/device"));
+    let part = part_secret_name(PartKind::Profile, &name("enrollment/device"));
     assert_eq!(written, [part, "chancery-manifest-enroll".to_owned()]);
 }
 
@@ -208,8 +209,7 @@ async fn a_served_profile_that_cannot_be_read_any_more_holds_up_nothing_else() {
     let server = &outlook.servers[&name(SERVER)];
     assert_eq!(server.failure, None);
     let after = server.published.clone().unwrap();
-    let part = |kind, of: &str| resolve::parts::part_secret_name(kind, &name(of));
-    use resolve::parts::{Part, PartContent, PartKind};
+    let part = |kind, of: &str| part_secret_name(kind, &name(of));
     let (ended, changed) =
         (part(PartKind::Credential, "enrollment/factory"), part(PartKind::Profile, "enrollment/service"));
     let differ: Vec<&String> = before
@@ -231,4 +231,47 @@ async fn a_served_profile_that_cannot_be_read_any_more_holds_up_nothing_else() {
     scene.until_seen().await;
     let right = scene.settle().await.servers[&name(SERVER)].published.clone().unwrap();
     assert_eq!(right.parts().len(), before.parts().len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_is_announced_and_the_server_is_given_both_values() {
+    let api = FakeApi::new();
+    for mut document in example() {
+        if document["kind"] == "EnrollmentCredential" {
+            document["spec"]["rotation"] = json!({ "every": "30d", "overlap": "1d" });
+        }
+        put(&api, &document);
+    }
+    let mut scene = Scene::new(api).await;
+    scene.settle().await;
+    let mut old: Secret = scene.api.get(Some("enrollment"), "factory").unwrap();
+    let made_at = "chancery.dev/created-at".to_owned();
+    old.metadata.annotations.get_or_insert_default().insert(made_at, "2020-01-01T00:00:00Z".into());
+    let before = old.data.as_ref().unwrap()["password"].0.clone();
+    scene.api.put(&old);
+    scene.until_seen().await;
+    scene.settle().await;
+
+    let credential: EnrollmentCredential = scene.api.get(Some("enrollment"), "factory").unwrap();
+    let until =
+        credential.status.unwrap().previous_value_until.expect("the status says nothing").0.as_second();
+    let until = pki::time::Time::from_unix(until);
+    let told: Vec<(String, String)> = scene
+        .api
+        .all::<Event>()
+        .into_iter()
+        .filter(|event| event.reason.as_deref() == Some("ValueRotated"))
+        .map(|event| (event.regarding.unwrap().name.unwrap(), event.note.unwrap()))
+        .collect();
+    let note = format!("the Secret factory has a new value; the one before is accepted until {until}");
+    assert_eq!(told, [("factory".to_owned(), note)]);
+
+    let part = part_secret_name(PartKind::Credential, &name("enrollment/factory"));
+    let part: Secret = scene.api.get(Some("enrollment"), &part).unwrap();
+    let part = Part::from_json(&part.data.unwrap()[labels::PART_KEY].0).unwrap();
+    let PartContent::Credential(compiled) = part.content else { panic!("another part") };
+    let previous = compiled.previous.unwrap();
+    assert_eq!((previous.value.expose(), previous.until), (before.as_slice(), until));
+    let now: Secret = scene.api.get(Some("enrollment"), "factory").unwrap();
+    assert_ne!(now.data.unwrap()["password"].0, before);
 }
