@@ -37,6 +37,7 @@ pub(super) fn credential_text(row: &CredentialRow, usage: &CredentialUsage) -> S
         ("actions", Some(actions.join(" ")).filter(|actions| !actions.is_empty())),
         ("created", Some(row.created_at.to_string())),
         ("expires", time(row.expires_at)),
+        ("value before", previous_until(row).map(|until| format!("accepted until {until}"))),
         (
             "uses",
             row.maximum_uses
@@ -58,11 +59,18 @@ fn failure(failure: &UsageFailure) -> String {
     format!("{}  {}{from}", failure.at, failure.reason)
 }
 
+/// As it was announced, whether it is over or not.
+fn previous_until(row: &CredentialRow) -> Option<Time> {
+    row.previous.as_ref().map(|previous| previous.until)
+}
+
 /// In JSON: the row as it is stored, without what the secret is checked by, and its usage.
 #[derive(Debug, Serialize)]
 pub(super) struct ShownCredential<'a> {
     #[serde(flatten)]
     row: &'a CredentialRow,
+    #[serde(rename = "previousAcceptedUntil", skip_serializing_if = "Option::is_none")]
+    previous_until: Option<Time>,
     usage: ShownUsage<'a>,
 }
 
@@ -90,11 +98,11 @@ impl<'a> ShownCredential<'a> {
             failures: usage.failures,
             last_failure: usage.last_failure.as_ref(),
         };
-        Self { row, usage }
+        Self { row, previous_until: previous_until(row), usage }
     }
 }
 
-const COLUMNS: [&str; 21] = [
+const COLUMNS: [&str; 22] = [
     "id",
     "name",
     "method",
@@ -106,6 +114,7 @@ const COLUMNS: [&str; 21] = [
     "actions",
     "createdAt",
     "expiresAt",
+    "previousAcceptedUntil",
     "maximumUses",
     "uses",
     "requests",
@@ -147,6 +156,7 @@ pub(super) fn credential_csv(row: &CredentialRow, usage: &CredentialUsage) -> io
         actions.join(" "),
         row.created_at.to_string(),
         time(row.expires_at),
+        time(previous_until(row)),
         row.maximum_uses.map(|most| most.to_string()).unwrap_or_default(),
         usage.uses.to_string(),
         usage.requests.to_string(),
@@ -170,7 +180,7 @@ fn csv_record(fields: &[impl AsRef<str>]) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use issuance::{
-        credential::{GrantedUses, Seen, UsageNote},
+        credential::{GrantedUses, PreviousValue, Seen, UsageNote},
         store::suite::samples::{EARLIER, LATER, NOW, credential, credential_id},
     };
 
@@ -209,7 +219,8 @@ mod tests {
 
     #[test]
     fn no_secret_is_shown_in_any_form() {
-        let row = named("ann");
+        let previous = Some(PreviousValue { verifier: named("ann").verifier, until: LATER });
+        let row = CredentialRow { previous, ..named("ann") };
         let verifier = serde_json::to_string(&row.verifier).unwrap();
         let hash = verifier.split('"').find(|part| part.len() >= 32).unwrap();
         let json = serde_json::to_string(&ShownCredential::new(&row, &used())).unwrap();
@@ -254,7 +265,16 @@ mod tests {
         ] {
             assert!(text.lines().any(|other| other == line), "{line}\n{text}");
         }
+        let verifier = credential(2).verifier;
+        let rotated =
+            CredentialRow { previous: Some(PreviousValue { verifier, until: LATER }), ..credential(1) };
+        let text = credential_text(&rotated, &unused());
+        assert!(text.contains(&format!("value before  accepted until {LATER}\n")), "{text}");
+        let json = serde_json::to_value(ShownCredential::new(&rotated, &unused())).unwrap();
+        assert_eq!(json["previousAcceptedUntil"], LATER.unix());
+        assert!(credential_csv(&rotated, &unused()).unwrap().contains(&format!(",{LATER},")));
         let text = credential_text(&credential(1), &unused());
+        assert!(!text.contains("value before"), "{text}");
         assert!(text.contains("last used     never") && !text.contains("failure"), "{text}");
     }
 }

@@ -12,6 +12,7 @@
 //! | `approval.rs` | where a person decides |
 //! | `bodies.rs` | any payload and any octets at all |
 //! | `caa.rs` | what the owner of a domain permits |
+//! | `overlap.rs` | external accounts whose key was rotated |
 //! | `replicas.rs` | killed servers, and two on one database |
 //! | `validating.rs` | what becomes of challenges |
 
@@ -23,6 +24,7 @@ mod caa;
 mod crowds;
 mod csr;
 mod happy;
+mod overlap;
 mod refusals;
 mod replicas;
 mod scene;

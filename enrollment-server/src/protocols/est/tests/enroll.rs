@@ -10,8 +10,10 @@ use http::{
 };
 use issuance::{
     approval::Verdict,
-    credential::{CredentialRow, CredentialState, Verifier, generate},
+    credential::{CredentialRow, CredentialState, PreviousValue, Verifier, generate},
     policy::Approval,
+    ports::Clock as _,
+    secret::Secret,
     store::{Page, RequestFilter},
 };
 use pki::{algorithm::KeyAlgorithm, pem};
@@ -128,6 +130,33 @@ async fn a_revoked_or_regenerated_credential_is_refused_by_the_very_next_request
     assert_eq!(scene.send(with_new()).await.status, StatusCode::OK);
     scene.put(CredentialRow { version: 2, state: CredentialState::Revoked, ..row }).await;
     assert_eq!(scene.send(with_new()).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_password_before_is_accepted_in_its_overlap_unless_the_credential_is_regenerated() {
+    let scene = Scene::new().await;
+    let (body, path) = (STANDARD.encode(csr("device-1")), "/.well-known/est/devices/simpleenroll");
+    let status = async |password: &Secret| {
+        scene.send(post(path, &basic("anyone", password.expose()), body.clone())).await.status
+    };
+    let old = scene.passphrase.clone();
+    let [second, third, fourth] = [(); 3].map(|()| generate().unwrap());
+    let rotated = |row: &CredentialRow, next: &Secret| {
+        let until = scene.clock.now().plus_seconds(600);
+        let previous = Some(PreviousValue { verifier: row.verifier.clone(), until });
+        CredentialRow { verifier: Verifier::of_generated(next), previous, ..row.clone() }
+    };
+    let row = scene.credential.clone();
+    scene.put(rotated(&row, &second)).await;
+    assert_eq!([status(&old).await, status(&second).await], [StatusCode::OK; 2]);
+    let row = CredentialRow { verifier: Verifier::of_generated(&third), version: row.version + 1, ..row };
+    scene.put(row.clone()).await;
+    assert_eq!([status(&old).await, status(&second).await], [StatusCode::UNAUTHORIZED; 2]);
+    scene.put(rotated(&CredentialRow { version: row.version + 1, ..row }, &fourth)).await;
+    assert_eq!([status(&third).await, status(&fourth).await], [StatusCode::OK; 2]);
+    scene.clock.forward(600);
+    assert_eq!(status(&third).await, StatusCode::UNAUTHORIZED);
+    assert_eq!(status(&fourth).await, StatusCode::OK);
 }
 
 #[tokio::test]

@@ -44,6 +44,11 @@ pub(super) struct Credential {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     expires_at: Option<Timestamp>,
+    /// Until when the secret before is accepted as well: the present one took its place by rotation, with an overlap. Absent: it is
+    /// refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    previous_accepted_until: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     maximum_uses: Option<u64>,
@@ -157,6 +162,7 @@ impl Credential {
             }),
             created_at: row.created_at.into(),
             expires_at: row.expires_at.map(Timestamp::from),
+            previous_accepted_until: row.previous_accepted_until(now).map(Timestamp::from),
             maximum_uses: row.maximum_uses,
             uses: row.uses,
             requests: usage.map_or(0, |usage| usage.requests),
@@ -184,6 +190,7 @@ impl Tabular for Credential {
         "identifiers",
         "createdAt",
         "expiresAt",
+        "previousAcceptedUntil",
         "maximumUses",
         "uses",
         "requests",
@@ -217,6 +224,7 @@ impl Tabular for Credential {
                 .unwrap_or_default(),
             self.created_at.0.to_string(),
             time(self.expires_at),
+            time(self.previous_accepted_until),
             self.maximum_uses.map(|uses| uses.to_string()).unwrap_or_default(),
             self.uses.to_string(),
             self.requests.to_string(),

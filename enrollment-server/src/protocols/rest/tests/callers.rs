@@ -5,7 +5,12 @@ use http::{
     Method as HttpMethod, Request,
     header::{AUTHORIZATION, WWW_AUTHENTICATE},
 };
-use issuance::{credential::CredentialState, policy::Approval, ports::Clock as _, rest::RestAction};
+use issuance::{
+    credential::{CredentialState, PreviousValue, Verifier},
+    policy::Approval,
+    ports::Clock as _,
+    rest::{AccessKey, RestAction},
+};
 use serde_json::json;
 
 use super::{
@@ -86,6 +91,33 @@ async fn a_credential_that_has_ended_lets_nobody_in_from_the_next_request_on() {
         scene.get("/orders").await.refused(401, "unauthenticated", "");
         scene.post("/orders", &body).await.refused(401, "unauthenticated", "");
         scene.post("/orders", &json!({})).await.refused(401, "unauthenticated", "");
+        assert_eq!(scene.issued().await, 1);
+    }
+}
+
+#[tokio::test]
+async fn an_access_key_before_lets_its_holder_in_for_the_overlap_and_not_after_a_regeneration() {
+    for regenerated in [true, false] {
+        let scene = Scene::new().await;
+        let (_, csr) = csr(&["a.acme.example"]);
+        let body = json!({ "csr": csr });
+        let mut row = scene.credential_row().await;
+        let next = |name: &Option<String>| AccessKey::regenerate(name.as_deref().unwrap()).unwrap();
+        let mut verifier = Verifier::of_generated(next(&row.username).secret());
+        std::mem::swap(&mut row.verifier, &mut verifier);
+        row.previous = Some(PreviousValue { verifier, until: scene.clock.now().plus_seconds(600) });
+        let mut row = scene.put_credential(row).await;
+        scene.get("/orders").await.ok(200);
+        scene.post("/orders", &body).await.ok(201);
+        if regenerated {
+            row.verifier = Verifier::of_generated(next(&row.username).secret());
+            row.previous = None;
+            scene.put_credential(row).await;
+        } else {
+            scene.clock.forward(600);
+        }
+        scene.get("/orders").await.refused(401, "unauthenticated", "");
+        scene.post("/orders", &body).await.refused(401, "unauthenticated", "");
         assert_eq!(scene.issued().await, 1);
     }
 }
