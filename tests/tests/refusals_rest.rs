@@ -174,6 +174,26 @@ fn a_credential_of_another_method_finds_nothing_and_changes_nothing() -> Result<
     Ok(())
 }
 
+/// Orders are of their own method, whoever administers that.
+#[test]
+fn a_credential_of_a_method_that_administers_another_does_all_there_but_order() -> Result<()> {
+    let laboratory = Laboratory::new()?;
+    for row in ROWS {
+        let answer = row.send(&laboratory, &laboratory.desk, "?method=test/other")?;
+        check_refusal(row.operation, &answer, 404, "not-found")?;
+        let is_of_orders = row.action == "request" || row.operation.starts_with("GET /orders");
+        if is_of_orders {
+            let answer = row.send(&laboratory, &laboratory.desk, "?method=test/api")?;
+            check_refusal(row.operation, &answer, 404, "not-found")?;
+        }
+        let expected = if is_of_orders { row.other } else { row.own };
+        let answer = row.send(&laboratory, &laboratory.desk, "")?;
+        let (operation, got, text) = (row.operation, answer.status, answer.text());
+        ensure!(answer.status == expected, "{operation}: expected {expected}, got {got}: {text}");
+    }
+    Ok(())
+}
+
 #[test]
 fn a_used_up_key_changes_nothing_more_and_fetches_what_it_ordered() -> Result<()> {
     let laboratory = Laboratory::new()?;

@@ -6,11 +6,12 @@ use crds::conditions::Reason;
 use issuance::{
     policy::Strength::{self, Certificate, PersonalSecret},
     rest::{RestAction, RestActions},
+    store::MethodScope,
 };
 use pki::algorithm::KeyAlgorithm;
 
 use super::{M, accepts_world, name, rejects_world, world::World};
-use crate::{CompiledMethod, CompiledProduct, CompiledRest, MethodSettings};
+use crate::{Administered, CompiledMethod, CompiledProduct, CompiledRest, MethodSettings};
 
 /// The base world with a method `x` of these settings.
 pub(super) fn with(settings: &str) -> World {
@@ -64,9 +65,17 @@ fn settings_are_refused_with_their_reason() {
     };
     let many: Vec<String> =
         (0..17).map(|number| format!("{{name: p{number}, profileRef: {{name: profile}}}}")).collect();
+    let administering = |names: &str| format!("administers: {{methods: [{names}]}}");
+    let many_methods = (0..65).map(|number| format!("m{number}")).collect::<Vec<_>>().join(", ");
     for (settings, message) in [
         ("accessKeys: Disabled", "spec.rest.accessKeys: is Disabled: give clientCertificates or"),
         ("pendingRetryAfter: 0s", "spec.rest.pendingRetryAfter: must be longer than zero"),
+        ("administers: {methods: []}", "spec.rest.administers.methods: give 1 to 64"),
+        (&administering(&many_methods), "spec.rest.administers.methods: give 1 to 64"),
+        (&administering("est, '*'"), "spec.rest.administers.methods: * is every method: give it alone"),
+        (&administering("est, team/est"), "spec.rest.administers.methods[1]: \"team/est\" is not a name"),
+        (&administering("'a*'"), "spec.rest.administers.methods[0]: \"a*\" is not a name"),
+        (&administering("est, acme, est"), "spec.rest.administers.methods[2]: \"est\" is there twice"),
         ("maximumDomains: 0", "spec.rest.maximumDomains: must be 1 to 250"),
         ("maximumDomains: 251", "spec.rest.maximumDomains: must be 1 to 250"),
         ("orderLifetime: 59s", "spec.rest.orderLifetime: 59s is not between 1m and 90d"),
@@ -278,6 +287,32 @@ fn settings_compile_as_declared() {
     assert_eq!(certificates.actions, usual);
     assert_eq!(rest.server_key, Some(KeyAlgorithm::EcdsaP384));
     assert_eq!((rest.order_lifetime.as_secs(), rest.maximum_domains, rest.notices.len()), (3600, 5, 1));
+}
+
+#[test]
+fn a_method_administers_others_of_its_namespace_whether_they_are_there_or_not() {
+    let own = name("pki/x");
+    for (settings, expected, scope) in [
+        ("", Administered::None, MethodScope::from(own.clone())),
+        ("administers: {methods: ['*']}", Administered::Namespace, MethodScope::Namespace("pki".into())),
+        (
+            "administers: {methods: [gone, est]}",
+            Administered::Methods(vec![name("pki/est"), name("pki/gone")]),
+            MethodScope::of([own.clone(), name("pki/gone"), name("pki/est")]),
+        ),
+        (
+            "administers: {methods: [x]}",
+            Administered::Methods(vec![own.clone()]),
+            MethodScope::from(own.clone()),
+        ),
+    ] {
+        let compiled = compiled(&with(settings));
+        assert_eq!((&compiled.administers, compiled.administers.scope(&own)), (&expected, scope));
+        let read: CompiledRest = serde_json::from_value(serde_json::to_value(&compiled).unwrap()).unwrap();
+        assert_eq!(read.administers, expected);
+    }
+    // What an earlier release compiled.
+    assert_eq!(serde_json::from_str::<CompiledRest>("{}").unwrap().administers, Administered::None);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Two methods of REST, whoever may and may not ask them, and one of each thing that there can be.
+//! Three methods of REST, whoever may and may not ask them, and one of each thing that there can be.
 
 use std::time::Duration;
 
@@ -70,6 +70,8 @@ pub(crate) struct Laboratory {
     pub(crate) all: Client,
     /// Has all actions of `test/other`.
     pub(crate) other: Client,
+    /// Has all actions of `test/desk`, which administers `test/api`.
+    pub(crate) desk: Client,
     without: Vec<(&'static str, Client)>,
     /// Waits for a request.
     waiting: String,
@@ -85,16 +87,20 @@ impl Laboratory {
     pub(crate) fn new() -> Result<Self> {
         let scene = Scene::with(|resources| {
             resources.replace("base.yaml", "  tls:", LIMITS)?;
-            let methods = ["api", "other"].map(|name| METHOD.replace("NAME", name));
+            let [api, other, desk] = ["api", "other", "desk"].map(|name| METHOD.replace("NAME", name));
+            let desk = desk.replace("    serverKeys:", "    administers: {methods: [api]}\n    serverKeys:");
+            let methods = [api, other, desk];
             resources.write("rest.yaml", &format!("{RESOURCES}{}", methods.concat()))
         })?;
         let all = Client::new(&scene.rest("test/api")?, "test/api-all")?;
         let other = Client::new(&scene.rest("test/other")?, "test/other-all")?;
+        let desk = Client::new(&scene.rest("test/desk")?, "test/desk-all")?;
         let waiting = all.post("/orders", &json!({"domains": ["waiting.rest.example"]}), 201)?;
         let issued = all.post("/certificates", &json!({"domains": ["issued.rest.example"]}), 201)?;
         let mut laboratory = Self {
             all,
             other,
+            desk,
             without: Vec::new(),
             waiting: text(&waiting, "/id")?,
             held: text(&issued, "/order/id")?,

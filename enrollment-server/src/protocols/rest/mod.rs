@@ -36,7 +36,8 @@
 //! | exportAudit | `GET /audit/export` | report |
 //! | readStatus | `GET /status` | read |
 //!
-//! Who asks is said by the credential, and so is which EnrollmentMethod is asked; nobody sees rows of another. To a stranger
+//! Who asks is said by the credential, and so is which EnrollmentMethod is asked. Nobody sees rows of another, but of those that it
+//! administers: all of them, or the one that `?method=` names; orders are never of another. To a stranger
 //! every operation but the first is 401. Every error is a problem document
 //! ([RFC 9457](https://www.rfc-editor.org/rfc/rfc9457)).
 //!

@@ -30,7 +30,9 @@ use crate::serving::App;
 #[openapi(
     info(
         title = "Chancery",
-        description = "Orders and certificates for programs, and the desk for operators.",
+        description = "Orders and certificates for programs, and the desk for operators. The credential says which enrollment \
+            method is asked. Every operation but those of orders is also about the methods that this one administers; with \
+            `?method=namespace/name` it is about one of them alone.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     servers((url = "/api/v1")),
@@ -159,6 +161,7 @@ problems! {
         400: "A parameter or a header cannot be read, or several methods take the credential (`method-required`).",
         401: "No credential, or none that is taken here.",
         403: "The credential lacks the action, or a rule refuses.",
+        404: "What is asked about, or the method that `?method=` names, is not there or not the caller's to see.",
         429: "Too many failed attempts from this address.",
         500: "A defect of the server.",
         503: "Nothing can be read or recorded at the moment.",

@@ -16,7 +16,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
-use resolve::{CompiledAccount, CompiledRestCertificates, CompiledTokens, CompiledTrust};
+use resolve::{Administered, CompiledAccount, CompiledRestCertificates, CompiledTokens, CompiledTrust};
 use serde_json::{Value, json};
 
 use super::{
@@ -304,4 +304,38 @@ async fn a_token_lets_its_account_do_what_the_method_says_until_it_expires() {
     scene.get_with(&token, path).await.refused(403, "action-not-allowed", "\"approve\"");
     scene.clock.forward(3600 + 120);
     scene.get_with(&token, "/orders?method=lab/api").await.refused(401, "unauthenticated", "");
+}
+
+#[tokio::test]
+async fn an_administered_method_is_asked_about_by_the_only_one_that_takes_what_is_shown() {
+    let (authority, cluster) = (Authority::new("Programs"), Cluster::new());
+    let administers = Administered::Methods(vec!["lab/gone".parse().unwrap()]);
+    for setup in [authority.trusted(), cluster.trusted()] {
+        let scene = Scene::of(setup.administering(administers.clone())).await;
+        let token = cluster.token(&scene, |_| {});
+        let (chain, token) = match scene.get_with(&token, "/orders").await.status.as_u16() {
+            401 => (authority.program(|_| {}), String::new()),
+            _ => (Vec::new(), token),
+        };
+        let send = async |method: HttpMethod, path: &str| {
+            scene.send_as(with_json(request(method, path, &token), &json!({})), &chain).await
+        };
+        send(HttpMethod::GET, "/certificates?method=lab/gone").await.refused(400, "method-required", "");
+        send(HttpMethod::GET, "/certificates?method=lab/api").await.ok(200);
+        send(HttpMethod::GET, "/certificates?method=lab/none").await.refused(404, "not-found", "method");
+        without_the_other_method(&scene);
+        send(HttpMethod::GET, "/certificates?method=lab/gone").await.ok(200);
+        send(HttpMethod::GET, "/orders?method=lab/gone").await.refused(404, "not-found", "method");
+        send(HttpMethod::POST, "/orders?method=lab/gone").await.refused(404, "not-found", "method");
+        send(HttpMethod::GET, "/certificates?method=lab/other").await.refused(404, "not-found", "method");
+        let wanting = send(HttpMethod::GET, "/requests?method=lab/gone").await;
+        wanting.refused(403, "action-not-allowed", "\"approve\"");
+        let stranger = Authority::new("Programs").program(|_| {});
+        get_as(&scene, "/certificates?method=lab/gone", &stranger).await.refused(401, "unauthenticated", "");
+        scene.get_with(&Cluster::new().token(&scene, |_| {}), "/certificates?method=lab/gone").await.refused(
+            401,
+            "unauthenticated",
+            "",
+        );
+    }
 }

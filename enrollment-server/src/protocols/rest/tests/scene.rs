@@ -23,7 +23,7 @@ use issuance::{
 };
 use pki::{algorithm::KeyAlgorithm, certificate::Certificate, pem};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair, SanType};
-use resolve::CompiledRest;
+use resolve::{Administered, CompiledRest};
 use rustls_pki_types::CertificateDer;
 use serde_json::{Value, json};
 use signers::SoftwareSigner;
@@ -76,6 +76,16 @@ impl Setup {
         change: impl Fn(&mut CompiledRest, &Authority) + 'static,
     ) -> Self {
         Self { settings: Box::new(change), ..self }
+    }
+
+    /// What both methods administer beside themselves, whatever else their settings say.
+    pub(in crate::protocols::rest) fn administering(self, administers: Administered) -> Self {
+        let before = self.settings;
+        let settings = Box::new(move |settings: &mut CompiledRest, authority: &Authority| {
+            before(settings, authority);
+            settings.administers = administers.clone();
+        });
+        Self { settings, ..self }
     }
 
     /// Of the one that [`Scene::key`] is of.

@@ -9,7 +9,7 @@ use issuance::{
     rest::RestAction,
     store::{CertificateRow, CertificateStatus, Commit, MethodScope, Write},
 };
-use resolve::{Administered, CompiledRest};
+use resolve::Administered;
 use serde_json::{Value, json};
 
 use super::{
@@ -24,10 +24,7 @@ fn name(text: &str) -> ResourceName {
 /// Whoever opens one of the two methods looks after these, beside their own.
 async fn administering(administers: Administered) -> Scene {
     let setup = Setup::default().policy(|policy| policy.approval = Approval::Manual);
-    Scene::of(
-        setup.settings(move |settings: &mut CompiledRest, _| settings.administers = administers.clone()),
-    )
-    .await
+    Scene::of(setup.administering(administers)).await
 }
 
 /// `lab/other` administers `lab/api`, and `lab/api` itself alone.
