@@ -107,6 +107,9 @@ async fn what_waits_is_counted_by_method_until_nobody_decides_on_it_any_more() {
     ask(&scene, &scene.other_key).await;
     let (api, other) = (json!("lab/api"), json!("lab/other"));
     assert_eq!(counts("/status").await, [(api.clone(), json!(1)), (other.clone(), json!(2))]);
+    assert_eq!(counts("/status?method=lab/other").await, [(other.clone(), json!(2))]);
+    scene.get("/status?method=lab/gone").await.ok(200);
+    scene.get("/status?method=far/other").await.refused(404, "not-found", "");
     // Requests wait for a week.
     scene.clock.forward(2 * 86_400);
     assert_eq!(counts("/status").await, [(api, json!(0)), (other, json!(1))]);
