@@ -21,6 +21,9 @@ const MAX_USERNAME: usize = 128;
 /// As long as a namespace and a name with a dot between them.
 const MAX_KEY_IDENTIFIER: usize = 317;
 
+/// IPv6 with its prefix.
+const MAX_NETWORK: usize = 43;
+
 /// Patterns of each kind.
 const MAX_PATTERNS: usize = 64;
 
@@ -128,7 +131,7 @@ impl<'de> Deserialize<'de> for DnsPattern {
 impl<'de> Deserialize<'de> for Network {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        let network: Option<IpNet> = text.parse().ok();
+        let network: Option<IpNet> = text.parse().ok().filter(|_| text.len() <= MAX_NETWORK);
         let network = network.filter(|network| network.addr() == network.network());
         let expected = "a range of addresses is expected, as 10.1.0.0/16, without bits after its prefix";
         network.map(Self).ok_or_else(|| D::Error::custom(expected))
@@ -169,7 +172,7 @@ impl ToSchema for KeyIdentifier {}
 impl PartialSchema for Identifiers {
     fn schema() -> RefOr<Schema> {
         let dns = text(253, r"^\*{0,2}([A-Za-z0-9._-]+\*{0,2})*$");
-        let ip = text(43, "^[0-9A-Fa-f:.]+/[0-9]{1,3}$");
+        let ip = text(MAX_NETWORK, "^[0-9A-Fa-f:.]+/[0-9]{1,3}$");
         let list = |items: ObjectBuilder, description: &str| {
             let list = ArrayBuilder::new().items(items).max_items(Some(MAX_PATTERNS));
             list.description(Some(description))
@@ -236,6 +239,7 @@ mod tests {
                 json!({"dns": vec!["a.example"; 65]}),
                 json!({"ip": ["10.1.0.0"]}),
                 json!({"ip": ["10.1.0.1/16"]}),
+                json!({"ip": ["0000:0000:0000:0000:0000:ffff:192.0.20.0/120"]}),
                 json!({"email": ["a@b.example"]}),
                 json!(null),
             ],

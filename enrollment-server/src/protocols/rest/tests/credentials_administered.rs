@@ -393,3 +393,28 @@ async fn credentials_of_a_method_that_is_gone_are_ended_and_get_no_new_secret() 
     act(&scene, &scene.key, &format!("{}/revoke", path(&made))).await.ok(200);
     scene.post("/credentials", &wanted("cd", "lab/devices")).await.refused(404, "not-found", "the method");
 }
+
+#[tokio::test]
+async fn whoever_asks_about_one_method_makes_credentials_of_that_one() {
+    let scene = desk().await;
+    let bare = |name: &str| json!({"name": name, "owner": "group:ops"});
+    for (place, method) in [
+        ("/credentials", "lab/api"),
+        ("/credentials?method=lab/api", "lab/api"),
+        ("/credentials?method=lab/devices", "lab/devices"),
+        ("/credentials?method=lab/web", "lab/web"),
+    ] {
+        let made = scene.post(place, &bare(&place.replace(['/', '?', '='], ""))).await.ok(201).json();
+        assert_eq!(made["credential"]["method"], method, "{place}");
+        let about = format!("?method={method}");
+        scene.get(&format!("{}{about}", path(&made))).await.ok(200);
+        for listed in all(&scene, &scene.key, &format!("/credentials{about}")).await {
+            assert_eq!(listed["method"], method);
+        }
+        let other = if method == "lab/web" { "lab/devices" } else { "lab/web" };
+        let elsewhere = format!("{}/regenerate?method={other}", path(&made));
+        act(&scene, &scene.key, &elsewhere).await.refused(404, "not-found", "credential");
+    }
+    let answer = scene.post("/credentials?method=lab/devices", &wanted("ci", "lab/web")).await;
+    answer.refused(404, "not-found", "the method");
+}
