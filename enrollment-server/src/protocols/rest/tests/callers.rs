@@ -205,8 +205,8 @@ async fn whoever_lacks_the_action_is_told_which_before_anything_is_looked_up_and
 async fn a_credential_is_of_one_method_whatever_the_query_says() {
     let scene = Scene::new().await;
     scene.get("/orders?method=lab/api").await.ok(200);
-    scene.get("/orders?method=lab/other").await.refused(401, "unauthenticated", "");
-    scene.get("/orders?method=lab/none").await.refused(401, "unauthenticated", "");
+    scene.get("/orders?method=lab/other").await.refused(404, "not-found", "method");
+    scene.get("/orders?method=lab/none").await.refused(404, "not-found", "method");
     scene.get("/orders?method=lab").await.refused(400, "malformed", "namespace/name");
     scene.get("/orders?method=lab/api&method=lab/api").await.refused(400, "malformed", "twice");
 }
