@@ -1,13 +1,14 @@
 //! What becomes of an order whose names are proved, or never are.
 
 use issuance::{
+    credential::CredentialRow,
     rest::{OrderKey, OrderRow, OrderState},
     store::{Commit, Write},
 };
 use serde_json::{Value, json};
 
 use super::{
-    control::{A, Proving, path},
+    control::{A, B, Proving, path},
     scene::{Answer, Scene, csr, request, with_json},
 };
 
@@ -98,4 +99,29 @@ async fn a_renewal_that_nobody_finishes_is_in_nobodys_way() {
     proving.prove(&third, 0).await;
     assert_eq!(proving.read(&third).await["status"], "issued");
     assert_eq!(scene.issued().await, 2);
+}
+
+#[tokio::test]
+async fn a_proof_gets_nothing_from_a_credential_that_is_used_up_and_its_order_says_why() {
+    let proving = Proving::new().await;
+    let scene = &proving.scene;
+    let row = scene.credential_row().await;
+    scene.put_credential(CredentialRow { maximum_uses: Some(1), ..row }).await;
+    let mut orders = Vec::new();
+    for name in [A, B] {
+        let (_, csr) = csr(&[name]);
+        orders.push(proving.order(&json!({ "csr": csr })).await);
+    }
+    // Both are proved when nobody looks.
+    for order in &orders {
+        proving.answer(order, 0, "http-01").await.ok(200);
+        proving.put_files(order);
+    }
+    scene.clock.forward(3);
+    proving.work().await;
+    assert_eq!(proving.read(&orders[0]).await["status"], "issued");
+    let second = proving.read(&orders[1]).await;
+    assert_eq!((&second["status"], scene.issued().await), (&json!("failed"), 1), "{second}");
+    assert!(second["reason"].as_str().unwrap().starts_with("maximumUses: "), "{second}");
+    assert_eq!(second["authorizations"][0]["status"], "valid");
 }
