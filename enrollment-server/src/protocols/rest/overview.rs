@@ -162,7 +162,7 @@ fn choices<'a>(method: &'a CompiledMethod, office: &'a Office) -> Vec<Choice<'a>
     all.sort_by_key(|(_, _, profile)| *profile != &method.profile);
     let in_force = |(name, description, profile)| {
         let profile = office.profiles.get(profile)?;
-        Some(Choice { name, description, profile: &**profile })
+        Some(Choice { name, description, profile })
     };
     all.into_iter().filter_map(in_force).collect()
 }
