@@ -3,10 +3,11 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use chancery_tests::acme::{Challenge, Client as _};
 use chancery_tests::curl::{Answer, Request};
 use chancery_tests::endpoints::Binding;
+use chancery_tests::kubectl_chancery::Plugin;
 use chancery_tests::lego::Lego;
 use chancery_tests::openssl::{Csr, CsrOptions, base64_lines};
 use chancery_tests::program::declared_absent;
@@ -180,6 +181,39 @@ fn an_account_that_a_desk_vouches_for_orders_until_the_desk_revokes_its_key() ->
 }
 
 #[test]
+fn a_desk_on_the_command_line_makes_secrets_of_each_kind_and_shows_all_their_values_once() -> Result<()> {
+    let office = Office::new()?;
+    let endpoint = office.scene.rest("test/desk")?;
+    let desk = Plugin::at(&endpoint, endpoint.access_key_file("test/desk")?)?;
+    let of = |method| ["--of", method, "credentials", "create", "--owner", "group:factory"];
+    let create = |method, more: &[&str]| desk.json::<Value>(&[&of(method), more].concat());
+    let password = create("test/devices", &["press", "--username", "press-3"])?;
+    ensure!(password["credential"]["method"] == "test/devices", "{}", password["credential"]);
+    let key =
+        create("test/web", &["shop", "--kid", "shop-1", "--dns", "*.shop.example", "--ip", "192.0.2.0/24"])?;
+    let identifiers = json!({"dns": ["*.shop.example"], "ip": ["192.0.2.0/24"]});
+    ensure!(key["credential"]["identifiers"] == identifiers, "{}", key["credential"]);
+    for (made, [first, second]) in [(&password, ["password", "username"]), (&key, ["hmac", "kid"])] {
+        let id = text(made, "/credential/id")?;
+        let shown = desk.succeed(&["credentials", "regenerate", &id])?;
+        let values: Vec<_> = shown.lines().filter_map(|line| line.split_once('=')).collect();
+        let [(of_first, secret), (of_second, name)] = values[..] else { bail!("{shown}") };
+        ensure!(
+            [of_first, of_second] == [first, second] && name == text(made, &format!("/{second}"))?,
+            "{shown}"
+        );
+        ensure!(secret != text(made, &format!("/{first}"))?, "it is the old one");
+        let listed = desk.succeed(&["credentials", "list", "--name", &text(made, "/credential/name")?])?;
+        ensure!(listed.contains(&id) && !listed.contains(secret), "{listed}");
+        desk.succeed(&["credentials", "revoke", &id])?;
+    }
+    // What is said for another protocol is refused.
+    let said = desk.refused(1, &[&of("test/web")[..], &["other", "--username", "press-3"]].concat())?;
+    ensure!(said.contains("/username"), "{said}");
+    Ok(())
+}
+
+#[test]
 fn a_desk_gives_out_nothing_of_a_method_that_it_does_not_administer() -> Result<()> {
     let office = Office::new()?;
     for method in ["test/apart", "test/gone", "other/devices"] {
@@ -212,7 +246,7 @@ fn refused(answer: &Answer) -> Result<()> {
 }
 
 fn fails<T>(outcome: Result<T>, kind: &str) -> Result<()> {
-    let Err(error) = outcome else { anyhow::bail!("it went well, in place of {kind}") };
+    let Err(error) = outcome else { bail!("it went well, in place of {kind}") };
     ensure!(format!("{error:#}").contains(&format!("urn:ietf:params:acme:error:{kind}")), "{error:#}");
     Ok(())
 }
