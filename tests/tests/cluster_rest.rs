@@ -215,10 +215,10 @@ fn events_of_the_method_tell_once_of_renewals_and_of_those_that_fail() -> Result
     in_namespace("rest-renewed", |namespace| {
         let desk = Desk::open(namespace)?;
         let key = desk.key("kiosk")?;
-        // It is renewed after twenty seconds, and so is what renews it.
+        // It began five minutes ago (the profile's `backdate`); it is renewed after half a minute, and so is what renews it.
         let body = json!({
             "product": "brief", "domains": ["kiosk.office.test"], "serverKey": true,
-            "renewal": { "renewBefore": "3580s" },
+            "renewal": { "renewBefore": "54m30s" },
         });
         let order: Value = serde_json::from_slice(&desk.place(&key, &body)?.expect(201)?.body)?;
         let (_, first) = text(&order, "/certificateId").split_once('.').with_context(|| order.to_string())?;
