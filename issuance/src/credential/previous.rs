@@ -70,8 +70,8 @@ mod tests {
         let before = Verifier::of_generated(&Secret::new("before"));
         let row = CredentialRow { previous: previous(before.clone()), ..credential(1) };
         let at = |now| row.verifiers_at(now).cloned().collect::<Vec<_>>();
-        assert_eq!(at(LATER), [row.verifier.clone()]);
-        assert_eq!(at(LATER.plus_seconds(1)), [row.verifier.clone()]);
+        assert_eq!(at(LATER), std::slice::from_ref(&row.verifier));
+        assert_eq!(at(LATER.plus_seconds(1)), std::slice::from_ref(&row.verifier));
         assert_eq!(at(LATER.plus_seconds(-1)), [row.verifier.clone(), before]);
         assert_eq!(row.previous_accepted_until(NOW), Some(LATER));
         assert_eq!(row.previous_accepted_until(LATER), None);
