@@ -73,7 +73,8 @@ pub struct Binding {
     pub credential: CredentialId,
     pub kid: String,
     /// Of the HMAC key then: see [`Verifier::fingerprint`](crate::credential::Verifier::fingerprint). Another one now
-    /// means that the credential was regenerated.
+    /// means that the credential was regenerated, or has rotated; then this one may be good for a while
+    /// ([`CredentialRow::previous`](crate::credential::CredentialRow::previous)).
     #[serde(with = "hex::serde")]
     pub fingerprint: [u8; 32],
     /// The JWS that bound it, JSON: shown back as `externalAccountBinding`.
