@@ -420,6 +420,30 @@ fn hot_statements_go_straight_to_their_rows() {
 }
 
 #[tokio::test]
+async fn rows_of_more_methods_than_are_merged_come_in_the_order_of_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = open(directory.path());
+    let is_foreign = |number: u32| number.is_multiple_of(10);
+    let rows = (1..=150).map(|number| {
+        let namespace = if is_foreign(number) { "office" } else { "plant" };
+        let method = ResourceName::new(namespace, format!("line-{number}"));
+        insert(CertificateRow { method, ..certificate(number) })
+    });
+    store.commit(Commit { writes: rows.collect(), ..Commit::default() }).await.unwrap().unwrap();
+    let methods = Some(MethodScope::Namespace("plant".into()));
+    let filter = CertificateFilter { methods, ..CertificateFilter::default() };
+    let (mut page, mut found) = (Page::first(100), Vec::new());
+    for expected in [100, 35, 0] {
+        let rows = store.certificates(&filter, &page).await.unwrap();
+        assert_eq!(rows.len(), expected);
+        page.after = rows.last().map(|(cursor, _)| *cursor);
+        found.extend(rows.into_iter().map(|(_, row)| row.serial));
+    }
+    let inside = (1..=150).filter(|number| !is_foreign(*number));
+    assert_eq!(found, inside.map(serial).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_stored_verifier_is_text_that_a_later_release_can_read() {
     let directory = tempfile::tempdir().unwrap();
     let store = open(directory.path());
