@@ -48,7 +48,7 @@ impl<'a> Desk<'a> {
                 json!({
                     "authorityRef": { "name": "issuing" }, "preset": "TLSServer",
                     "subjectAltNames": { "dns": { "patterns": ["**.office.test"] } },
-                    "validity": { "default": "1h", "maximum": "1h" },
+                    "validity": { "default": "2m", "maximum": "2m", "backdate": "1s" },
                 }),
             ),
             resource(
@@ -215,10 +215,10 @@ fn events_of_the_method_tell_once_of_renewals_and_of_those_that_fail() -> Result
     in_namespace("rest-renewed", |namespace| {
         let desk = Desk::open(namespace)?;
         let key = desk.key("kiosk")?;
-        // It began five minutes ago (the profile's `backdate`); it is renewed after half a minute, and so is what renews it.
+        // It is renewed after three quarters of a minute, and so is what renews it.
         let body = json!({
             "product": "brief", "domains": ["kiosk.office.test"], "serverKey": true,
-            "renewal": { "renewBefore": "54m30s" },
+            "renewal": { "renewBefore": "75s" },
         });
         let order: Value = serde_json::from_slice(&desk.place(&key, &body)?.expect(201)?.body)?;
         let (_, first) = text(&order, "/certificateId").split_once('.').with_context(|| order.to_string())?;

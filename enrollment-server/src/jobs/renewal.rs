@@ -49,7 +49,7 @@ pub(super) async fn run(app: &Arc<App>, job: &Job, owner: &str) -> Result<Done, 
     if row.not_after <= now {
         return give_up(app, &order, &row, renewal.problem.as_deref().unwrap_or(ENDED)).await;
     }
-    let Some(due) = renewal.due(row.not_before, row.not_after) else {
+    let Some(due) = renewal.due(row.issued_at.max(row.not_before), row.not_after) else {
         return give_up(app, &order, &row, TOO_SHORT).await;
     };
     if now < due {

@@ -32,14 +32,21 @@ impl Renewal {
         Self { before, order: None, problem: None }
     }
 
-    /// When a certificate from `start` to `end` is to be renewed: where it is shorter than was expected (its authority ends, its
-    /// profile has changed), after two thirds of its life. None where that is too short as well.
+    /// The most seconds before its end that a certificate of this life is renewed: one is used for a third of its life, or each
+    /// would be renewed as soon as it is there.
+    pub fn most(life: i64) -> i64 {
+        life / 3 * 2
+    }
+
+    /// When a certificate that is good from `start` (or was issued then, although it says that it began before) to `end` is to be
+    /// renewed: where it is shorter than was expected (its authority ends, its profile has changed), after two thirds of its life.
+    /// None where that is too short as well.
     pub fn due(&self, start: Time, end: Time) -> Option<Time> {
         let life = end.unix().saturating_sub(start.unix());
-        if self.before < life {
+        if self.before <= Self::most(life) {
             return Some(end.plus_seconds(self.before.saturating_neg()));
         }
-        (life >= SHORTEST).then(|| start.plus_seconds(life / 3 * 2))
+        (life >= SHORTEST).then(|| start.plus_seconds(Self::most(life)))
     }
 }
 
@@ -71,12 +78,14 @@ mod tests {
     fn a_certificate_is_due_so_long_before_its_end() {
         assert_eq!(due(30 * DAY, 90 * DAY), Some(60 * DAY));
         assert_eq!(due(60, 120), Some(60));
-        assert_eq!(due(DAY - 1, DAY), Some(1));
+        assert_eq!(due(16 * 3600, DAY), Some(8 * 3600));
     }
 
     #[test]
     fn one_that_came_out_shorter_is_due_after_two_thirds_of_its_life_but_never_ever_faster() {
         assert_eq!(due(30 * DAY, 30 * DAY), Some(20 * DAY));
+        assert_eq!(due(DAY - 1, DAY), Some(16 * 3600));
+        assert_eq!(due(119, 120), None);
         assert_eq!(due(i64::MAX, 3600), Some(2400));
         assert_eq!(due(3600, 3599), None);
         assert_eq!(due(1, -1), None);

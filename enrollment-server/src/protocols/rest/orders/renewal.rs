@@ -69,9 +69,10 @@ pub(super) fn wished(
     let before: crds::Duration = wish.renew_before.parse().map_err(|error| invalid(format!("{error}")))?;
     let before = i64::try_from(before.seconds()).unwrap_or(i64::MAX);
     let life = expected_life(caller, profile, request);
-    if !(1..life).contains(&before) {
+    let most = Renewal::most(life);
+    if !(1..=most).contains(&before) {
         return Err(invalid(format!(
-            "more than 0 s and less than the {life} s of the certificate are expected"
+            "more than 0 s and at most {most} s are expected, two thirds of the time for which the certificate is good"
         )));
     }
     Ok(Some(Renewal::new(before)))
@@ -100,14 +101,14 @@ pub(super) async fn is_renewable(caller: &Caller, order: &OrderRow) -> Result<bo
     }
 }
 
-/// Seconds that the certificate is good for, unless its authority ends before.
+/// Seconds from now that the certificate is good for, unless its authority ends before.
 fn expected_life(caller: &Caller, profile: &Profile, request: &OrderRequest) -> i64 {
     let validity = &profile.validity;
     let seconds = |duration: std::time::Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     let asked = match (validity.request, request.not_after, request.validity_days) {
-        (Request::Honour, Some(end), _) => Some(end.0.unix().saturating_sub(caller.ask.now.unix())),
-        (Request::Honour, None, Some(count)) => Some(seconds(days(count))),
-        (Request::Honour, None, None) | (Request::Ignore, _, _) => None,
+        (Request::Honour, Some(end), _) => return end.0.unix().saturating_sub(caller.ask.now.unix()),
+        (Request::Honour, None, Some(count)) => days(count),
+        (Request::Honour, None, None) | (Request::Ignore, _, _) => validity.default,
     };
-    asked.unwrap_or_else(|| seconds(validity.default)).min(seconds(validity.maximum))
+    seconds(asked.min(validity.maximum)).saturating_sub(seconds(validity.backdate))
 }
