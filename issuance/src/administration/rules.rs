@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | may do all that can be done with it | every change |
 //! | administers all that can be administered with it | every change |
-//! | is counted no uses, where it can order certificates | what shows its secret |
+//! | is counted no uses, where certificates can be had with it, or credentials made | what shows its secret |
 //! | ends no sooner | what shows its secret, or makes it last longer |
 //!
 //! What was brought with it is not undone: a certificate lasts as long as it says, and an account of ACME that is bound goes on, as
@@ -116,10 +116,10 @@ fn check_secret(maker: Option<&CredentialRow>, row: &CredentialRow) -> Result<()
     Ok(())
 }
 
-/// Whether certificates can be had with such a credential.
+/// Whether certificates can be had with such a credential, or with another that is made with it.
 fn orders(protocol: Protocol, actions: RestActions) -> bool {
     match protocol {
-        Protocol::Rest => actions.contains(RestAction::Request),
+        Protocol::Rest => actions.contains(RestAction::Request) || actions.contains(RestAction::Credentials),
         Protocol::Est
         | Protocol::Scep
         | Protocol::Acme

@@ -308,23 +308,26 @@ async fn what_somebody_makes_or_prolongs_ends_no_later_than_their_own_credential
 }
 
 #[tokio::test]
-async fn whose_uses_are_counted_gets_no_other_uses() {
+async fn whose_uses_are_counted_gets_no_other_uses_nor_a_key_that_makes_credentials() {
     let actions: RestActions = [RestAction::Request, RestAction::Credentials].into_iter().collect();
-    let desk = with_own(Desk::new().await, |row| row.actions = actions).await;
-    let ordering =
-        |name| NewCredential { actions: [RestAction::Request].into_iter().collect(), ..wanted(name) };
-    let ann = desk.ann.clone();
-    let before = Administrator { authenticated: &ann, actions, scope: &desk.scope };
-    let other = desk.scene.engine.create_credential(before, &desk.target, ordering("other")).await.unwrap();
-    let desk = with_own(desk, |row| row.maximum_uses = Some(1)).await;
-    let ann = desk.ann.clone();
-    let limited = Administrator { authenticated: &ann, actions, scope: &desk.scope };
-    let made = desk.scene.engine.create_credential(limited, &desk.target, ordering("ci")).await;
-    assert!(matches!(made, Err(AdministrationError::Longer)), "{made:?}");
-    let change = Change::Regenerate { verifier: verifier("new") };
-    let changed = desk.scene.engine.change_credential(limited, &desk.target, &other.id, &change).await;
-    assert!(matches!(changed, Err(AdministrationError::Longer)), "{changed:?}");
-    assert_eq!(desk.stored(&other.id).await, other);
+    for action in [RestAction::Request, RestAction::Credentials] {
+        let desk = with_own(Desk::new().await, |row| row.actions = actions).await;
+        let able = |name| NewCredential { actions: [action].into_iter().collect(), ..wanted(name) };
+        let ann = desk.ann.clone();
+        let before = Administrator { authenticated: &ann, actions, scope: &desk.scope };
+        let other = desk.scene.engine.create_credential(before, &desk.target, able("other")).await.unwrap();
+        let desk = with_own(desk, |row| row.maximum_uses = Some(1)).await;
+        let ann = desk.ann.clone();
+        let limited = Administrator { authenticated: &ann, actions, scope: &desk.scope };
+        let made = desk.scene.engine.create_credential(limited, &desk.target, able("ci")).await;
+        assert!(matches!(made, Err(AdministrationError::Longer)), "{made:?}");
+        let change = Change::Regenerate { verifier: verifier("new") };
+        let changed = desk.scene.engine.change_credential(limited, &desk.target, &other.id, &change).await;
+        assert!(matches!(changed, Err(AdministrationError::Longer)), "{changed:?}");
+        assert_eq!(desk.stored(&other.id).await, other);
+        // What neither orders nor makes anything gains them nothing.
+        desk.create(wanted("reader")).await.unwrap();
+    }
 }
 
 #[tokio::test]

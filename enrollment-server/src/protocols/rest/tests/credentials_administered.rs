@@ -274,6 +274,9 @@ async fn whose_uses_are_counted_or_who_lacks_the_action_makes_no_password() {
         let answer = scene.post("/credentials", &wanted("ci", method)).await;
         answer.refused(403, "refused", "lasts longer than their own");
     }
+    // Nor a key that makes one.
+    let body = with(wanted("ci", "lab/api"), "actions", json!(["credentials"]));
+    scene.post("/credentials", &body).await.refused(403, "refused", "lasts longer than their own");
 }
 
 #[tokio::test]
