@@ -49,6 +49,9 @@ use crate::{
         .message("writeTo is refused with valueFrom: the value is in that Secret already").field_path(".writeTo"),
     validation = Rule::new("!has(self.valueFrom) || !has(self.rotation)")
         .message("rotation is refused with valueFrom: whoever writes that Secret decides when").field_path(".rotation"),
+    validation = Rule::new("!has(self.maximumUses) || !has(self.rotation) || !has(self.rotation.overlap)")
+        .message("overlap is refused with maximumUses: each value has its own uses, and the one before would get those of the next")
+        .field_path(".rotation"),
 )]
 pub struct EnrollmentCredentialSpec {
     /// The EnrollmentMethod, in the same namespace, that this credential opens. It cannot change.
@@ -135,7 +138,7 @@ pub struct CredentialRotation {
 
     /// For how long the value before is accepted as well, at least `1m` and shorter than `every`; the status and an event say until
     /// when. An access key then keeps its name when it rotates. Revoking the credential and raising `regeneration` end both values at
-    /// once. Absent: there is no time in which both are good.
+    /// once. Refused with `maximumUses`. Absent: there is no time in which both are good.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(validation = longer_than_zero())]
     pub overlap: Option<Duration>,

@@ -270,6 +270,11 @@ fn check_rotation(index: &Index<'_>, spec: &EnrollmentCredentialSpec, problems: 
         let what = format!("{overlap} is not shorter than the {} of spec.rotation.every", rotation.every);
         problems.invalid("spec.rotation.overlap", what);
     }
+    // Uses are counted from nothing for each value, and a row has one count.
+    if spec.maximum_uses.is_some() {
+        let what = "is refused with maximumUses: the value before would get the uses of the next";
+        problems.invalid("spec.rotation.overlap", what);
+    }
 }
 
 fn owner(spec: &EnrollmentCredentialSpec) -> Result<Owner, Problem> {

@@ -37,6 +37,11 @@ pub(super) const REJECTS: &[Reject] = &[
         "spec.rotation.overlap",
         "must be longer than zero",
     ),
+    (
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, maximumUses: 1, rotation: {every: 30d, overlap: 1d}}",
+        "spec.rotation",
+        "overlap is refused with maximumUses",
+    ),
     ("{methodRef: {name: m}, owner: {user: u}}", "spec", "give exactly one protocol: est, acme or rest"),
     (
         "{methodRef: {name: m}, est: {}, acme: {}, owner: {user: u}}",
@@ -250,6 +255,7 @@ fn enrollment_credential_accepts() {
         "{methodRef: {name: m}, est: {}, owner: {user: u}, writeTo: {secretName: s}, revoked: true, regeneration: 4}",
         "{methodRef: {name: m}, est: {}, owner: {user: u}, rotation: {every: 30d}}",
         "{methodRef: {name: m}, est: {}, owner: {user: u}, rotation: {every: 30d, overlap: 1d}}",
+        "{methodRef: {name: m}, est: {}, owner: {user: u}, maximumUses: 1, rotation: {every: 30d}}",
         "{methodRef: {name: m}, acme: {}, owner: {group: web}}",
         "{methodRef: {name: m}, acme: {kid: 'web-1@acme.com', identifiers: {dns: [shop.acme.com, '*.devices.acme.com', '**.lab.acme.com'], ip: [10.1.0.0/16, 'fd00::/8']}}, owner: {user: u}, maximumUses: 1, rotation: {every: 30d}}",
         "{methodRef: {name: m}, acme: {}, owner: {user: u}, valueFrom: {secretKeyRef: {name: s}}}",

@@ -211,6 +211,8 @@ fn a_credential_rotates_in_a_cluster_and_nowhere_else() {
         "spec.rotation.every: 59s is shorter than 1m",
     );
     accepts_world(&base().with(&rotating("1d, overlap: 1m")));
+    let counted = |every: &str| rotating(every).replace("rotation:", "maximumUses: 9, rotation:");
+    accepts_world(&base().with(&counted("1d")));
     for (rotation, message) in [
         ("1d, overlap: 59s", "spec.rotation.overlap: 59s is shorter than 1m"),
         ("1h, overlap: 60m", "spec.rotation.overlap: 60m is not shorter than the 1h of spec.rotation.every"),
@@ -218,6 +220,13 @@ fn a_credential_rotates_in_a_cluster_and_nowhere_else() {
     ] {
         rejects_world(&base().with(&rotating(rotation)), C, "pki/credential", Reason::Invalid, message);
     }
+    rejects_world(
+        &base().with(&counted("1d, overlap: 1h")),
+        C,
+        "pki/credential",
+        Reason::Invalid,
+        "spec.rotation.overlap: is refused with maximumUses",
+    );
     rejects_world(
         &World::base().with(&rotating("1d")),
         C,

@@ -21,6 +21,10 @@ impl Pass<'_> {
         username: Option<&str>,
         known: Option<&PreviousValue>,
     ) -> Result<Option<PreviousValue>, Error> {
+        // A row has one count of uses, which begins anew with each value: one before that was used up would be good again.
+        if wanted.maximum_uses.is_some() {
+            return Ok(None);
+        }
         let now = self.engine.clock().now();
         let declared = wanted.previous.as_ref().filter(|previous| now < previous.until);
         let Some(declared) = declared.filter(|previous| !previous.value.is_empty()) else { return Ok(None) };

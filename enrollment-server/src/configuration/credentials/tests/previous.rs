@@ -86,6 +86,22 @@ async fn a_value_whose_time_is_over_or_that_is_none_is_not_taken_as_the_one_befo
 }
 
 #[tokio::test]
+async fn whose_uses_are_counted_has_no_value_before_that_would_be_good_again() {
+    let mut scene = Scene::new();
+    let [first, second, _] = keys();
+    let once = |wanted| CompiledCredential { maximum_uses: Some(1), ..wanted };
+    let row = scene.row(&once(generated(&first))).await;
+    use_once(&scene, &row).await;
+    let wanted = once(rotated(&first, &second, later()));
+    let row = scene.row(&wanted).await;
+    assert_eq!((scene.opened(&row), row.uses, &row.previous), (second, 0, &None));
+    // Nor once the new value is used up, by a server that has seen nothing of the old one.
+    use_once(&scene, &row).await;
+    scene.restart();
+    assert_eq!(scene.row(&wanted).await.previous, None);
+}
+
+#[tokio::test]
 async fn a_credential_that_has_ended_keeps_no_value_before() {
     let [first, second, _] = keys();
     for (state, expires_at) in
