@@ -115,9 +115,15 @@ impl Client {
         object: &(impl Serialize + Sync),
         headers: Vec<(HeaderName, HeaderValue)>,
     ) -> Result<Answer, ClientError> {
-        let body = serde_json::to_vec(object).map_err(|_| ClientError::Request("its body is no JSON"))?;
-        let headers = Headers { accept: JSON, content: true, others: headers };
-        self.send(Method::POST, path, Query::default(), headers, body.into()).await
+        self.send_object(Method::POST, path, object, headers).await
+    }
+
+    /// Puts an object in place.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn put(&self, path: &str, object: &(impl Serialize + Sync)) -> Result<Answer, ClientError> {
+        self.send_object(Method::PUT, path, object, Vec::new()).await
     }
 
     /// Asks for something to be done that needs no words.
@@ -134,6 +140,18 @@ impl Client {
     /// [`ClientError`].
     pub async fn delete(&self, path: &str) -> Result<Answer, ClientError> {
         self.send(Method::DELETE, path, Query::default(), Headers::accepting(JSON), Bytes::new()).await
+    }
+
+    async fn send_object(
+        &self,
+        method: Method,
+        path: &str,
+        object: &(impl Serialize + Sync),
+        headers: Vec<(HeaderName, HeaderValue)>,
+    ) -> Result<Answer, ClientError> {
+        let body = serde_json::to_vec(object).map_err(|_| ClientError::Request("its body is no JSON"))?;
+        let headers = Headers { accept: JSON, content: true, others: headers };
+        self.send(method, path, Query::default(), headers, body.into()).await
     }
 
     async fn send(

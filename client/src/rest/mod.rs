@@ -51,7 +51,10 @@ pub use self::{
     query::Query,
     reports::{Report, ReportForm},
     requests::Request,
-    status::{AuthorityStatus, CrlStatus, MethodStatus, PendingRequests, ProfileStatus, ServerStatus},
+    status::{
+        AuthorityStatus, ConfigurationStatus, CrlStatus, MethodStatus, PendingRequests, ProfileStatus,
+        ServerStatus,
+    },
     token::{BearerToken, TokenError},
     trust::{ClientIdentity, Trust, TrustError},
 };

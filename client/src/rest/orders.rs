@@ -234,6 +234,14 @@ impl Client {
         self.post_with("/orders", order, vec![(IDEMPOTENCY_KEY, key)]).await?.object().await
     }
 
+    /// Sends the certificate request that an order waits for: PEM, or DER in base64. The same again changes nothing.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn submit_csr(&self, id: &str, csr: &str) -> Result<Order, ClientError> {
+        self.put(&path(id, "/csr"), &CsrRequest { csr }).await?.object().await
+    }
+
     /// Cancels what is not issued yet.
     ///
     /// # Errors
@@ -263,6 +271,11 @@ impl Client {
     pub async fn order_key(&self, id: &str, request: &KeyRequest) -> Result<Other, ClientError> {
         self.post(&path(id, "/key"), request).await?.object().await
     }
+}
+
+#[derive(Serialize)]
+struct CsrRequest<'a> {
+    csr: &'a str,
 }
 
 fn as_text<S: Serializer>(secret: &Zeroizing<String>, serializer: S) -> Result<S::Ok, S::Error> {

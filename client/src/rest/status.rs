@@ -12,9 +12,26 @@ pub struct ServerStatus {
     pub version: String,
     /// What the server takes the time to be.
     pub time: String,
+    /// Older servers do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub configuration: Option<ConfigurationStatus>,
     pub methods: Vec<MethodStatus>,
     /// Those that sign for these methods.
     pub authorities: Vec<AuthorityStatus>,
+    #[serde(flatten)]
+    pub other: Other,
+}
+
+/// What is in force, of all methods.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigurationStatus {
+    pub generation: u64,
+    /// Whether it is all that was declared last.
+    pub current: bool,
+    /// Why it is not: `rejected` (nothing of it was taken), `incomplete` (some of it is not in force), or what later servers say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     #[serde(flatten)]
     pub other: Other,
 }
@@ -100,6 +117,7 @@ mod tests {
     fn a_status_keeps_what_this_release_does_not_know() {
         let object = json!({
             "version": "9.9.9", "time": "2027-01-01T00:00:00Z", "invented": true,
+            "configuration": {"generation": 3, "current": false, "problem": "rejected", "since": "yesterday"},
             "methods": [{"name": "lab/api", "protocol": "rest", "urls": [], "later": 1,
                 "profiles": [{"name": "default", "profile": "lab/web", "authority": "lab/ca", "description": "web"},
                     {"name": "self", "profile": "lab/self"}],
@@ -109,6 +127,16 @@ mod tests {
         });
         let status: ServerStatus = serde_json::from_value(object.clone()).unwrap();
         assert_eq!(status.methods[0].pending_requests, PendingRequests { count: 3, at_least: true });
+        let configuration = status.configuration.as_ref().unwrap();
+        assert_eq!((configuration.current, configuration.problem.as_deref()), (false, Some("rejected")));
         assert_eq!(serde_json::to_value(&status).unwrap(), object);
+    }
+
+    #[test]
+    fn a_server_that_does_not_say_what_is_in_force_has_a_status_all_the_same() {
+        let object =
+            json!({"version": "0.1.0", "time": "2027-01-01T00:00:00Z", "methods": [], "authorities": []});
+        let status: ServerStatus = serde_json::from_value(object.clone()).unwrap();
+        assert_eq!((&status.configuration, serde_json::to_value(&status).unwrap()), (&None, object));
     }
 }

@@ -225,6 +225,16 @@ async fn an_order_is_made_under_a_key_waited_for_and_cancelled() {
 }
 
 #[tokio::test]
+async fn a_request_is_put_where_an_order_waits_for_it() {
+    let office = Office::answering(200, "application/json", ORDER).await;
+    let client = office.client("localhost").with_method("lab/api");
+    assert_eq!(client.submit_csr("../7", "MAM=").await.unwrap().id, "7");
+    let asked = office.asked();
+    assert_eq!(asked[0].line, "PUT /api/v1/orders/..%2F7/csr?method=lab%2Fapi");
+    assert_eq!(&asked[0].body[..], br#"{"csr":"MAM="}"#);
+}
+
+#[tokio::test]
 async fn a_problem_document_is_the_error() {
     let body = r#"{"type":"https://chancery.dev/problems/rate-limited","title":"Too many requests","status":429,
         "detail":"wait"}"#;
