@@ -226,6 +226,8 @@ fn rest_bodies(seeds: &Path) -> Outcome {
         ("wrong", r#"{"subject":7,"a/b~c":[{"d":null}],"renewal":["30d"],"actions":["all"]}"#),
         ("twice", r#"{"csr":"a","\u0063sr":"b"}"#),
         ("subject", r#"CN=a\, b\+c\"\<\>\;\\,OU=L\C4\8Di\C4\87,O=\#1,UID=ann,DC=acme"#),
+        ("subject_dotted", "1.2.3.4=#0c0161,2.5.4.46=a,CN= a "),
+        ("subject_dotted_text", "1.2.3.4=a"),
         ("name", "*.a.example.org"),
     ] {
         seed(seeds, "rest_body", name, text.as_bytes())?;
