@@ -55,7 +55,8 @@ pub struct Target {
 /// A credential to be made.
 #[derive(Clone, Debug)]
 pub struct NewCredential {
-    /// In the namespace of the method. Used once: the audit trail tells by it who did what.
+    /// In the namespace of the method. The audit trail tells by it who did what: by one method used once, by several of the namespace
+    /// not at the same time.
     pub name: String,
     pub owner: Owner,
     pub expires_at: Option<Time>,
@@ -116,6 +117,15 @@ pub enum AdministrationError {
     /// Of ACME (RFC 8555 §7.3.4): it says which key is meant.
     #[error("another credential of the method has the key identifier {0:?}")]
     KeyIdentifierTaken(String),
+    /// Of another method: the trail calls whoever uses either by it.
+    #[error("another credential of the namespace has the name {0} and is in use")]
+    NameInUse(ResourceName),
+    /// Of EST: certificates, requests and the trail call whoever uses it so.
+    #[error("the resource {resource} declares a credential of the method with the user name {username:?}")]
+    UsernameDeclared { username: String, resource: ResourceName },
+    /// What its credentials administer is not known.
+    #[error("the method {0} is not served: its credentials can be ended, and nothing else")]
+    NotServed(ResourceName),
     /// What to patch is [`Change::field`].
     #[error("the resource {0} declares this credential")]
     Declared(ResourceName),
@@ -171,6 +181,9 @@ impl AdministrationError {
             Self::Core(_)
             | Self::NameTaken(_)
             | Self::KeyIdentifierTaken(_)
+            | Self::NameInUse(_)
+            | Self::UsernameDeclared { .. }
+            | Self::NotServed(_)
             | Self::Declared(_)
             | Self::Revoked
             | Self::Expired => false,
@@ -184,6 +197,7 @@ impl Engine {
     /// # Errors
     /// [`Error::NotFound`] for other methods; [`AdministrationError::Beyond`], [`AdministrationError::Wider`] and
     /// [`AdministrationError::Longer`], once that is recorded; [`AdministrationError::NameTaken`],
+    /// [`AdministrationError::NameInUse`], [`AdministrationError::UsernameDeclared`],
     /// [`AdministrationError::KeyIdentifierTaken`] and [`AdministrationError::Declared`]; [`Error::Stale`] where the
     /// administrator's own credential is not any more what it was; [`Error::Conflict`] where another credential has the access
     /// key's name.
@@ -230,7 +244,7 @@ impl Engine {
         let hands = work.hands().await?;
         for _ in 0..ATTEMPTS {
             row.id = work.free_id(&row).await?;
-            work.check_key_identifier(&row).await?;
+            work.check_username(&row).await?;
             row.verifier = verifier.of(&row.id)?.shown_to(hands.clone());
             match work.put(&row, 0, Action::CredentialCreated, None).await {
                 Err(PutError::Changed) => {}
@@ -246,8 +260,8 @@ impl Engine {
     /// # Errors
     /// [`Error::NotFound`], for those of other methods too; [`AdministrationError::Beyond`], [`AdministrationError::Wider`],
     /// [`AdministrationError::OwnLonger`] and [`AdministrationError::Longer`], once that is recorded;
-    /// [`AdministrationError::Declared`], [`AdministrationError::Revoked`] and [`AdministrationError::Expired`];
-    /// [`Error::Stale`] where the administrator's own credential is not any more what it was; [`Error::Conflict`] where the row
+    /// [`AdministrationError::Declared`], [`AdministrationError::Revoked`], [`AdministrationError::Expired`] and
+    /// [`AdministrationError::NotServed`]; those of taken names where an ended credential would be good again; [`Error::Stale`] where the administrator's own credential is not any more what it was; [`Error::Conflict`] where the row
     /// changes all the time.
     pub async fn change_credential(
         &self,
@@ -274,6 +288,10 @@ impl Engine {
             };
             if changed == row {
                 return Ok(row);
+            }
+            let now = self.clock().now();
+            if row.lasts(now).is_err() && changed.lasts(now).is_ok() {
+                work.check_names(&changed).await?;
             }
             let mut changed = CredentialRow { version: row.version + 1, ..changed };
             if let Change::Regenerate { .. } = change {
@@ -313,11 +331,12 @@ impl Work<'_> {
 
     /// The first identifier of this name that no row has. Two who make the same name at once choose the same.
     async fn free_id(&self, wanted: &CredentialRow) -> Result<CredentialId, AdministrationError> {
+        let now = self.engine.clock().now();
         for incarnation in 0..INCARNATIONS {
             let id = named_id(&wanted.name, incarnation);
             match self.engine.store().credential(&id).await.map_err(Error::from)? {
                 None => return Ok(id),
-                Some(row) if row.method != wanted.method => {}
+                Some(row) if row.method != wanted.method => check_ended(&row, now)?,
                 Some(row) if row.declared => return Err(AdministrationError::Declared(row.name)),
                 Some(row) => return Err(AdministrationError::NameTaken(row.name)),
             }
@@ -325,19 +344,54 @@ impl Work<'_> {
         Err(Error::Internal(format!("the credential {} was made {INCARNATIONS} times", wanted.name)).into())
     }
 
-    /// A key identifier says which key is meant, as where resources declare them: what has ended lets it go. Of two that are made
-    /// at the same moment both may have it; then each opens with its own key.
-    async fn check_key_identifier(&self, wanted: &CredentialRow) -> Result<(), AdministrationError> {
-        let Some(kid) = wanted.username.as_deref().filter(|_| wanted.protocol == Protocol::Acme) else {
-            return Ok(());
-        };
-        let store = self.engine.store();
-        let rows = store.credentials_for(&wanted.method, kid).await.map_err(Error::from)?;
+    /// Whether one that has ended may be good again under the names that it had: they may have been given away meanwhile.
+    async fn check_names(&self, wanted: &CredentialRow) -> Result<(), AdministrationError> {
         let now = self.engine.clock().now();
-        let is_taken = |row: &CredentialRow| row.username.as_deref() == Some(kid) && row.lasts(now).is_ok();
-        match rows.iter().any(is_taken) {
-            true => Err(AdministrationError::KeyIdentifierTaken(kid.to_owned())),
-            false => Ok(()),
+        for incarnation in 0..INCARNATIONS {
+            let id = named_id(&wanted.name, incarnation);
+            match self.engine.store().credential(&id).await.map_err(Error::from)? {
+                None => break,
+                Some(row) if row.id == wanted.id => {}
+                Some(row) => check_ended(&row, now)?,
+            }
+        }
+        self.check_username(wanted).await
+    }
+
+    /// A key identifier says which key is meant, as where resources declare them, and nobody gets a second password for the user name
+    /// of a device that a resource declares: what has ended lets its own go. Of two that are made at the same moment both may
+    /// have it; then each opens with its own key.
+    async fn check_username(&self, wanted: &CredentialRow) -> Result<(), AdministrationError> {
+        let of_acme = match wanted.protocol {
+            Protocol::Acme => true,
+            Protocol::Est => false,
+            // That of an access key is unique in the store.
+            Protocol::Rest
+            | Protocol::Scep
+            | Protocol::Cmp
+            | Protocol::Waep
+            | Protocol::Issuer
+            | Protocol::Internal => return Ok(()),
+        };
+        let Some(username) = wanted.username.as_deref() else { return Ok(()) };
+        let rows = self.engine.store().credentials_for(&wanted.method, username).await;
+        let now = self.engine.clock().now();
+        let is_other = |row: &CredentialRow| {
+            row.id != wanted.id && row.username.as_deref() == Some(username) && row.lasts(now).is_ok()
+        };
+        let mut others = rows.map_err(Error::from)?.into_iter().filter(is_other);
+        if of_acme {
+            return match others.next() {
+                Some(_) => Err(AdministrationError::KeyIdentifierTaken(username.to_owned())),
+                None => Ok(()),
+            };
+        }
+        match others.find(|row| row.declared) {
+            Some(row) => Err(AdministrationError::UsernameDeclared {
+                username: username.to_owned(),
+                resource: row.name,
+            }),
+            None => Ok(()),
         }
     }
 
@@ -392,6 +446,14 @@ impl Work<'_> {
         event.method = Some(row.method.clone());
         event.credential = Some(row.id.clone());
         event
+    }
+}
+
+/// A name that is in use says who did what: nobody gets it a second time, whatever their method.
+fn check_ended(row: &CredentialRow, now: Time) -> Result<(), AdministrationError> {
+    match row.lasts(now) {
+        Ok(()) => Err(AdministrationError::NameInUse(row.name.clone())),
+        Err(_) => Ok(()),
     }
 }
 

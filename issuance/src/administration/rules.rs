@@ -52,6 +52,9 @@ pub(super) fn decide(
         }
         (Change::Expire { at }, CredentialState::Active) => {
             let prolongs = row.expires_at.is_some_and(|end| end < *at);
+            if prolongs {
+                check_served(target)?;
+            }
             if own && prolongs {
                 return Err(AdministrationError::OwnLonger);
             }
@@ -61,6 +64,7 @@ pub(super) fn decide(
             Ok(CredentialRow { expires_at: Some(*at), ..row.clone() })
         }
         (Change::Regenerate { verifier }, CredentialState::Active) => {
+            check_served(target)?;
             if row.expires_at.is_some_and(|end| end <= now) {
                 return Err(AdministrationError::Expired);
             }
@@ -97,6 +101,24 @@ fn check_power(
     match &target.scope {
         Some(scope) if !by.scope.covers(scope) => Err(AdministrationError::Wider(target.method.clone())),
         Some(_) | None => Ok(()),
+    }
+}
+
+/// What cannot be compared with what whoever asks administers may be more: it gains nothing before it can.
+fn check_served(target: &Target) -> Result<(), AdministrationError> {
+    match (target.protocol, &target.scope) {
+        (Protocol::Rest, None) => Err(AdministrationError::NotServed(target.method.clone())),
+        (
+            Protocol::Rest
+            | Protocol::Est
+            | Protocol::Scep
+            | Protocol::Acme
+            | Protocol::Cmp
+            | Protocol::Waep
+            | Protocol::Issuer
+            | Protocol::Internal,
+            _,
+        ) => Ok(()),
     }
 }
 

@@ -132,21 +132,32 @@ async fn a_name_is_given_once_even_where_two_ask_at_the_same_time_or_the_first_i
 }
 
 #[tokio::test]
-async fn the_name_of_another_methods_credential_is_free() {
+async fn the_name_of_another_methods_credential_is_free_once_that_has_ended() {
     let desk = Desk::new().await;
     let (elsewhere, row) =
         (ResourceName::new("acme", "elsewhere"), desk.create(wanted("other")).await.unwrap());
     let name = ResourceName::new(row.name.namespace(), "ci");
-    for declared in [false, true] {
-        let foreign =
-            CredentialRow { id: named_id(&name, 0), method: elsewhere.clone(), declared, ..row.clone() };
-        desk.scene.put(&CredentialRow { username: None, ..foreign }).await;
-        let made = desk.create(wanted("ci")).await;
-        match declared {
-            false => assert_eq!(made.unwrap().id, named_id(&name, 1)),
-            true => assert!(matches!(made, Err(AdministrationError::NameTaken(_))), "the first one is there"),
+    let foreign = CredentialRow {
+        id: named_id(&name, 0),
+        name: name.clone(),
+        method: elsewhere,
+        username: None,
+        ..row.clone()
+    };
+    let used_up = CredentialRow { maximum_uses: Some(1), uses: 1, ..foreign.clone() };
+    let declared = CredentialRow { declared: true, ..foreign.clone() };
+    for (version, row) in [(1, foreign.clone()), (2, used_up), (3, declared)] {
+        desk.scene.put(&CredentialRow { version, ..row }).await;
+        match desk.create(wanted("ci")).await {
+            Err(AdministrationError::NameInUse(taken)) => assert_eq!(taken, name),
+            outcome => panic!("{outcome:?}"),
         }
     }
+    let ended = CredentialRow { version: 4, state: CredentialState::Revoked, ..foreign };
+    desk.scene.put(&ended).await;
+    assert_eq!(desk.create(wanted("ci")).await.unwrap().id, named_id(&name, 1));
+    let outcome = desk.create(wanted("ci")).await;
+    assert!(matches!(outcome, Err(AdministrationError::NameTaken(_))), "{outcome:?}");
 }
 
 #[tokio::test]

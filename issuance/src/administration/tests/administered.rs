@@ -211,8 +211,12 @@ async fn a_key_is_sealed_for_its_own_credential_and_known_to_whoever_was_shown_i
     let desk = desk_of(&["web"], acme()).await;
     let sealing = sealing();
     // The first identifier of the name is another method's.
-    let foreign =
-        CredentialRow { id: named_id(&name("ci"), 0), method: name("elsewhere"), ..desk.scene.ann.clone() };
+    let foreign = CredentialRow {
+        id: named_id(&name("ci"), 0),
+        method: name("elsewhere"),
+        state: CredentialState::Revoked,
+        ..desk.scene.ann.clone()
+    };
     desk.scene.put(&foreign).await;
     let secret = generate_hmac_key().unwrap();
     let value = NewVerifier::HmacKey { sealing: sealing.clone(), key: secret.clone() };
@@ -231,4 +235,81 @@ async fn a_key_is_sealed_for_its_own_credential_and_known_to_whoever_was_shown_i
     assert_ne!(changed.verifier.fingerprint(), row.verifier.fingerprint());
     assert_eq!(changed.verifier.known_to().collect::<Vec<_>>(), [&ann]);
     assert_eq!(desk.stored(&row.id).await, changed);
+}
+
+#[tokio::test]
+async fn nobody_gets_a_password_for_the_user_name_of_a_device_that_a_resource_declares() {
+    let desk = desk_of(&["devices", "more"], est()).await;
+    let made = desk.create(bound("first", "ann", verifier("first"))).await.unwrap();
+    let device = CredentialRow { version: 2, declared: true, ..made };
+    desk.scene.put(&device).await;
+    match desk.create(bound("second", "ann", verifier("second"))).await {
+        Err(AdministrationError::UsernameDeclared { username, resource }) => {
+            assert_eq!((username.as_str(), resource), ("ann", name("first")));
+        }
+        outcome => panic!("{outcome:?}"),
+    }
+    let elsewhere = Desk { target: Target { method: name("more"), ..est() }, ..desk };
+    elsewhere.create(bound("third", "ann", verifier("third"))).await.unwrap();
+    let desk = Desk { target: est(), ..elsewhere };
+    desk.scene.put(&CredentialRow { version: 3, state: CredentialState::Revoked, ..device }).await;
+    desk.create(bound("second", "ann", verifier("second"))).await.unwrap();
+}
+
+/// Ends, and what would be good again if it ended later.
+async fn ended(desk: &Desk, row: CredentialRow) -> Change {
+    desk.change(&row.id, Change::Expire { at: NOW }).await.unwrap();
+    Change::Expire { at: NOW.plus_seconds(60) }
+}
+
+#[tokio::test]
+async fn what_has_ended_is_not_good_again_where_its_names_were_given_away_meanwhile() {
+    let desk = desk_of(&["devices", "web"], acme()).await;
+    let sealing = sealing();
+    let first = desk.create(bound("first", "kid-1", key(&sealing))).await.unwrap();
+    let later = ended(&desk, first.clone()).await;
+    let second = desk.create(bound("second", "kid-1", key(&sealing))).await.unwrap();
+    let outcome = desk.change(&first.id, later.clone()).await;
+    assert!(matches!(outcome, Err(AdministrationError::KeyIdentifierTaken(_))), "{outcome:?}");
+    assert_eq!(desk.stored(&first.id).await.expires_at, Some(NOW));
+    // One that is good may last longer, and the first one where the second has ended.
+    desk.change(&second.id, later.clone()).await.unwrap();
+    desk.change(&second.id, Change::Expire { at: NOW.plus_seconds(61) }).await.unwrap();
+    desk.change(&second.id, Change::Revoke { reason: None }).await.unwrap();
+    desk.change(&first.id, later.clone()).await.unwrap();
+    ended(&desk, first.clone()).await;
+
+    // Its name is another method's by now.
+    let desk = Desk { target: est(), ..desk };
+    let device = desk.create(bound("first", "ann", verifier("ann"))).await.unwrap();
+    let desk = Desk { target: acme(), ..desk };
+    let outcome = desk.change(&first.id, later.clone()).await;
+    assert!(matches!(outcome, Err(AdministrationError::NameInUse(_))), "{outcome:?}");
+
+    // So is the user name of a password.
+    let desk = Desk { target: est(), ..desk };
+    ended(&desk, device.clone()).await;
+    let declared = desk.create(bound("declared", "ann", verifier("declared"))).await.unwrap();
+    desk.scene.put(&CredentialRow { version: 2, declared: true, ..declared }).await;
+    let outcome = desk.change(&device.id, later).await;
+    assert!(matches!(outcome, Err(AdministrationError::UsernameDeclared { .. })), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn a_key_of_a_method_that_is_not_served_is_ended_and_gains_nothing() {
+    let desk = desk_of(&["api"], rest(name("api"))).await;
+    let row = desk.create(wanted("ci")).await.unwrap();
+    let soon = desk.change(&row.id, Change::Expire { at: NOW.plus_seconds(60) }).await.unwrap();
+    let desk = Desk { target: Target { scope: None, ..rest(name("api")) }, ..desk };
+    for change in
+        [Change::Expire { at: NOW.plus_seconds(61) }, Change::Regenerate { verifier: verifier("new") }]
+    {
+        match desk.change(&row.id, change).await {
+            Err(AdministrationError::NotServed(method)) => assert_eq!(method, name("api")),
+            outcome => panic!("{outcome:?}"),
+        }
+        assert_eq!(desk.stored(&row.id).await, soon);
+    }
+    desk.change(&row.id, Change::Expire { at: NOW.plus_seconds(59) }).await.unwrap();
+    desk.change(&row.id, Change::Revoke { reason: None }).await.unwrap();
 }

@@ -152,6 +152,9 @@ fn refused(error: AdministrationError, field: &str) -> RestError {
         | AdministrationError::Longer) => RestError::Forbidden(error.to_string()),
         error @ (AdministrationError::NameTaken(_)
         | AdministrationError::KeyIdentifierTaken(_)
+        | AdministrationError::NameInUse(_)
+        | AdministrationError::UsernameDeclared { .. }
+        | AdministrationError::NotServed(_)
         | AdministrationError::Revoked
         | AdministrationError::Expired) => RestError::Conflict(error.to_string()),
     }

@@ -289,8 +289,8 @@ async fn a_password_ends_with_the_key_that_it_was_made_with() {
         let later = json!(end.plus_seconds(1).to_string());
         let answer = scene.post("/credentials", &with(wanted("ci", method), "expiresAt", later)).await;
         answer.refused(403, "refused", "lasts longer than their own");
-        // A name is free where only another method has it.
-        let made = scene.post("/credentials", &wanted("ci", method)).await.ok(201).json();
+        let name = method.replace('/', "-");
+        let made = scene.post("/credentials", &wanted(&name, method)).await.ok(201).json();
         assert_eq!(made["credential"]["expiresAt"], end.to_string());
     }
 }
@@ -395,6 +395,39 @@ async fn credentials_of_a_method_that_is_gone_are_ended_and_get_no_new_secret() 
     act(&scene, &scene.key, &format!("{}/expire", path(&made))).await.ok(200);
     act(&scene, &scene.key, &format!("{}/revoke", path(&made))).await.ok(200);
     scene.post("/credentials", &wanted("cd", "lab/devices")).await.refused(404, "not-found", "the method");
+}
+
+#[tokio::test]
+async fn a_key_of_a_method_that_is_gone_lasts_no_longer_because_nobody_looks() {
+    let scene = desk().await;
+    let end = scene.app.engine.clock().now().plus_seconds(600);
+    let body = with(wanted("ci", "lab/other"), "expiresAt", json!(end.to_string()));
+    let made = scene.post("/credentials", &body).await.ok(201).json();
+    let mut gone = Serving { generation: 3, ..Serving::default() };
+    gone.rest.insert(scene.app.serving().rest.get(&scene.method.name).unwrap().clone());
+    scene.app.serve(gone);
+    let expire = format!("{}/expire", path(&made));
+    let later = json!({"expiresAt": end.plus_seconds(1).to_string()});
+    scene.post(&expire, &later).await.refused(409, "conflict", "lab/other is not served");
+    assert_eq!(row(&scene, &made).await.expires_at, Some(end));
+    act(&scene, &scene.key, &expire).await.ok(200);
+}
+
+#[tokio::test]
+async fn a_name_in_use_is_given_to_nobody_else_of_the_namespace() {
+    let scene = desk().await;
+    let alice = scene.post("/credentials", &wanted("alice", "lab/api")).await.ok(201).json();
+    for method in ["lab/other", "lab/devices", "lab/web"] {
+        let answer = scene.post("/credentials", &wanted("alice", method)).await;
+        answer.refused(409, "conflict", "has the name lab/alice and is in use");
+    }
+    act(&scene, &scene.key, &format!("{}/revoke", path(&alice))).await.ok(200);
+    scene.post("/credentials", &wanted("alice", "lab/other")).await.ok(201);
+    let made = scene.post("/credentials", &wanted("device", "lab/devices")).await.ok(201).json();
+    scene.put_credential(CredentialRow { declared: true, ..row(&scene, &made).await }).await;
+    let body = with(wanted("ci", "lab/devices"), "username", json!("device"));
+    let answer = scene.post("/credentials", &body).await;
+    answer.refused(409, "conflict", "lab/device declares a credential of the method with the user name");
 }
 
 #[tokio::test]

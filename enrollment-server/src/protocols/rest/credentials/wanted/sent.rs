@@ -15,7 +15,7 @@ use crate::protocols::rest::{
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(in crate::protocols::rest::credentials) struct CredentialWanted {
-    /// Used once: the audit trail tells by it who did what.
+    /// The audit trail tells by it who did what: used once in a method, and not while another of the namespace has it.
     pub(super) name: CredentialName,
     /// Whom it belongs to, `user:NAME` or `group:NAME`.
     pub(super) owner: OwnerText,
@@ -37,7 +37,8 @@ pub(in crate::protocols::rest::credentials) struct CredentialWanted {
     #[serde(default, deserialize_with = "body::present")]
     #[schema(nullable = false)]
     pub(super) kid: Option<KeyIdentifier>,
-    /// ACME: the names that accounts bound to it may order. Absent: every name that the profile allows.
+    /// ACME: the names that accounts bound to it may order. Absent: every name that the profile allows. They restrict and do not vouch:
+    /// with `preAuthorizedNames: Enabled` of the method each name needs a challenge all the same.
     #[serde(default, deserialize_with = "body::present")]
     #[schema(nullable = false)]
     pub(super) identifiers: Option<Identifiers>,
