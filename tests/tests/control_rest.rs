@@ -4,7 +4,7 @@
 mod scene;
 
 use std::io::ErrorKind;
-use std::net::{TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -17,12 +17,9 @@ use chancery_tests::{Scene, Server};
 use serde_json::{Value, json};
 
 use self::scene::{
-    Challenge, Place, Proving, authorizations, check_nothing_issued, check_refused, elsewhere, ended,
-    ordered, path,
+    Challenge, PATIENCE, Place, Proving, accepted, authorizations, check_nothing_issued, check_refused,
+    elsewhere, ended, ordered, path, until_ended,
 };
-
-/// A validation that was killed is another process's once its lease has ended.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const WWW: &str = "www.acme.test";
 const SHOP: &str = "shop.acme.test";
@@ -32,6 +29,24 @@ const NAMES: [&str; 4] = [WWW, SHOP, "*.wild.acme.test", "127.0.0.1"];
 
 fn csr_of(csr: &openssl::Csr) -> Result<Value> {
     Ok(json!({"csr": std::fs::read_to_string(&csr.pem)?}))
+}
+
+#[test]
+fn an_order_that_has_not_ended_is_asked_for_again_and_not_without_end() -> Result<()> {
+    let mut answers = ["awaitingCsr", "awaitingProof", "pending", "denied"].into_iter();
+    let ended = until_ended(PATIENCE, || Ok(json!({"status": answers.next().context("it had ended")?})))?;
+    ensure!(ended["status"] == "denied", "{ended}");
+    ensure!(until_ended(Duration::ZERO, || Ok(json!({"status": "awaitingProof"}))).is_err());
+    Ok(())
+}
+
+#[test]
+fn a_server_that_does_not_connect_is_a_failure_and_not_a_wait_without_end() -> Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    ensure!(accepted(&listener, Duration::ZERO).is_err());
+    let connecting = TcpStream::connect(listener.local_addr()?)?;
+    ensure!(accepted(&listener, PATIENCE)?.peer_addr()? == connecting.local_addr()?);
+    Ok(())
 }
 
 /// Where two servers are wanted, one is asked, and the other answers.
@@ -282,7 +297,7 @@ fn kill_within_validation(
 ) -> Result<Proving> {
     client.request("POST", answer).send()?.expect(200)?;
     // It has connected already, or does so within the time of an attempt.
-    let asking: TcpStream = listener.accept()?.0;
+    let asking = accepted(listener, PATIENCE)?;
     let Proving { scene, bind, web } = proving;
     let Scene { server, replicas, resources, workspace } = scene;
     let settings = server.kill9()?;

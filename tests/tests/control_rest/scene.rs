@@ -1,19 +1,28 @@
 //! Methods whose certificates are for proved names only, who orders of them, and where their names lead.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use chancery_tests::bind::Bind;
 use chancery_tests::curl::Answer;
 use chancery_tests::openssl::{self, Csr, CsrOptions};
 use chancery_tests::rest::{Client, object, text};
+use chancery_tests::server::wait_until;
 use chancery_tests::web::Web;
 use chancery_tests::{Scene, Workspace, zlint};
 use serde_json::{Value, json};
 
-/// Whoever waits is answered by then.
-pub(crate) const WAIT: &str = "wait=20";
+/// A validation that was killed is another process's once its lease has ended.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whoever waits is answered by then, with what has become of it so far.
+const WAIT: &str = "wait=20";
+
+/// What an order is while something can become of it.
+const OPEN: [&str; 3] = ["awaitingProof", "awaitingCsr", "pending"];
 
 const PROFILE: &str = r#"
 apiVersion: chancery.dev/v1alpha1
@@ -218,7 +227,34 @@ pub(crate) fn ordered(client: &Client, csr: &Csr) -> Result<Value> {
 /// The order once something has become of it.
 pub(crate) fn ended(client: &Client, order: &Value) -> Result<Value> {
     let path = path(order)?;
-    object(&client.request("GET", &path).header("Prefer", WAIT).send()?.expect(200)?)
+    until_ended(PATIENCE, || {
+        object(&client.request("GET", &path).header("Prefer", WAIT).send()?.expect(200)?)
+    })
+}
+
+/// Asks again and again, as clients do: one answer need not be the last.
+pub(crate) fn until_ended(limit: Duration, mut ask: impl FnMut() -> Result<Value>) -> Result<Value> {
+    let mut found = Value::Null;
+    wait_until("an order to end", limit, || {
+        found = ask()?;
+        Ok(!OPEN.contains(&text(&found, "/status")?.as_str()))
+    })?;
+    Ok(found)
+}
+
+/// Whoever connects within `limit`; a listener by itself waits without end.
+pub(crate) fn accepted(listener: &TcpListener, limit: Duration) -> Result<TcpStream> {
+    listener.set_nonblocking(true)?;
+    let mut connected = None;
+    wait_until("somebody to connect", limit, || match listener.accept() {
+        Ok((stream, _)) => {
+            connected = Some(stream);
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(error.into()),
+    })?;
+    connected.context("nobody has connected")
 }
 
 /// How far an order has come.
