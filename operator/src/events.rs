@@ -10,7 +10,7 @@ use k8s_openapi::{
 use kube::{
     Api, Client,
     api::PostParams,
-    core::ObjectMeta,
+    core::{ObjectMeta, Status},
     runtime::events::{Event, EventType, Recorder, Reporter},
 };
 use pki::time::Time;
@@ -22,6 +22,9 @@ const CONTROLLER: &str = "chancery-operator";
 
 /// Longest name of a process that the API server takes.
 const MAX_INSTANCE: usize = 128;
+
+/// The cause of a refusal to make something in a namespace that is being deleted, as the API server spells it.
+const NAMESPACE_TERMINATING: &str = "NamespaceTerminating";
 
 /// Writes events. The same event again within minutes is counted on the one that is there.
 #[derive(Clone)]
@@ -61,10 +64,10 @@ impl Events {
         self.publish(EventType::Warning, about, action, reason, note).await;
     }
 
-    /// Writes an event unless it is there. One that is refused is not worth failing for, as it would be again.
+    /// Writes an event unless it is there. One that can never be written is not worth failing for.
     ///
     /// # Errors
-    /// Where it may be written later.
+    /// Where it may be written later: what is forbidden now may be allowed then.
     pub async fn once(&self, about: &ObjectReference, event: &NamedEvent) -> Result<(), kube::Error> {
         let namespace = about.namespace.as_deref().unwrap_or("default");
         let written = v1::Event {
@@ -87,8 +90,7 @@ impl Events {
         match api.create(&PostParams::default(), &written).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
-            // A namespace that is going away, or that the operator may not write to.
-            Err(kube::Error::Api(status)) if matches!(status.code, 400 | 403 | 404 | 422) => {
+            Err(kube::Error::Api(status)) if is_for_good(&status) => {
                 tracing::warn!(reason = event.reason, why = status.message, "an event was refused");
                 Ok(())
             }
@@ -122,6 +124,13 @@ impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Events")
     }
+}
+
+/// Whether the event would be refused again: nobody would ever take it, or the namespace is going away or gone.
+fn is_for_good(status: &Status) -> bool {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    matches!(status.code, 400 | 404 | 422)
+        || status.code == 403 && causes.into_iter().any(|cause| cause.reason == NAMESPACE_TERMINATING)
 }
 
 fn type_of(type_: EventType) -> &'static str {

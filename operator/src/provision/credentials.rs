@@ -8,6 +8,7 @@
 //! | `spec.regeneration` has grown | another value, the old one stops, and any before it |
 //! | the value is as old as `spec.rotation.every` says | another value; the old one stops, or is kept beside it for as long as `spec.rotation.overlap` says |
 //! | the overlap is over, or asked for no more | the value before is removed from the Secret, and opens nothing |
+//! | the value is from the future | it was made while the clock was ahead: its age, and the overlap, count from now |
 //! | expired or revoked | the values are removed from the Secret, and nothing opens the credential |
 //! | the Secret was made by something else | nothing is written, and the credential is not served |
 //!
@@ -116,6 +117,8 @@ pub struct ValueFacts {
     pub created_at: Time,
     /// The `spec.regeneration` that it was made for.
     pub regeneration: u64,
+    /// How many values came before, by rotation.
+    pub rotations: u64,
     pub rotates_at: Option<Time>,
     /// Until when the value before is accepted as well.
     pub previous_until: Option<Time>,
@@ -286,8 +289,11 @@ impl Wanted {
         if held.rotates_at(self.rotation).is_some_and(|at| at <= now) {
             return self.rotated(held, value, now).map(Some);
         }
-        let previous = self.overlapping(held, now);
-        Ok((previous != held.previous).then(|| Held { previous, ..held.clone() }))
+        // A clock that was ahead for a while made it: it is as if it were made now.
+        let created_at = held.created_at.min(now);
+        let previous = self.overlapping(held, created_at, now);
+        let is_so = previous == held.previous && created_at == held.created_at;
+        Ok((!is_so).then(|| Held { previous, created_at, ..held.clone() }))
     }
 
     fn first(&self, value: Option<Secret>, now: Time) -> Held {
@@ -308,9 +314,9 @@ impl Wanted {
 
     /// The value before, where it is still accepted. An overlap that has become longer does not prolong what was announced, and one
     /// that has become shorter cuts it off.
-    fn overlapping(&self, held: &Held, now: Time) -> Option<CompiledPrevious> {
+    fn overlapping(&self, held: &Held, created_at: Time, now: Time) -> Option<CompiledPrevious> {
         let previous = held.previous.clone()?;
-        let until = previous.until.min(held.created_at.plus_seconds(seconds(self.overlap?)));
+        let until = previous.until.min(created_at.plus_seconds(seconds(self.overlap?)));
         (now < until).then_some(CompiledPrevious { until, ..previous })
     }
 
@@ -356,7 +362,7 @@ impl Known {
         let version =
             world.and_then(|world| world.secret(&wanted.secret)).map(|found| &found.resource_version);
         let dues = [self.held.rotates_at(wanted.rotation), self.held.previous_until()];
-        let is_due = dues.into_iter().flatten().any(|at| at <= now);
+        let is_due = dues.into_iter().flatten().any(|at| at <= now) || self.held.created_at > now;
         version == Some(&self.version) && self.wanted == *wanted && (!is_due || wanted.stopped.is_some())
     }
 
@@ -366,6 +372,7 @@ impl Known {
             secret: self.wanted.secret.name().to_owned(),
             created_at: self.held.created_at,
             regeneration: self.held.regeneration,
+            rotations: self.held.rotations,
             rotates_at: self.held.rotates_at(self.wanted.rotation).filter(|_| has_value),
             previous_until: self.held.previous_until(),
         }

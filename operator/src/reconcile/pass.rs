@@ -52,6 +52,10 @@ pub(super) struct Reconciler {
     replicas: Vec<(String, bool)>,
     /// The last failure of each server that an event told of.
     pub(super) told: BTreeMap<ResourceName, String>,
+    /// Credentials whose value this process has rotated, and no event tells of it.
+    pub(super) unannounced: BTreeSet<ResourceName>,
+    /// The last event of each credential that told of a rotation.
+    pub(super) announced: BTreeMap<ResourceName, String>,
     pass: u64,
 }
 
@@ -82,6 +86,8 @@ impl Reconciler {
             statuses: Statuses::default(),
             replicas: Vec::new(),
             told: BTreeMap::new(),
+            unannounced: BTreeSet::new(),
+            announced: BTreeMap::new(),
             pass: 0,
         }
     }
@@ -240,6 +246,10 @@ impl Reconciler {
         self.told.retain(|name, _| is_there(name));
         self.resolver_ports.retain(|name, _| is_there(name));
         self.identified.retain(is_there);
+        let declared: BTreeSet<ResourceName> =
+            outlook.resources.credentials.iter().map(|found| resource_name(&found.metadata)).collect();
+        self.unannounced.retain(|name| declared.contains(name));
+        self.announced.retain(|name, _| declared.contains(name));
     }
 }
 

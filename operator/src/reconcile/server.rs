@@ -7,8 +7,10 @@ use std::{
 };
 
 use crds::{EnrollmentCredential, EnrollmentServer, Kind};
+use futures::{StreamExt as _, stream};
 use issuance::identity::ResourceName;
-use kube::Resource as _;
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::{Resource as _, ResourceExt as _, runtime::events::EventType};
 use resolve::{
     Compiled, FORMAT, Resolution, Resources, issuer_method_name,
     parts::{Part, PartKind, split},
@@ -19,16 +21,26 @@ use super::pass::{Reconciler, uid};
 use crate::{
     api::sentence,
     context::ServerOutlook,
+    events::NamedEvent,
     metrics::Step,
     provision::{
         authorities::{Kept, Settled},
-        credentials::{Fulfilled, Values},
+        credentials::{Fulfilled, ValueFacts, Values},
     },
     publish::{Order, Published},
     servers::ReplicaState,
     workload::{Inputs, WorkloadState, database_secret, format_to_write, resolver_ports},
     world::{Entry, World},
 };
+
+/// For how long after a rotation an event tells of it.
+const ANNOUNCED_SECONDS: i64 = 3600;
+
+/// How many events are written at a time.
+const CONCURRENCY: usize = 8;
+
+/// Longest name of a credential that an event's name begins with; more is cut off.
+const MAX_PREFIX: usize = 120;
 
 impl Reconciler {
     /// Says also whether there is nothing to be tried again.
@@ -122,6 +134,7 @@ impl Reconciler {
         let published = self.publisher.publish(client, world, signer.as_ref(), order).await?;
         self.publisher.sweep(client, world, &published).await?;
         self.context.metrics.step(Step::Publish, began.elapsed());
+        self.announce(resources, &outlook.credentials).await;
         match lost {
             None => Ok(published),
             // Replicas that run have the key still, and learn what changed: what is revoked, above all.
@@ -146,19 +159,47 @@ impl Reconciler {
             compiled.credentials.iter().map(|credential| &credential.name).collect();
         values.retain(|name| declared.contains(name));
         let fulfilled = values.fulfil(compiled, resources, Some(world)).await;
-        self.announce(resources, &fulfilled).await;
+        self.unannounced.extend(fulfilled.rotated.iter().cloned());
         fulfilled
     }
 
-    /// Says of each credential that has a new value until when the one before is accepted.
-    async fn announce(&self, resources: &Resources, fulfilled: &Fulfilled) {
-        let is_rotated =
-            |found: &&EnrollmentCredential| fulfilled.rotated.contains(&resource_name(&found.metadata));
-        for credential in resources.credentials.iter().filter(is_rotated) {
-            let Some(facts) = fulfilled.values.get(&resource_name(&credential.metadata)) else { continue };
-            let about = credential.object_ref(&());
-            self.context.events.normal(&about, "Rotate", "ValueRotated", &facts.announcement()).await;
+    /// Says of each credential that has a new value until when the one before is accepted, once servers are told of both. What was
+    /// rotated by a process that ended before it said so is said now, where both are still good.
+    async fn announce(&mut self, resources: &Resources, fulfilled: &Fulfilled) {
+        let due = resources.credentials.iter().filter_map(|credential| {
+            let name = resource_name(&credential.metadata);
+            let event = self.due_announcement(&name, credential, fulfilled.values.get(&name)?)?;
+            Some((name, credential.object_ref(&()), event))
+        });
+        let due: Vec<_> = due.collect();
+        let events = &self.context.events;
+        let announce = |(name, about, event): (ResourceName, ObjectReference, NamedEvent)| async move {
+            (name, events.once(&about, &event).await, event)
+        };
+        let written: Vec<_> = stream::iter(due).map(announce).buffer_unordered(CONCURRENCY).collect().await;
+        for (name, outcome, event) in written {
+            match outcome {
+                Ok(()) => {
+                    self.unannounced.remove(&name);
+                    self.announced.insert(name, event.name);
+                }
+                // The next pass tries it again.
+                Err(error) => tracing::debug!(credential = %name, %error, "a rotation is not announced"),
+            }
         }
+    }
+
+    fn due_announcement(
+        &self,
+        name: &ResourceName,
+        credential: &EnrollmentCredential,
+        facts: &ValueFacts,
+    ) -> Option<NamedEvent> {
+        // Longer than that a cluster does not keep events.
+        let is_recent = self.context.clock.now() < facts.created_at.plus_seconds(ANNOUNCED_SECONDS);
+        let is_due = is_recent && (facts.previous_until.is_some() || self.unannounced.contains(name));
+        let event = is_due.then(|| announcement(credential, facts));
+        event.filter(|event| self.announced.get(name) != Some(&event.name))
     }
 
     /// Makes what runs the server.
@@ -187,6 +228,22 @@ impl Reconciler {
             }
             (Some(_), _) | (None, None) => {}
         }
+    }
+}
+
+/// It is named after the value: it is there once, whichever process writes it.
+fn announcement(credential: &EnrollmentCredential, facts: &ValueFacts) -> NamedEvent {
+    let prefix: String = credential.name_any().chars().take(MAX_PREFIX).collect();
+    let prefix = prefix.trim_end_matches(['.', '-']);
+    let uid = credential.uid().unwrap_or_default();
+    let ValueFacts { regeneration, rotations, .. } = facts;
+    NamedEvent {
+        name: format!("{prefix}.{uid}-{regeneration}-{rotations}"),
+        type_: EventType::Normal,
+        action: "Rotate",
+        reason: "ValueRotated",
+        note: facts.announcement(),
+        at: facts.created_at,
     }
 }
 

@@ -25,11 +25,11 @@ const MAX_REASON: usize = 400;
 /// Longest name of a method that an event's name begins with; more is cut off.
 const MAX_PREFIX: usize = 200;
 
-/// One event, and what it tells.
+/// What is told of one minute of one method, of one kind: all of it, or it is planned anew, and then it has to be the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Planned {
     pub(super) method: ResourceName,
-    pub(super) event: NamedEvent,
+    pub(super) events: Vec<NamedEvent>,
     /// Identifiers of the news.
     pub(super) tells: Vec<String>,
 }
@@ -70,32 +70,33 @@ pub(super) fn plan<'a>(news: impl IntoIterator<Item = (ResourceName, &'a Renewal
         let minute = news.renewal.at.div_euclid(MINUTE);
         groups.entry((method, Kind::of(&news.renewal), minute)).or_default().push(news);
     }
-    let mut planned = Vec::new();
-    for ((method, kind, minute), news) in groups {
-        let (each, others) = news.split_at(news.len().min(EACH));
-        for one in each {
-            planned.push(event(&method, kind, &[one], one.renewal.at, note(&one.renewal)));
-        }
-        if let [first, ..] = others {
-            let at = minute.saturating_mul(MINUTE);
-            planned.push(event(&method, kind, others, at, note_of_many(&first.renewal, others.len(), at)));
-        }
-    }
-    planned
+    let planned = |((method, kind, minute), news): ((ResourceName, Kind, i64), Vec<&RenewalNews>)| {
+        let events = events(&method, kind, minute, &news);
+        Planned { method, events, tells: news.iter().map(|news| news.id.clone()).collect() }
+    };
+    groups.into_iter().map(planned).collect()
 }
 
-fn event(method: &ResourceName, kind: Kind, news: &[&RenewalNews], at: i64, note: String) -> Planned {
-    let name = name(method, kind, news);
-    let event = NamedEvent {
-        name,
+fn events(method: &ResourceName, kind: Kind, minute: i64, news: &[&RenewalNews]) -> Vec<NamedEvent> {
+    let (each, others) = news.split_at(news.len().min(EACH));
+    let of_one = |one: &&RenewalNews| event(method, kind, &[one], one.renewal.at, note(&one.renewal));
+    let mut events: Vec<NamedEvent> = each.iter().map(of_one).collect();
+    if let [first, ..] = others {
+        let at = minute.saturating_mul(MINUTE);
+        events.push(event(method, kind, others, at, note_of_many(&first.renewal, others.len(), at)));
+    }
+    events
+}
+
+fn event(method: &ResourceName, kind: Kind, news: &[&RenewalNews], at: i64, note: String) -> NamedEvent {
+    NamedEvent {
+        name: name(method, kind, news),
         type_: kind.type_(),
         action: ACTION,
         reason: kind.reason(),
         note,
         at: Time::from_unix(at),
-    };
-    let tells = news.iter().map(|news| news.id.clone()).collect();
-    Planned { method: method.clone(), event, tells }
+    }
 }
 
 /// After what it tells. Two that tell something else have different names.

@@ -17,6 +17,9 @@ use super::{
 
 type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
+/// Why nothing is made in a namespace that is going away.
+const TERMINATING: &str = "NamespaceTerminating";
+
 /// No answer: the server is down.
 #[derive(Debug, thiserror::Error)]
 #[error("connection refused")]
@@ -42,7 +45,7 @@ impl FakeApi {
         let query = head.uri.query().unwrap_or_default().to_owned();
         let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let metadata_only = header(header::ACCEPT).contains("PartialObjectMetadata");
-        {
+        let fault = {
             let mut state = self.lock();
             if state.down {
                 return Err(Down);
@@ -50,9 +53,10 @@ impl FakeApi {
             let call =
                 Call { method: method.clone(), path: path.clone(), query: query.clone(), metadata_only };
             state.calls.push(call);
-            if let Some(refusal) = state.fault(&method, &path, &query) {
-                return Ok(refused(&refusal));
-            }
+            state.fault(&method, &path, &query)
+        };
+        if let Some((refusal, false)) = &fault {
+            return Ok(refused(refusal));
         }
         let Some((key, subresource)) = route(&path) else {
             if let Some(document) = self.lock().documents.get(&path) {
@@ -82,6 +86,9 @@ impl FakeApi {
             ("DELETE", true) => Ok(self.delete_all(&asked)),
             _ => self.write(&asked),
         };
+        if let Some((refusal, _)) = &fault {
+            return Ok(refused(refusal));
+        }
         Ok(match outcome {
             Ok(value) if asked.metadata_only && !asked.key.name.is_empty() => found(&metadata_of(&value)),
             Ok(value) => found(&value),
@@ -204,17 +211,23 @@ impl FakeApi {
 }
 
 impl State {
-    fn fault(&mut self, method: &str, path: &str, query: &str) -> Option<Refusal> {
+    /// Says also whether what was asked is done all the same.
+    fn fault(&mut self, method: &str, path: &str, query: &str) -> Option<(Refusal, bool)> {
         let fault = self.faults.iter_mut().find(|fault| {
             fault.times > 0
                 && (fault.method == "*" || fault.method == method)
                 && path.contains(&fault.path)
                 && query.contains(&fault.query)
         })?;
+        if fault.skip > 0 {
+            fault.skip -= 1;
+            return None;
+        }
         fault.times -= 1;
         let reason = fault.reason.clone();
         // A test's reasons are few; leaking them keeps refusals simple.
-        Some(Refusal(fault.code, Box::leak(reason.into_boxed_str()), "refused by the test".to_owned()))
+        let reason = Box::leak(reason.into_boxed_str());
+        Some((Refusal(fault.code, reason, "refused by the test".to_owned()), fault.is_done))
     }
 }
 
@@ -331,6 +344,12 @@ fn metadata_of(value: &Value) -> Value {
 }
 
 fn status(code: u16, reason: &str, message: &str) -> Value {
+    // It is said as the cause of another.
+    if reason == TERMINATING {
+        let mut forbidden = status(code, "Forbidden", message);
+        forbidden["details"] = json!({ "causes": [{ "reason": TERMINATING }] });
+        return forbidden;
+    }
     json!({
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": message, "reason": reason, "code": code,

@@ -71,7 +71,11 @@ struct Fault {
     query: String,
     code: u16,
     reason: String,
+    /// How many are let through before.
+    skip: usize,
     times: usize,
+    /// It is done all the same: only the answer says otherwise.
+    is_done: bool,
 }
 
 impl FakeApi {
@@ -186,6 +190,25 @@ impl FakeApi {
         self.refuse_query(method, path, "", code, reason, times);
     }
 
+    /// Refuses nothing more that a test has it refuse.
+    pub(crate) fn relent(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// Lets `skip` such requests through and refuses the one after them, which is done all the same if `is_done` says so.
+    pub(crate) fn refuse_after(&self, method: &str, path: &str, skip: usize, code: u16, is_done: bool) {
+        self.lock().faults.push(Fault {
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: String::new(),
+            code,
+            reason: "Timeout".to_owned(),
+            skip,
+            times: 1,
+            is_done,
+        });
+    }
+
     /// The same, of those whose query holds `query`.
     pub(crate) fn refuse_query(
         &self,
@@ -202,7 +225,9 @@ impl FakeApi {
             query: query.to_owned(),
             code,
             reason: reason.to_owned(),
+            skip: 0,
             times,
+            is_done: false,
         });
     }
 

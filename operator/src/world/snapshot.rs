@@ -198,4 +198,16 @@ impl World {
         };
         Self { resources: Arc::new(resources.into_iter().map(entry).collect()), ..Self::default() }
     }
+
+    /// One resource that cannot be read.
+    pub(crate) fn holding_unreadable(kind: Kind, name: &ResourceName) -> Self {
+        let meta = ObjectMeta {
+            namespace: Some(name.namespace().to_owned()),
+            name: Some(name.name().to_owned()),
+            ..ObjectMeta::default()
+        };
+        let entry = Entry::Undecodable { meta: Box::new(meta), reason: "of a later release".to_owned() };
+        let resources = BTreeMap::from([((kind, name.clone()), Arc::new(entry))]);
+        Self { resources: Arc::new(resources), ..Self::default() }
+    }
 }

@@ -93,6 +93,7 @@ fn decide(
                 secret: "it".into(),
                 created_at: NOW,
                 regeneration: 1,
+                rotations: 0,
                 rotates_at: known.counted.map(|_| NOW.plus_seconds(60)),
                 previous_until: known.counted.map(|_| NOW.plus_seconds(30)),
             };

@@ -263,6 +263,7 @@ fn a_secret_in_the_way_is_refused_and_an_outage_only_waits() {
         secret: "it".into(),
         created_at: NOW,
         regeneration: 2,
+        rotations: 0,
         rotates_at: None,
         previous_until: Some(NOW.plus_seconds(60)),
     };

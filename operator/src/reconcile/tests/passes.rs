@@ -233,8 +233,8 @@ async fn a_served_profile_that_cannot_be_read_any_more_holds_up_nothing_else() {
     assert_eq!(right.parts().len(), before.parts().len());
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_rotation_is_announced_and_the_server_is_given_both_values() {
+/// A settled operator whose credential is about to be rotated, and the value that it has.
+async fn due_for_rotation() -> (Scene, Vec<u8>) {
     let api = FakeApi::new();
     for mut document in example() {
         if document["kind"] == "EnrollmentCredential" {
@@ -250,17 +250,65 @@ async fn a_rotation_is_announced_and_the_server_is_given_both_values() {
     let before = old.data.as_ref().unwrap()["password"].0.clone();
     scene.api.put(&old);
     scene.until_seen().await;
+    (scene, before)
+}
+
+/// What events say of rotations.
+fn announced(api: &FakeApi) -> Vec<Event> {
+    let is_of_rotation = |event: &Event| event.reason.as_deref() == Some("ValueRotated");
+    api.all::<Event>().into_iter().filter(is_of_rotation).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_is_announced_once_the_server_is_given_both_values_and_by_whichever_process() {
+    let (mut scene, _) = due_for_rotation().await;
+    scene.api.refuse(
+        "*",
+        &part_secret_name(PartKind::Credential, &name("enrollment/factory")),
+        500,
+        "InternalError",
+        usize::MAX,
+    );
+    scene.reconciler.pass().await.unwrap();
+    let rotated: Secret = scene.api.get(Some("enrollment"), "factory").unwrap();
+    assert!(rotated.data.unwrap().contains_key("previous"));
+    scene.until_seen().await;
+    assert_eq!(announced(&scene.api), [], "it is not published");
+
+    // It is published then, and cannot be announced.
+    scene.api.relent();
+    scene.api.refuse("POST", "/events", 500, "InternalError", usize::MAX);
+    scene.settle().await;
+    assert_eq!(announced(&scene.api), []);
+    scene.api.relent();
+    scene.reconciler.pass().await.unwrap();
+    let events = announced(&scene.api);
+    assert_eq!(events.len(), 1);
+
+    // Another process does not know what was announced.
+    scene.reconciler.pass().await.unwrap();
+    let mut scene = Scene::new(scene.api.clone()).await;
+    scene.settle().await;
+    assert_eq!(announced(&scene.api), events);
+    scene.api.delete::<Event>(Some("enrollment"), events[0].metadata.name.as_deref().unwrap());
+    scene.settle().await;
+    assert_eq!(announced(&scene.api), [], "once for each process");
+    let mut scene = Scene::new(scene.api.clone()).await;
+    scene.settle().await;
+    assert_eq!(announced(&scene.api).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rotation_is_announced_and_the_server_is_given_both_values() {
+    let (mut scene, before) = due_for_rotation().await;
     scene.settle().await;
 
     let credential: EnrollmentCredential = scene.api.get(Some("enrollment"), "factory").unwrap();
     let until =
         credential.status.unwrap().previous_value_until.expect("the status says nothing").0.as_second();
     let until = pki::time::Time::from_unix(until);
-    let told: Vec<(String, String)> = scene
-        .api
-        .all::<Event>()
+    let told: Vec<(String, String)> = announced(&scene.api)
         .into_iter()
-        .filter(|event| event.reason.as_deref() == Some("ValueRotated"))
         .map(|event| (event.regarding.unwrap().name.unwrap(), event.note.unwrap()))
         .collect();
     let note = format!("the Secret factory has a new value; the one before is accepted until {until}");

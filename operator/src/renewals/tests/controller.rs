@@ -1,7 +1,7 @@
 //! Against servers and an API server in memory.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
 };
 
@@ -12,7 +12,11 @@ use issuance::{
     ports::{Clock as _, SystemClock},
 };
 use k8s_openapi::api::{core::v1::ObjectReference, events::v1::Event};
-use resolve::{Observed, Resources, resolve};
+use resolve::{
+    Observed, Resources,
+    parts::{Manifest, split},
+    resolve,
+};
 use serde_json::{Value, json};
 
 use super::{MINUTE, api, failed, renewed};
@@ -20,6 +24,7 @@ use crate::{
     context::{Context, Outlook, ServerOutlook},
     issuer::test_context,
     provision::credentials::Fulfilled,
+    publish::Published,
     renewals::{
         controller::{Methods, look, methods},
         plan::EACH,
@@ -35,14 +40,23 @@ fn server() -> ResourceName {
 }
 
 fn known() -> Methods {
-    let about = ObjectReference {
+    let about = |name: &ResourceName| ObjectReference {
         kind: Some("EnrollmentMethod".into()),
-        namespace: Some("team-a".into()),
-        name: Some("api".into()),
+        namespace: Some(name.namespace().into()),
+        name: Some(name.name().into()),
         uid: Some("uid-1".into()),
         ..ObjectReference::default()
     };
-    BTreeMap::from([(api(), about)])
+    [api(), other()].into_iter().map(|name| (name.clone(), about(&name))).collect()
+}
+
+fn other() -> ResourceName {
+    ResourceName::new("team-b", "other")
+}
+
+fn of_other(mut news: RenewalNews) -> RenewalNews {
+    news.renewal.method = other().to_string();
+    news
 }
 
 /// A server's rows, which go when they are told of.
@@ -58,13 +72,17 @@ impl Rows {
         self.0.lock().unwrap().len()
     }
 
-    /// An operator that has just begun to lead.
+    /// An operator that has just begun to lead, after the leases of the one before. It is given nothing twice.
     fn operator(&self, api: &FakeApi) -> Context {
-        let (servers, rows) = (Arc::new(MemoryServers::default()), self.clone());
+        let (servers, rows, given) =
+            (Arc::new(MemoryServers::default()), self.clone(), Mutex::new(BTreeSet::new()));
         servers.renews_by(move |_, request| {
-            let mut rows = rows.0.lock().unwrap();
+            let (mut rows, mut given) = (rows.0.lock().unwrap(), given.lock().unwrap());
             rows.retain(|row| !request.told.contains(&row.id));
-            Ok(Renewals { news: rows.iter().take(Renewals::MAX).cloned().collect() })
+            let free = rows.iter().filter(|row| !given.contains(&row.id)).take(Renewals::MAX);
+            let news: Vec<_> = free.cloned().collect();
+            given.extend(news.iter().map(|row| row.id.clone()));
+            Ok(Renewals { news })
         });
         test_context(api, servers)
     }
@@ -107,7 +125,7 @@ async fn an_operator_that_dies_before_it_says_what_was_told_leaves_no_second_eve
 
 #[tokio::test]
 async fn what_cannot_be_written_now_is_told_later_and_what_is_refused_holds_up_nothing() {
-    for code in [429, 500, 503] {
+    for code in [403, 429, 500, 503] {
         let (api, rows) = (FakeApi::new(), Rows::default());
         rows.put([renewed(1, 0), renewed(2, 0)]);
         api.refuse("POST", "/events", code, "InternalError", 1);
@@ -116,12 +134,53 @@ async fn what_cannot_be_written_now_is_told_later_and_what_is_refused_holds_up_n
         look(&rows.operator(&api), &server(), &known()).await;
         assert_eq!((events(&api).len(), rows.count()), (2, 0), "{code}");
     }
-    for code in [403, 404, 422] {
+    for (code, reason) in [(403, "NamespaceTerminating"), (404, "NotFound"), (422, "Invalid")] {
         let (api, rows) = (FakeApi::new(), Rows::default());
         rows.put([renewed(1, 0), renewed(2, 0)]);
-        api.refuse("POST", "/events", code, "Forbidden", 1);
+        api.refuse("POST", "/events", code, reason, 1);
         look(&rows.operator(&api), &server(), &known()).await;
         assert_eq!((events(&api).len(), rows.count()), (1, 0), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_that_takes_no_events_holds_up_no_other() {
+    let (api, rows) = (FakeApi::new(), Rows::default());
+    // More than one answer holds, and the others behind them.
+    rows.put((0..=Renewals::MAX).map(|number| renewed(number, 0)));
+    rows.put([of_other(renewed(9000, 0)), of_other(failed(9001, 0, "no"))]);
+    api.refuse("POST", "/namespaces/team-a/events", 500, "InternalError", usize::MAX);
+    look(&rows.operator(&api), &server(), &known()).await;
+    let told: BTreeSet<_> = events(&api).into_iter().map(|event| event.metadata.namespace.unwrap()).collect();
+    assert_eq!((events(&api).len(), told), (2, BTreeSet::from(["team-b".to_owned()])));
+    assert_eq!(rows.count(), Renewals::MAX + 1);
+    // Each answer asked once.
+    assert_eq!(api.writes().iter().filter(|call| call.path.contains("team-a")).count(), 2);
+}
+
+#[tokio::test]
+async fn nothing_more_is_asked_of_an_api_server_that_does_not_answer() {
+    let (api, rows) = (FakeApi::new(), Rows::default());
+    rows.put([renewed(1, 0), of_other(renewed(2, 0))]);
+    api.stop();
+    look(&rows.operator(&api), &server(), &known()).await;
+    api.start();
+    assert_eq!(rows.count(), 2);
+    look(&rows.operator(&api), &server(), &known()).await;
+    assert_eq!((events(&api).len(), rows.count()), (2, 0));
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_middle_of_a_minute_makes_no_other_events_of_it() {
+    for (skip, is_done) in [(3, false), (EACH, false), (EACH, true)] {
+        let (api, rows) = (FakeApi::new(), Rows::default());
+        rows.put((0..3 * EACH).map(|number| renewed(number, 0)));
+        api.refuse_after("POST", "/events", skip, 504, is_done);
+        look(&rows.operator(&api), &server(), &known()).await;
+        assert_eq!(rows.count(), 3 * EACH, "{skip} {is_done}");
+        assert_eq!(events(&api).len(), skip + usize::from(is_done));
+        look(&rows.operator(&api), &server(), &known()).await;
+        assert_eq!((events(&api).len(), rows.count()), (EACH + 1, 0), "{skip} {is_done}");
     }
 }
 
@@ -161,42 +220,100 @@ fn resource(kind: Kind, name: &str, spec: &Value) -> Resource {
     Resource::from_value(kind, document).unwrap()
 }
 
-#[test]
-fn methods_of_rest_are_asked_about_where_the_server_has_a_replica_that_is_ready() {
-    let profile = json!({ "selfSigned": {}, "preset": "TLSServer" });
-    let keys = json!({ "serverKeys": { "algorithm": "ECDSA-P256" } });
-    let of_rest = json!({ "profileRef": { "name": "lab" }, "rest": keys });
-    let of_est = json!({ "profileRef": { "name": "lab" }, "est": {} });
-    let all = [
-        resource(Kind::EnrollmentServer, "main", &json!({ "tls": {} })),
-        resource(Kind::CertificateProfile, "lab", &profile),
-        resource(Kind::EnrollmentMethod, "api", &of_rest),
-        resource(Kind::EnrollmentMethod, "devices", &of_est),
-    ];
-    let mut resources: Resources = all.iter().cloned().collect();
-    resources.cluster = Some(resolve::Cluster::default());
-    let resolution = resolve(&resources, &Observed::nothing(SystemClock.now()), Some(&server()));
-    let served = resolution.compiled.as_ref().unwrap().methods.len();
-    assert_eq!(served, 2, "{:?}", resolution.statuses);
-    let outlook = |ready: bool, world: World| {
+fn a_server(name: &str) -> Resource {
+    resource(Kind::EnrollmentServer, name, &json!({ "tls": {} }))
+}
+
+fn a_profile() -> Resource {
+    resource(Kind::CertificateProfile, "lab", &json!({ "selfSigned": {}, "preset": "TLSServer" }))
+}
+
+fn a_method(name: &str, server: Option<&str>, profile: &str) -> Resource {
+    let mut spec = json!({
+        "profileRef": { "name": profile }, "rest": { "serverKeys": { "algorithm": "ECDSA-P256" } },
+    });
+    if let Some(server) = server {
+        spec["serverRef"] = json!({ "name": server });
+    }
+    resource(Kind::EnrollmentMethod, name, &spec)
+}
+
+/// What a pass came to, with a replica of each server, as it publishes what is compiled of the resources that were there before.
+fn outlook(before: &[Resource], now: &[Resource], is_ready: bool) -> Outlook {
+    let resolution = |all: &[Resource], server: &ResourceName| {
+        let mut resources: Resources = all.iter().cloned().collect();
+        resources.cluster = Some(resolve::Cluster::default());
+        resolve(&resources, &Observed::nothing(SystemClock.now()), Some(server))
+    };
+    let servers = now.iter().filter(|resource| resource.kind() == Kind::EnrollmentServer);
+    let of_server = |server: &Resource| {
+        let name = resolve::resource_name(server.meta());
         let address = [10, 0, 0, 1].into();
-        let replica = Replica { server: server(), pod: "main-0".into(), uid: "pod".into(), address };
+        let replica = Replica { server: name.clone(), pod: "pod-0".into(), uid: "pod".into(), address };
+        let earlier = resolution(before, &name);
+        let parts = split(&earlier, earlier.compiled.as_ref()?, &BTreeMap::new(), &BTreeMap::new());
+        let (manifest, _) = Manifest::of(name.clone(), 7, &parts).unwrap();
+        let published = Published { manifest, left_out: BTreeMap::new(), lists: BTreeSet::new() };
         let of_server = ServerOutlook {
-            resolution: Arc::new(resolution.clone()),
-            published: None,
-            replicas: vec![ReplicaState { replica, ready, loaded: None, usage: None, error: None }],
+            resolution: Arc::new(resolution(now, &name)),
+            published: Some(Arc::new(published)),
+            replicas: vec![ReplicaState { replica, ready: is_ready, loaded: None, usage: None, error: None }],
             workload: WorkloadState::default(),
             authority_failures: BTreeMap::new(),
             credentials: Arc::new(Fulfilled::default()),
             failure: None,
         };
-        Outlook { world, servers: BTreeMap::from([(server(), of_server)]), ..Outlook::default() }
+        Some((name, of_server))
     };
-    let found = methods(&outlook(true, World::holding(all.clone())), &server());
-    let names: Vec<String> = found.keys().map(ToString::to_string).collect();
-    assert_eq!(names, ["pki/api"]);
-    assert_eq!(found.into_values().next().unwrap().uid.as_deref(), Some("uid-api"));
-    assert_eq!(methods(&outlook(false, World::holding(all)), &server()), Methods::new());
-    assert_eq!(methods(&outlook(true, World::default()), &server()), Methods::new());
-    assert_eq!(methods(&Outlook::default(), &server()), Methods::new());
+    let servers = servers.filter_map(of_server).collect();
+    Outlook { world: World::holding(now.iter().cloned()), servers, ..Outlook::default() }
+}
+
+/// The methods of which one of these servers is believed.
+fn told_of(outlook: &Outlook, server: &str) -> Vec<String> {
+    let methods = methods(outlook, &ResourceName::new("pki", server));
+    methods.keys().map(|name| name.name().to_owned()).collect()
+}
+
+#[test]
+fn a_server_is_asked_about_its_methods_where_a_replica_is_ready() {
+    let all = [a_server("main"), a_profile(), a_method("api", None, "lab")];
+    let ready = outlook(&all, &all, true);
+    assert_eq!(told_of(&ready, "main"), ["api"]);
+    let about = methods(&ready, &server()).remove(&ResourceName::new("pki", "api")).unwrap();
+    assert_eq!((about.kind.as_deref(), about.uid.as_deref()), (Some("EnrollmentMethod"), Some("uid-api")));
+    assert_eq!(about.api_version.as_deref(), Some(crds::API_VERSION));
+    assert_eq!((about.namespace.as_deref(), about.name.as_deref()), (Some("pki"), Some("api")));
+    assert_eq!(told_of(&outlook(&all, &all, false), "main"), [""; 0]);
+    assert_eq!(told_of(&Outlook::default(), "main"), [""; 0]);
+    // Nothing is there to tell it of.
+    assert_eq!(told_of(&outlook(&all, &all[..1], true), "main"), [""; 0]);
+}
+
+#[test]
+fn what_a_method_that_is_broken_cannot_renew_is_told_by_its_server_and_no_other() {
+    let servers = [a_server("main"), a_server("edge"), a_profile()];
+    let all = |profile| {
+        let methods = [("api", "main", profile), ("other", "edge", profile), ("sound", "edge", "lab")];
+        methods.map(|(name, server, profile)| a_method(name, Some(server), profile))
+    };
+    let [before, broken] = ["lab", "gone"].map(|profile| [&servers[..], &all(profile)].concat());
+    for (before, now) in [(&before, &before), (&before, &broken), (&broken, &broken)] {
+        let outlook = outlook(before, now, true);
+        let compiled = outlook.servers[&server()].resolution.compiled.as_ref().unwrap();
+        assert_eq!(compiled.methods.is_empty(), now == &broken);
+        assert_eq!(told_of(&outlook, "main"), ["api"]);
+        assert_eq!(told_of(&outlook, "edge"), ["other", "sound"]);
+    }
+}
+
+#[test]
+fn a_method_that_cannot_be_read_is_told_of_by_whoever_serves_it() {
+    let servers = [a_server("main"), a_server("edge"), a_profile()];
+    let all = [&servers[..], &[a_method("api", Some("main"), "lab")]].concat();
+    let mut outlook = outlook(&all, &servers, true);
+    let name = ResourceName::new("pki", "api");
+    outlook.world = World::holding_unreadable(Kind::EnrollmentMethod, &name);
+    assert_eq!(told_of(&outlook, "main"), ["api"]);
+    assert_eq!(told_of(&outlook, "edge"), [""; 0]);
 }

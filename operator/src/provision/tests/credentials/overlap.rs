@@ -148,6 +148,34 @@ async fn a_longer_overlap_prolongs_nothing_that_was_announced_and_a_shorter_one_
 }
 
 #[tokio::test]
+async fn a_clock_that_was_ahead_for_a_while_prolongs_nothing() {
+    for is_restarted in [false, true] {
+        let mut scene = Scene::new().await;
+        let (first, _) = scene.both(declared(ROTATION)).await;
+        scene.clock.turn(40 * DAY);
+        let (second, before) = scene.both(declared(ROTATION)).await;
+        assert_eq!(before.map(|before| before.value), Some(first.clone()));
+        scene.clock.turn(-40 * DAY);
+        if is_restarted {
+            scene.restart();
+        }
+        let until = scene.clock.now().plus_seconds(DAY);
+        let before = Some(CompiledPrevious { value: first, until });
+        assert_eq!(scene.both(declared(ROTATION)).await, (second.clone(), before.clone()));
+        let (_, fulfilled) = scene.fulfil(ROTATION).await;
+        let facts = &fulfilled.values[&named("credential")];
+        assert_eq!(facts.rotates_at, Some(scene.clock.now().plus_seconds(30 * DAY)));
+        // Once, and not until that moment comes.
+        scene.clock.turn(3600);
+        assert_eq!(scene.both(declared(ROTATION)).await, (second.clone(), before));
+        scene.clock.turn(DAY - 3600);
+        assert_eq!(scene.both(declared(ROTATION)).await, (second.clone(), None));
+        scene.clock.turn(29 * DAY);
+        assert_ne!(scene.both(declared(ROTATION)).await.0, second);
+    }
+}
+
+#[tokio::test]
 async fn a_rotation_in_an_overlap_leaves_the_older_value_behind() {
     let mut scene = Scene::new().await;
     let (_, second, _) = scene.rotated().await;
