@@ -51,6 +51,27 @@ pub struct App {
     /// Answers of REST that are as long as there are rows.
     pub exports: Exports,
     serving: ArcSwap<Serving>,
+    behind: ArcSwapOption<Behind>,
+}
+
+/// Why what is in force is not all that was declared last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behind {
+    /// Nothing of it was taken: what was in force stays so.
+    Rejected,
+    /// Some of it could not be put in force.
+    Incomplete,
+}
+
+impl Behind {
+    /// None: all of it is in force.
+    pub fn of(is_rejected: bool, is_incomplete: bool) -> Option<Self> {
+        match (is_rejected, is_incomplete) {
+            (true, _) => Some(Self::Rejected),
+            (false, true) => Some(Self::Incomplete),
+            (false, false) => None,
+        }
+    }
 }
 
 /// One generation of the configuration, ready to serve. A request keeps the generation it began with.
@@ -90,6 +111,7 @@ impl App {
             throttle: AuthenticationThrottle::new(limits.clone(), Instant::now()),
             anonymous: AnonymousRefusals::default(),
             serving: ArcSwap::from_pointee(Serving::default()),
+            behind: ArcSwapOption::empty(),
             engine,
             metrics,
             limits,
@@ -112,6 +134,16 @@ impl App {
     pub fn serve(&self, serving: Serving) {
         self.metrics.serves_generation(i64::try_from(serving.generation).unwrap_or(i64::MAX));
         self.serving.store(Arc::new(serving));
+    }
+
+    /// Whether what is in force is behind what was declared last.
+    pub fn behind(&self) -> Option<Behind> {
+        self.behind.load().as_deref().copied()
+    }
+
+    /// Says so: for whoever reads declarations, with every change.
+    pub fn falls_behind(&self, behind: Option<Behind>) {
+        self.behind.store(behind.map(Arc::new));
     }
 
     /// Drops copies that the store says are old, for as long as the process lives: what another replica changed is seen

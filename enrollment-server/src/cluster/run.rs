@@ -206,7 +206,8 @@ impl Server {
             gate: Arc::new(OperatorGate::new(clock)),
         };
         let tls = Arc::new(DeviceTls::new(app.engine.clone(), sealing));
-        Self { app, tls, status: Arc::new(ClusterStatus::new()), internal }
+        let status = Arc::new(ClusterStatus::new(app.clone()));
+        Self { app, tls, status, internal }
     }
 
     pub(super) fn configuration(&self, server: ResourceName, key: ManifestKey) -> Configuration {

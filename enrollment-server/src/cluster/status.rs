@@ -2,16 +2,22 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use client::internal::Loaded;
 
-use crate::listeners::{Check, Readiness, ReadinessReport};
+use crate::{
+    listeners::{Check, Readiness, ReadinessReport},
+    serving::{App, Behind},
+};
 
 /// Shared by the configuration, the internal listener and probes.
 #[derive(Debug)]
-pub(super) struct ClusterStatus(Mutex<State>);
+pub(super) struct ClusterStatus {
+    app: Arc<App>,
+    state: Mutex<State>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -21,13 +27,13 @@ struct State {
 }
 
 impl ClusterStatus {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(app: Arc<App>) -> Self {
         let loaded = Loaded {
             version: env!("CARGO_PKG_VERSION").into(),
             formats: (resolve::OLDEST_FORMAT, resolve::FORMAT),
             ..Loaded::default()
         };
-        Self(Mutex::new(State { loaded, store: Ok(()), stopping: false }))
+        Self { app, state: Mutex::new(State { loaded, store: Ok(()), stopping: false }) }
     }
 
     /// A configuration is in force: which parts, and which of them could not be.
@@ -37,24 +43,22 @@ impl ClusterStatus {
         parts: BTreeMap<String, String>,
         failed: BTreeMap<String, String>,
     ) {
-        let mut state = self.lock();
-        state.loaded.generation = generation;
-        state.loaded.parts = parts;
-        state.loaded.failed = failed;
-        state.loaded.rejected = None;
+        self.change(|loaded| {
+            loaded.generation = generation;
+            loaded.parts = parts;
+            loaded.failed = failed;
+            loaded.rejected = None;
+        });
     }
 
     /// What lies there now is not in force. Says whether that is news.
     pub(super) fn rejected(&self, why: String) -> bool {
-        let mut state = self.lock();
-        let news = state.loaded.rejected.as_ref() != Some(&why);
-        state.loaded.rejected = Some(why);
-        news
+        self.change(|loaded| loaded.rejected.replace(why.clone()) != Some(why))
     }
 
     /// What lies there now is what is in force.
     pub(super) fn recovered(&self) {
-        self.lock().loaded.rejected = None;
+        self.change(|loaded| loaded.rejected = None);
     }
 
     /// What the last look at the store said.
@@ -71,8 +75,15 @@ impl ClusterStatus {
         self.lock().loaded.clone()
     }
 
+    fn change<T>(&self, change: impl FnOnce(&mut Loaded) -> T) -> T {
+        let mut state = self.lock();
+        let changed = change(&mut state.loaded);
+        self.app.falls_behind(Behind::of(state.loaded.rejected.is_some(), !state.loaded.failed.is_empty()));
+        changed
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

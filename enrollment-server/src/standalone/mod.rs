@@ -86,7 +86,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let addresses = Addresses { device: options.device, public: options.public, private: options.private };
     let sockets = Sockets::bind(addresses).await?;
     let Addresses { device, public, private } = sockets.addresses()?;
-    let live = Arc::new(LiveStatus::new(folder.clone(), ListenerAddresses { device, public, private }));
+    let addresses = ListenerAddresses { device, public, private };
+    let live = Arc::new(LiveStatus::new(app.clone(), folder.clone(), addresses));
     let tls = Arc::new(DeviceTls::new(app.engine.clone(), sealing.clone()));
 
     let mut configuration = Configuration::new(

@@ -2,13 +2,16 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::data::{DataError, DataFolder, read_if_there, write_private};
-use crate::listeners::{Check, Readiness, ReadinessReport};
+use crate::{
+    listeners::{Check, Readiness, ReadinessReport},
+    serving::{App, Behind},
+};
 
 /// `DATA/status.json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,11 +61,17 @@ impl StatusFile {
         let bytes = read_if_there(&folder.status())?;
         Ok(bytes.map(|bytes| serde_json::from_slice(&bytes)).transpose()?)
     }
+
+    /// How many resources are not ready.
+    fn not_ready(&self) -> usize {
+        self.resources.iter().filter(|resource| resource.state == ResourceStatus::NOT_READY).count()
+    }
 }
 
 /// The live state, shared by reloads and probes.
 #[derive(Debug)]
 pub struct LiveStatus {
+    app: Arc<App>,
     folder: DataFolder,
     state: Mutex<State>,
 }
@@ -76,7 +85,7 @@ struct State {
 }
 
 impl LiveStatus {
-    pub fn new(folder: DataFolder, listeners: ListenerAddresses) -> Self {
+    pub fn new(app: Arc<App>, folder: DataFolder, listeners: ListenerAddresses) -> Self {
         let file = StatusFile {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -85,7 +94,7 @@ impl LiveStatus {
             last_error: None,
             resources: Vec::new(),
         };
-        Self { folder, state: Mutex::new(State { file, store: Ok(()), serving: false }) }
+        Self { app, folder, state: Mutex::new(State { file, store: Ok(()), serving: false }) }
     }
 
     /// A configuration is in force.
@@ -128,7 +137,11 @@ impl LiveStatus {
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.lock());
+        {
+            let mut state = self.lock();
+            change(&mut state);
+            self.app.falls_behind(Behind::of(state.file.last_error.is_some(), state.file.not_ready() > 0));
+        }
         if let Err(error) = self.write() {
             tracing::warn!(%error, "status.json could not be written");
         }
@@ -142,7 +155,7 @@ impl LiveStatus {
 impl Readiness for LiveStatus {
     fn report(&self) -> ReadinessReport {
         let state = self.lock();
-        let not_ready = state.file.resources.iter().filter(|r| r.state == ResourceStatus::NOT_READY).count();
+        let not_ready = state.file.not_ready();
         let configuration = match &state.file.last_error {
             // Not a reason to take devices away from what still works.
             Some(error) => format!(

@@ -10,6 +10,7 @@ use super::{
     operator::{authority_mut, part_mut},
     scene::Scene,
 };
+use crate::serving::Behind;
 
 fn secret(kind: PartKind, name: &str) -> String {
     part_secret_name(kind, &ResourceName::new("enrollment", name))
@@ -55,6 +56,7 @@ async fn a_profile_whose_authority_has_no_key_takes_its_methods_with_it() {
     .await;
     let loaded = scene.replica.loaded();
     assert_eq!((loaded.generation, loaded.rejected), (2, None));
+    assert_eq!(scene.replica.app.behind(), Some(Behind::Incomplete));
     for (kind, name) in [
         (PartKind::Profile, "device"),
         (PartKind::Method, "devices"),

@@ -9,6 +9,7 @@ use super::{
     operator::{FakeOperator, Publication, server},
     scene::{Scene, Volume},
 };
+use crate::serving::Behind;
 
 const REJECTED: &str = r#"chancery_configuration_reloads_total{outcome="rejected"}"#;
 
@@ -26,10 +27,12 @@ async fn refuses(scene: &mut Scene, forged: &Publication, why: &str) {
     assert_eq!(scene.replica.metric(REJECTED), counted + 1, "said and counted once");
     assert_eq!(scene.replica.metric("chancery_configuration_rejected"), 1);
     assert!(scene.replica.is_ready(), "what works is not taken away");
+    assert_eq!(scene.replica.app.behind(), Some(Behind::Rejected));
     // The right one again: there is nothing to complain about any more.
     scene.replica.consider(&scene.published.found()).await;
     assert_eq!(scene.replica.loaded(), before);
     assert_eq!(scene.replica.metric("chancery_configuration_rejected"), 0);
+    assert_eq!(scene.replica.app.behind(), None);
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! How the server is doing (`/status`): what methods offer, until when their authorities are good, and what waits for a person.
+//! How the server is doing (`/status`): whether what was declared is in force, what methods offer, until when their authorities
+//! are good, and what waits for a person.
 //! What does not change with every request is in `overview.rs`.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -27,7 +28,10 @@ use super::{
     openapi::Problems,
     overview::{AuthorityOverview, MethodOverview, ProfileOverview, Signing},
 };
-use crate::{metrics::Operation, serving::App};
+use crate::{
+    metrics::Operation,
+    serving::{App, Behind},
+};
 
 /// Of all methods together: requests have bodies, and nobody reads more at a glance.
 const MOST_COUNTED: usize = 1000;
@@ -45,10 +49,33 @@ struct ServerStatus {
     version: String,
     /// What the server takes the time to be.
     time: Timestamp,
+    configuration: ConfigurationStatus,
     /// In the order of their names.
     methods: Vec<MethodStatus>,
     /// Those that sign for these methods, in the order of their names.
     authorities: Vec<AuthorityStatus>,
+}
+
+/// What is in force, of all methods.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ConfigurationStatus {
+    /// Rises with each that comes into force.
+    generation: u64,
+    /// Whether it is all that was declared last, in files or in a cluster.
+    current: bool,
+    /// Why it is not. Of which resource that is, and what is wrong with it, only whoever runs the server is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    problem: Option<ConfigurationProblem>,
+}
+
+/// `rejected`: nothing of it was taken, and what was in force before stays so. `incomplete`: some of it is not in force.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+enum ConfigurationProblem {
+    Rejected,
+    Incomplete,
 }
 
 /// A method that is in force.
@@ -104,7 +131,8 @@ struct CrlStatus {
 
 /// Read how the server is doing.
 ///
-/// The methods whose certificates the caller sees, what they offer, who signs, and how many requests wait.
+/// Whether what was declared is in force; the methods whose certificates the caller sees, what they offer, who signs, and how many
+/// requests wait.
 #[utoipa::path(get, path = "/status", operation_id = "readStatus", tag = "status",
     responses((status = 200, description = "The status.", body = ServerStatus), Problems))]
 async fn read_status(ask: Ask) -> Result<Response, RestError> {
@@ -124,7 +152,18 @@ async fn read_status(ask: Ask) -> Result<Response, RestError> {
         authorities.push(authority_status(caller.app(), signing).await?);
     }
     let (version, time) = (env!("CARGO_PKG_VERSION").to_owned(), caller.ask.now.into());
-    json(StatusCode::OK, &ServerStatus { version, time, methods, authorities })
+    let configuration = ConfigurationStatus::of(serving.generation, caller.app().behind());
+    json(StatusCode::OK, &ServerStatus { version, time, configuration, methods, authorities })
+}
+
+impl ConfigurationStatus {
+    fn of(generation: u64, behind: Option<Behind>) -> Self {
+        let problem = behind.map(|behind| match behind {
+            Behind::Rejected => ConfigurationProblem::Rejected,
+            Behind::Incomplete => ConfigurationProblem::Incomplete,
+        });
+        Self { generation, current: problem.is_none(), problem }
+    }
 }
 
 /// How many wait, by method, and whether all were counted.

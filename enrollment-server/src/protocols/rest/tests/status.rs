@@ -12,6 +12,7 @@ use resolve::Administered;
 use serde_json::{Value, json};
 
 use super::scene::{Scene, Setup, csr};
+use crate::serving::Behind;
 
 /// Of all that wait, no more are counted.
 const COUNTED: usize = 1000;
@@ -37,6 +38,7 @@ fn waiting(scene: &Scene, now: Time) -> RequestRow {
         credential: Some(scene.credential.id.clone()),
         holder: None,
         owner: None,
+        certified: None,
         address: None,
     };
     RequestRow {
@@ -79,6 +81,20 @@ async fn a_method_is_told_with_its_products_and_with_who_signs() {
         "crl": {"number": list.number, "nextUpdate": list.next_update.to_string()},
     });
     assert_eq!(status["authorities"], json!([authority]));
+}
+
+#[tokio::test]
+async fn what_is_in_force_is_not_told_as_if_it_were_all_that_was_declared() {
+    let scene = Scene::new().await;
+    let generation = scene.app.serving().generation;
+    let all = (None, json!({"generation": generation, "current": true}));
+    let told = |problem: &str| json!({"generation": generation, "current": false, "problem": problem});
+    let rejected = (Some(Behind::Rejected), told("rejected"));
+    let incomplete = (Some(Behind::Incomplete), told("incomplete"));
+    for (behind, expected) in [all.clone(), rejected, incomplete, all] {
+        scene.app.falls_behind(behind);
+        assert_eq!(status(&scene, "/status").await["configuration"], expected);
+    }
 }
 
 #[tokio::test]
