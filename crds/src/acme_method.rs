@@ -36,7 +36,8 @@ pub struct AcmeMethod {
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub challenges: Vec<ChallengeType>,
     /// Whether names that the account's key is restricted to (`acme.identifiers` of its EnrollmentCredential) need no
-    /// challenge: whoever made the key has vouched for them. A key without such a restriction vouches for none.
+    /// challenge: whoever declared the key has vouched for them. A key without such a restriction vouches for none, nor does
+    /// one that was made over REST.
     #[serde(default = "no_names")]
     pub pre_authorized_names: PreAuthorizedNames,
     /// How challenges are validated, and which addresses may be contacted for that.

@@ -246,7 +246,8 @@ impl Engine {
             row.id = work.free_id(&row).await?;
             work.check_username(&row).await?;
             row.verifier = verifier.of(&row.id)?.shown_to(hands.clone());
-            match work.put(&row, 0, Action::CredentialCreated, None).await {
+            let restricted = row.identifiers.as_ref().map(|names| format!("restricted to {names}"));
+            match work.put(&row, 0, Action::CredentialCreated, restricted.as_deref()).await {
                 Err(PutError::Changed) => {}
                 Err(PutError::Other(error)) => return Err(error.into()),
                 Ok(()) => return Ok(row),

@@ -88,3 +88,11 @@ impl Restriction {
         }
     }
 }
+
+/// `*.a.example, 192.0.2.0/28`, for the audit trail.
+impl fmt::Display for Restriction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (dns, ip) = (self.dns.iter().map(ToString::to_string), self.ip.iter().map(ToString::to_string));
+        f.write_str(&dns.chain(ip).collect::<Vec<_>>().join(", "))
+    }
+}

@@ -114,10 +114,10 @@ impl<'a> ActingAccount<'a> {
         Err(AcmeRefusal::Restricted { name: identifier_text(identifier, wildcard) })
     }
 
-    /// Whether the credential by itself says that the name is the account's: it is in force, and restricted to names that
-    /// hold this one.
+    /// Whether the credential by itself says that the name is the account's: a resource declares it, it is in force, and restricted to
+    /// names that hold this one. It is whoever may write the method's resources who vouches, and not everybody who may hand out keys.
     pub fn is_preauthorized(&self, identifier: &Identifier, wildcard: bool) -> bool {
-        let credential = self.own_credential().filter(|_| self.is_binding_alive());
+        let credential = self.own_credential().filter(|row| row.declared && self.is_binding_alive());
         let restriction = credential.and_then(|credential| credential.identifiers.as_ref());
         restriction.is_some_and(|restriction| restriction.permits(identifier, wildcard))
     }

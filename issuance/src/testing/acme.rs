@@ -62,7 +62,7 @@ pub(crate) fn acme_scene(approval: Approval) -> AcmeScene {
     let method = acme_method(approval);
     let keys = SealingKeys::parse(&SealingKeys::generate_line().unwrap()).unwrap();
     let mut row = credential(&method.name, Some("kid-1"), "unused");
-    row.protocol = Protocol::Acme;
+    (row.protocol, row.declared) = (Protocol::Acme, true);
     row.verifier = Verifier::of_hmac_key(&keys, &row.id, &generate_hmac_key().unwrap()).unwrap();
     row.owner = Some(Owner::Group("web".into()));
     let account_key = TestKey::new(KeyAlgorithm::EcdsaP256);

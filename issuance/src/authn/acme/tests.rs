@@ -310,6 +310,25 @@ fn a_preauthorized_name_needs_a_restriction_that_holds_it() {
 }
 
 #[test]
+fn a_credential_that_no_resource_declares_restricts_and_vouches_for_nothing() {
+    let mut scene = changed(|scene| {
+        scene.restrict(&["www.a.example", "*.b.example"], &["192.0.2.1/32"]);
+        scene.order.authorizations[0].preauthorized = true;
+    });
+    scene.ask(&honest()).unwrap();
+    scene.credential.as_mut().unwrap().declared = false;
+    let www = Identifier::Dns("www.a.example".into());
+    assert!(!scene.acting().is_preauthorized(&www, false));
+    assert!(!scene.acting().controls(&scene.order.authorizations[0]));
+    scene.refuses(&honest(), &authorization("www.a.example", AuthorizationStatus::Revoked));
+    // With a challenge it may have the names that it is restricted to, and no others.
+    scene.order.authorizations[0].preauthorized = false;
+    scene.ask(&honest()).unwrap();
+    scene.restrict(&["*.b.example"], &["192.0.2.1/32"]);
+    scene.refuses(&honest(), &AcmeRefusal::Restricted { name: "www.a.example".into() });
+}
+
+#[test]
 fn control_that_the_credential_no_longer_vouches_for_is_none() {
     let controls = |scene: &AcmeScene| {
         scene.order.authorizations.iter().map(|one| scene.acting().controls(one)).collect::<Vec<_>>()

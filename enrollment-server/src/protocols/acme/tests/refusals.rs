@@ -495,6 +495,29 @@ async fn a_revoked_or_regenerated_credential_stops_its_accounts_where_the_method
 }
 
 #[tokio::test]
+async fn a_key_that_no_resource_declares_vouches_for_none_of_its_names() {
+    let undeclared = || Setup::default().credential(|row| row.declared = false);
+    let scene = Scene::of(undeclared()).await;
+    let client = scene.client().await;
+    let order = scene.new_order(&client, &["shop.acme.example"]).await.ok(StatusCode::CREATED).json();
+    assert_eq!(order["status"], "pending");
+    scene.finalize(&client, &order, &csr(&["shop.acme.example"]).1).await.refused(
+        403,
+        "orderNotReady",
+        "pending",
+    );
+    // It restricts as ever.
+    let other = scene.new_order(&client, &["other.acme.example"]).await;
+    other.refused(400, "rejectedIdentifier", "external account binding");
+    // Nor where there is no other way to show anything.
+    let scene = Scene::of(undeclared().settings(|acme| acme.challenges.clear())).await;
+    let client = scene.client().await;
+    let refused = scene.new_order(&client, &["shop.acme.example"]).await;
+    refused.refused(400, "rejectedIdentifier", "no challenge is offered");
+    assert_eq!(scene.issued().await, 0);
+}
+
+#[tokio::test]
 async fn an_order_is_not_finalized_before_it_is_ready_nor_after_an_authorization_was_given_up() {
     let scene = Scene::of(Setup::default().credential(|row| row.identifiers = None)).await;
     let client = scene.client().await;

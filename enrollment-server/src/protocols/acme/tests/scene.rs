@@ -458,6 +458,7 @@ async fn credential(
     let (id, key) = (CredentialId::from_random(random().unwrap()), generate_hmac_key().unwrap());
     let verifier = Verifier::of_hmac_key(sealing, &id, &key).unwrap();
     let mut row = new_credential(engine, method, id, ResourceName::new("lab", kid), Some(kid), verifier);
+    row.declared = true;
     row.identifiers = Some(Restriction {
         dns: vec![
             Pattern::parse("*.shop.acme.example").unwrap(),

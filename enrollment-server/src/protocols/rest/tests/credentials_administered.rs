@@ -345,6 +345,11 @@ async fn a_key_for_acme_is_made_shown_once_regenerated_and_revoked() {
     assert_eq!((secrets(&made), &made["kid"]), (vec!["hmac", "kid"], &json!("lab.shop")));
     let shown = &made["credential"];
     assert_eq!((&shown["protocol"], &shown["identifiers"]), (&json!("acme"), &identifiers));
+    let record = scene.audit().await.pop().unwrap();
+    assert_eq!(
+        (&record["action"], &record["reason"]),
+        (&json!("credentialCreated"), &json!("lab/shop: restricted to *.shop.acme.example, 192.0.2.0/28"))
+    );
     assert!(binds(&scene, &made).await);
     assert_eq!(serde_json::to_value(row(&scene, &made).await.identifiers).unwrap(), identifiers);
     let again = act(&scene, &scene.key, &format!("{}/regenerate", path(&made))).await.ok(200).json();
