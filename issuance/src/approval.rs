@@ -9,7 +9,9 @@ use crate::{
     authn::{Authenticated, Requester},
     error::{Error, Refusal, Result, Rule},
     identity::{HolderId, Identity, Owner, RequestId},
-    store::{Commit, Conflict, Decision, Expect, MethodScope, RequestRow, RequestState, Store, Write},
+    store::{
+        Commit, Conflict, Decider, Decision, Expect, MethodScope, RequestRow, RequestState, Store, Write,
+    },
 };
 
 /// What a person says.
@@ -41,8 +43,8 @@ impl Engine {
         reason: Option<String>,
     ) -> Result<RequestRow> {
         let row = self.store().request(id).await?.ok_or(Error::NotFound("request"))?;
-        self.record_decision(row, verdict, Actor::Operator { name: operator.into() }, Vec::new(), reason)
-            .await
+        let by = By { actor: Actor::Operator { name: operator.into() }, expect: Vec::new(), decider: None };
+        self.record_decision(row, verdict, by, reason).await
     }
 
     /// As [`Engine::decide`], by somebody who was authenticated and looks after the requests of these methods. Four eyes: whoever asked
@@ -61,8 +63,9 @@ impl Engine {
     ) -> Result<RequestRow> {
         let row = self.store().request(id).await?.filter(|row| scope.contains(&row.method));
         let row = row.ok_or(Error::NotFound("request"))?;
-        let actor = Actor::of(by.requester());
-        if verdict == Verdict::Approve && self.may_be_one_person(by.requester(), &row.requester).await? {
+        let (actor, store) = (Actor::of(by.requester()), &**self.store());
+        let deciding = hands(store, by.requester()).await?;
+        if verdict == Verdict::Approve && !deciding.is_disjoint(&hands(store, &row.requester).await?) {
             let sentence = "approval: whoever asked for a certificate, or could have with that credential, does not approve it";
             let refusal = Refusal::new(Rule::Approval, sentence);
             let event = self.event(&row, verdict, AuditOutcome::Refused, actor).because(sentence);
@@ -70,23 +73,36 @@ impl Engine {
             self.store().commit(commit).await?.map_err(|conflict| Error::Conflict(conflict.to_string()))?;
             return Err(refusal.into());
         }
-        self.record_decision(row, verdict, actor, by.expect().to_vec(), reason).await
+        let decider = Decider { credential: by.requester().credential.clone(), hands: deciding };
+        let by = By { actor, expect: by.expect().to_vec(), decider: Some(decider) };
+        self.record_decision(row, verdict, by, reason).await
     }
 
-    /// Where one made or regenerated the credential of the other, or a third those of both, the two could be one.
-    async fn may_be_one_person(&self, one: &Requester, other: &Requester) -> Result<bool> {
-        let (one, other) = (hands(&**self.store(), one).await?, hands(&**self.store(), other).await?);
-        Ok(!one.is_disjoint(&other))
+    /// Whether whoever comes for what was approved is somebody else than whoever approved it, as far as is known now: the secret that was
+    /// asked with may have been shown to them since.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] by [`Rule::Approval`]; [`Error::Unavailable`] without the store.
+    pub async fn check_approved_by_another(&self, request: &RequestRow, requester: &Requester) -> Result<()> {
+        let decider = request.decision.as_ref().and_then(|decision| decision.decider.as_ref());
+        let Some(Decider { hands: deciding, .. }) = decider else { return Ok(()) };
+        for asking in [requester, &request.requester] {
+            if !deciding.is_disjoint(&hands(&**self.store(), asking).await?) {
+                let sentence = "approval: whoever approved could ask with that credential by now";
+                return Err(Refusal::new(Rule::Approval, sentence).into());
+            }
+        }
+        Ok(())
     }
 
     async fn record_decision(
         &self,
         row: RequestRow,
         verdict: Verdict,
-        actor: Actor,
-        mut expect: Vec<Expect>,
+        by: By,
         reason: Option<String>,
     ) -> Result<RequestRow> {
+        let By { actor, mut expect, decider } = by;
         let (id, now) = (row.id.clone(), self.clock().now());
         if row.state != RequestState::Pending || row.expires_at <= now {
             let state = if row.state == RequestState::Pending { "expired" } else { row.state.as_str() };
@@ -96,7 +112,7 @@ impl Engine {
         }
         let (state, _) = verdict.recorded();
         let by = actor_name(&actor).unwrap_or_default().to_owned();
-        let decision = Decision { by, at: now, reason };
+        let decision = Decision { by, at: now, reason, decider };
         let mut event = self.event(&row, verdict, AuditOutcome::Done, actor);
         if let Some(reason) = &decision.reason {
             event = event.because(reason);
@@ -133,27 +149,42 @@ impl Engine {
     }
 }
 
-/// What tells people apart, as far as the server can: who was authenticated, and the user whose credential it is.
+/// Who decides.
+struct By {
+    actor: Actor,
+    /// What must still be true of them.
+    expect: Vec<Expect>,
+    decider: Option<Decider>,
+}
+
+/// What tells people apart, as far as the server can: who was authenticated, and the user whose credential it is; of a certificate
+/// that this server issued, also the credential and the user that it was issued to.
 pub(crate) fn marks(requester: &Requester) -> BTreeSet<String> {
     let own = match requester.identity() {
         Identity::Credential(credential) => format!("credential:{credential}"),
         Identity::Certificate(HolderId(holder)) => format!("certificate:{}", hex::encode(holder)),
         Identity::Name(name) => format!("name:{name}"),
     };
-    let user = match &requester.owner {
-        Some(Owner::User(user)) => Some(format!("user:{user}")),
-        Some(Owner::Group(_)) | None => None,
-    };
-    [own].into_iter().chain(user).collect()
+    let certified = requester.certified.as_ref();
+    let behind = certified.and_then(|certified| certified.credential.as_ref());
+    let behind = behind.map(|credential| format!("credential:{credential}"));
+    let owners = [requester.owner.as_ref(), certified.and_then(|certified| certified.owner.as_ref())];
+    let users = owners.into_iter().flatten().filter_map(|owner| match owner {
+        Owner::User(user) => Some(format!("user:{user}")),
+        Owner::Group(_) => None,
+    });
+    [own].into_iter().chain(behind).chain(users).collect()
 }
 
-/// All who could have asked as this requester: whoever was shown the secret of the credential is among them.
+/// All who could have asked as this requester: whoever was shown the secret of the credential is among them, or of the one by which
+/// the certificate was had that was shown.
 pub(crate) async fn hands(store: &dyn Store, requester: &Requester) -> Result<BTreeSet<String>> {
     let mut hands = marks(requester);
-    if let Some(credential) = &requester.credential
-        && let Some(row) = store.credential(credential).await?
-    {
-        hands.extend(row.verifier.known_to().cloned());
+    let behind = requester.certified.as_ref().and_then(|certified| certified.credential.as_ref());
+    for credential in [requester.credential.as_ref(), behind].into_iter().flatten() {
+        if let Some(row) = store.credential(credential).await? {
+            hands.extend(row.verifier.known_to().cloned());
+        }
     }
     Ok(hands)
 }

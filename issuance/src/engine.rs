@@ -294,6 +294,7 @@ impl Engine {
             }
             RequestState::Pending | RequestState::Expired => Ok(Resumed::StartOver(Box::new(row))),
             RequestState::Approved => {
+                self.check_approved_by_another(&row, authenticated.requester()).await?;
                 let authorized = authorize(authenticated.clone(), asked.clone(), now)?;
                 let issued = self.sign_and_commit(&authorized, Completion::Approved(&row), companion).await?;
                 Ok(Resumed::Answer(Outcome::Issued(issued)))

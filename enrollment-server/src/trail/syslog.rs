@@ -56,6 +56,7 @@ fn parameters(record: &AuditRecord, event: &AuditEvent) -> Vec<(&'static str, St
         ("actor", actor_name(&event.actor).map(str::to_owned)),
         ("protocol", protocol.map(ToString::to_string)),
         ("address", address),
+        ("actorCredential", event.actor.credential().map(ToString::to_string)),
         ("method", event.method.as_ref().map(ToString::to_string)),
         ("profile", event.profile.as_ref().map(ToString::to_string)),
         ("authority", event.authority.as_ref().map(ToString::to_string)),
@@ -113,6 +114,7 @@ mod tests {
                 protocol: Protocol::Rest,
                 name: "ann".into(),
                 address: Some("2001:db8::1".into()),
+                credential: Some(credential_id(2)),
             },
             method: Some(method("api")),
             profile: Some(method("device")),
@@ -129,10 +131,11 @@ mod tests {
         let expected = format!(
             "<110>1 {NOW} - chancery - certificateIssued [audit@32473 stream=\"pod-0/1\" sequence=\"7\" \
              hash=\"{}\" outcome=\"done\" kind=\"requester\" actor=\"ann\" protocol=\"rest\" \
-             address=\"2001:db8::1\" method=\"factory/api\" profile=\"factory/device\" authority=\"factory/ca\" \
+             address=\"2001:db8::1\" actorCredential=\"{}\" method=\"factory/api\" profile=\"factory/device\" authority=\"factory/ca\" \
              issuer=\"{}\" serial=\"{}\" subject=\"CN=device\" request=\"{}\" credential=\"{}\" reason=\"why\" \
              count=\"2\"] certificateIssued done",
             hex::encode(record.hash),
+            credential_id(2),
             issuer(1),
             serial(7),
             request_id(1),

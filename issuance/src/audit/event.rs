@@ -209,6 +209,9 @@ pub enum Actor {
         name: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         address: Option<String>,
+        /// Their own, where one was shown: a name may be another one's later.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        credential: Option<CredentialId>,
     },
     /// Through a protocol, nobody in particular.
     Stranger {
@@ -231,6 +234,15 @@ impl Actor {
             protocol: requester.protocol,
             name: requester.name.clone(),
             address: requester.address.map(|address| address.to_string()),
+            credential: requester.credential.clone(),
+        }
+    }
+
+    /// The credential that was shown by whoever did it.
+    pub fn credential(&self) -> Option<&CredentialId> {
+        match self {
+            Self::Requester { credential, .. } => credential.as_ref(),
+            Self::Stranger { .. } | Self::Operator { .. } | Self::Server => None,
         }
     }
 }

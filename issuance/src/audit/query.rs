@@ -105,7 +105,9 @@ impl AuditFilter {
         self.from.is_none_or(|from| event.at >= from)
             && self.until.is_none_or(|until| event.at < until)
             && self.actor.as_ref().is_none_or(|name| actor_name(&event.actor) == Some(name))
-            && (self.credential.is_none() || event.credential == self.credential)
+            && self.credential.as_ref().is_none_or(|credential| {
+                event.credential.as_ref() == Some(credential) || event.actor.credential() == Some(credential)
+            })
             && (self.profile.is_none() || event.profile == self.profile)
             && (self.serial.is_none() || event.serial == self.serial)
             && self

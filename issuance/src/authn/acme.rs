@@ -176,6 +176,7 @@ impl<'a> ActingAccount<'a> {
             holder: None,
             used_up: false,
             owner: account.owner.clone(),
+            certified: None,
             proven: asked.subject_alt_names.clone(),
             expect,
         })

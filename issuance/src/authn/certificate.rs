@@ -19,7 +19,7 @@ use webpki::{
     anchor_from_trusted_cert,
 };
 
-use super::Evidence;
+use super::{Certified, Evidence};
 use crate::{
     authority::Method,
     engine::request_key,
@@ -147,6 +147,7 @@ impl ClientTrust {
             return Err(Error::Unauthenticated(AuthenticationFailure::Untrusted));
         }
         let expect = row.as_ref().map(expect_valid).transpose()?.into_iter().collect();
+        let certified = row.and_then(Certified::of);
         Ok(Evidence {
             method: method.name.clone(),
             name: certificate.subject().to_string(),
@@ -158,6 +159,7 @@ impl ClientTrust {
             )),
             used_up: false,
             owner: None,
+            certified,
             proven: Vec::new(),
             expect,
         })
@@ -282,6 +284,7 @@ impl CurrentCertificate {
             holder: Some(holder(&certificate, &[b"issuer", &row.issuer.0])),
             used_up: false,
             owner: row.owner.clone(),
+            certified: None,
             proven: Vec::new(),
             expect: vec![expected],
         };
@@ -334,6 +337,7 @@ impl Evidence {
             holder: self.holder.or(secret.holder),
             used_up: self.used_up || secret.used_up,
             owner: secret.owner.or(self.owner),
+            certified: self.certified.or(secret.certified),
             proven: Vec::new(),
             expect,
         }

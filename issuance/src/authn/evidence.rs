@@ -13,7 +13,7 @@ use crate::{
     identity::{CredentialId, HolderId, Identity, Owner, Protocol, ResourceName},
     policy::Strength,
     rest::OrderRow,
-    store::Expect,
+    store::{CertificateRow, Expect},
 };
 
 /// Who asked, as rows and the audit trail remember it.
@@ -32,8 +32,29 @@ pub struct Requester {
     pub holder: Option<HolderId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub owner: Option<Owner>,
+    /// Where a certificate was shown that this server issued: to whom. It says who could be the same person, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certified: Option<Certified>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<IpAddr>,
+}
+
+/// What a certificate that this server issued was asked for with, as its row says. It is no authority: nobody is whoever that was,
+/// nor has what that may.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Certified {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Owner>,
+}
+
+impl Certified {
+    pub(super) fn of(row: CertificateRow) -> Option<Self> {
+        let known = row.credential.is_some() || row.owner.is_some();
+        known.then_some(Self { credential: row.credential, owner: row.owner })
+    }
 }
 
 impl Requester {
@@ -54,6 +75,8 @@ pub struct Evidence {
     /// The credential is good for reading only: it was used as often as it may be.
     pub(super) used_up: bool,
     pub(super) owner: Option<Owner>,
+    /// As [`Requester::certified`].
+    pub(super) certified: Option<Certified>,
     /// Names whose control was proved, DNS names in lower case.
     pub(super) proven: Vec<GeneralName>,
     /// What must still be true when something is issued on this evidence.
@@ -110,6 +133,7 @@ impl Evidence {
             credential: self.credential.clone(),
             holder: self.holder,
             owner: self.owner.clone(),
+            certified: self.certified.clone(),
             address,
         }
     }
@@ -157,6 +181,7 @@ impl Authenticated {
             credential: None,
             holder: None,
             owner: None,
+            certified: None,
             address: None,
         };
         Self { method, requester, proven: Vec::new(), expect: Vec::new() }

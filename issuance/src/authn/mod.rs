@@ -17,7 +17,7 @@ pub use access_key::KeyHolder;
 pub use acme::{AcmeRefusal, ActingAccount, CsrFault, OnCredentialRevoked};
 pub use cache::{CredentialCache, Freshness};
 pub use certificate::{ClientTrust, CurrentCertificate, RevocationCheck, TrustError, TrustMaterial};
-pub use evidence::{Authenticated, Evidence, Requester};
+pub use evidence::{Authenticated, Certified, Evidence, Requester};
 pub use operator::{CLUSTER_SCOPE, GrantedNamespaces, Operator, OperatorTrust, namespace_owner};
 pub use password::PasswordVerifier;
 pub use token::{KeySetError, ServiceAccount, TokenFault, TokenHolder, TokenVerifier};

@@ -140,6 +140,7 @@ impl Operator {
             holder: None,
             used_up: false,
             owner: namespace.map(namespace_owner),
+            certified: None,
             proven: Vec::new(),
             expect: Vec::new(),
         })

@@ -217,6 +217,7 @@ pub(super) fn evidence(row: &CredentialRow, name: String, now: Time) -> Evidence
         holder: None,
         used_up: row.is_used_up(),
         owner: row.owner.clone(),
+        certified: None,
         proven: Vec::new(),
         expect: vec![Expect::CredentialUsable { id: row.id.clone(), version: row.version, now }],
     }

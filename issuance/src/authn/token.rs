@@ -230,6 +230,7 @@ impl TokenVerifier {
             holder: None,
             used_up: false,
             owner: Some(Owner::User(verified.subject.clone())),
+            certified: None,
             proven: Vec::new(),
             expect: Vec::new(),
         };

@@ -38,7 +38,8 @@ pub use page::{
     RequestFilter, RestOrderFilter,
 };
 pub use rows::{
-    CertificateRow, CertificateStatus, CrlRow, Decision, RequestKey, RequestRow, RequestState, SealedRow,
+    CertificateRow, CertificateStatus, CrlRow, Decider, Decision, RequestKey, RequestRow, RequestState,
+    SealedRow,
 };
 pub use scope::MethodScope;
 

@@ -1,5 +1,7 @@
 //! Rows as the core sees them. How a database lays them out is its own affair.
 
+use std::collections::BTreeSet;
+
 use pki::{extension::ReasonCode, serial::SerialNumber, time::Time};
 use serde::{Deserialize, Serialize};
 
@@ -122,6 +124,21 @@ pub struct Decision {
     pub by: String,
     pub at: Time,
     pub reason: Option<String>,
+    /// None: an operator at the command line.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decider: Option<Decider>,
+}
+
+/// Who decided, where that was somebody who was authenticated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Decider {
+    /// Their own: the name above may be another one's later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<CredentialId>,
+    /// Whoever could have decided so, as [`crate::approval::marks`] tells people apart.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub hands: BTreeSet<String>,
 }
 
 /// One CRL of one authority; numbers only grow.

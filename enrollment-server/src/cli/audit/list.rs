@@ -243,6 +243,7 @@ mod tests {
             protocol: issuance::identity::Protocol::Est,
             name: "ann\x1b[2J".into(),
             address: Some("192.0.2.1".into()),
+            credential: None,
         };
         let event = AuditEvent {
             actor,

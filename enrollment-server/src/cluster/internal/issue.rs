@@ -98,6 +98,7 @@ async fn refuse(
         credential: None,
         holder: None,
         owner: request.namespace.as_deref().map(namespace_owner),
+        certified: None,
         address: None,
     };
     internal.app.engine.refuse_requester(method, &requester, &asked.subject, refusal).await

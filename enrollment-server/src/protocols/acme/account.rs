@@ -307,6 +307,7 @@ pub(super) fn event(exchange: &Exchange, action: Action, account: &AccountRow) -
         protocol: exchange.service.method.protocol,
         name: account.requester(),
         address: Some(exchange.address.to_string()),
+        credential: account.binding.as_ref().map(|binding| binding.credential.clone()),
     };
     let mut event = AuditEvent::new(exchange.now, action, AuditOutcome::Done, actor);
     event.method = Some(account.method.clone());

@@ -42,16 +42,17 @@ pub(super) async fn revoke_cert(request: &mut ByEither) -> Result<Response, Acme
     let certificate = Certificate::from_der(&asked.certificate)
         .map_err(|error| AcmeError::Malformed(format!("the certificate cannot be read: {error}")))?;
     let row = find(exchange, &certificate).await?;
-    let actor = match request {
+    let (name, credential) = match request {
         ByEither::Account(signed) => {
             check_may_revoke(signed, &row, &certificate).await?;
-            signed.account.requester()
+            let binding = signed.account.binding.as_ref();
+            (signed.account.requester(), binding.map(|binding| binding.credential.clone()))
         }
         ByEither::Key(signed) => {
             if !signed.key.is(certificate.public_key()) {
                 return Err(AcmeError::Unauthorized("the request is not signed with the certificate's key"));
             }
-            "certificate key".into()
+            ("certificate key".into(), None)
         }
     };
     if let CertificateStatus::Revoked { .. } = row.status {
@@ -59,8 +60,9 @@ pub(super) async fn revoke_cert(request: &mut ByEither) -> Result<Response, Acme
     }
     let actor = Actor::Requester {
         protocol: exchange.service.method.protocol,
-        name: actor,
+        name,
         address: Some(exchange.address.to_string()),
+        credential,
     };
     let revocation = Revocation::Revoke { reason, invalidity_date: None };
     let revoked = exchange.app.engine.revoke(row.issuer, &row.serial, revocation, actor).await;

@@ -178,6 +178,10 @@ struct EntryActor {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     address: Option<String>,
+    /// Identifier of their own credential, where one was shown: a name may be another one's later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    credential: Option<String>,
 }
 
 impl AuditEntry {
@@ -213,7 +217,8 @@ impl EntryActor {
             Actor::Operator { .. } => ("operator", None, None),
             Actor::Server => ("server", None, None),
         };
-        Self { kind, protocol: protocol.map(|protocol| protocol.as_str()), name, address }
+        let credential = actor.credential().map(ToString::to_string);
+        Self { kind, protocol: protocol.map(|protocol| protocol.as_str()), name, address, credential }
     }
 }
 

@@ -94,6 +94,10 @@ pub(super) struct Request {
 #[serde(rename_all = "camelCase")]
 struct Decision {
     by: String,
+    /// Identifier of their own credential, where one was shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    credential: Option<String>,
     at: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -145,6 +149,11 @@ impl Request {
         let requester = &row.requester;
         let decision = row.decision.as_ref().map(|decision| Decision {
             by: decision.by.clone(),
+            credential: decision
+                .decider
+                .as_ref()
+                .and_then(|by| by.credential.as_ref())
+                .map(ToString::to_string),
             at: decision.at.into(),
             reason: decision.reason.clone(),
         });

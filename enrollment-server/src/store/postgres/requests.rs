@@ -5,7 +5,7 @@ use issuance::{
     store::{Conflict, Cursor, Decision, Page, RequestFilter, RequestKey, RequestRow, RequestState},
 };
 use pki::{serial::SerialNumber, time::Time};
-use tokio_postgres::Row;
+use tokio_postgres::{Row, types::ToSql};
 
 use super::{
     columns::{Columns, limit, octets, readable, to_json},
@@ -23,7 +23,7 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT number, id, method, key, content, profile, requester, state, summary, encoded, created_at, \
-             expires_at, decided_by, decided_at, decision_reason, certificate_issuer, certificate_serial \
+             expires_at, decided_by, decided_at, decision_reason, decider, certificate_issuer, certificate_serial \
              FROM requests ",
             $rest
         )
@@ -38,6 +38,16 @@ const LIST: &str = concat!(
     select!("WHERE number > $1 AND ($2::text IS NULL OR state = $2)"),
     among!("method", "$3", "$5"),
     "ORDER BY number LIMIT $4"
+);
+
+/// Of a table that only grows a few rows are pending, and an index has them by their methods.
+pub(super) const PENDING_OF_METHODS: &str = select!(
+    "WHERE state = 'pending' AND method = ANY ($1) AND number > $2 ORDER BY number LIMIT $3"
+);
+
+/// `0` comes after `/`, which ends a namespace.
+pub(super) const PENDING_OF_NAMESPACE: &str = select!(
+    "WHERE state = 'pending' AND method >= $1 || '/' AND method < $1 || '0' AND number > $2 ORDER BY number LIMIT $3"
 );
 
 pub(super) async fn find(connection: &mut Connection, id: &RequestId) -> Result<Option<RequestRow>, Failure> {
@@ -62,20 +72,21 @@ pub(super) async fn list(
     page: &Page,
 ) -> Result<Vec<(Cursor, RequestRow)>, Failure> {
     let among = Among::of(filter.methods.as_ref());
-    let statement = connection.statement(LIST).await?;
-    let rows = connection
-        .client
-        .query(
-            &statement,
-            &[
-                &page.after.map_or(0, |cursor| cursor.0),
-                &filter.state.map(RequestState::as_str),
-                &among.names,
-                &limit(page.limit.min(MAX_PAGE)),
-                &among.namespace,
-            ],
-        )
-        .await?;
+    let (after, limit) = (page.after.map_or(0, |cursor| cursor.0), limit(page.limit.min(MAX_PAGE)));
+    let is_pending = filter.state == Some(RequestState::Pending);
+    let namespace = among.namespace.as_deref().and_then(|start| start.strip_suffix('/'));
+    let rows = if let Some(names) = among.names.as_ref().filter(|_| is_pending) {
+        let statement = connection.statement(PENDING_OF_METHODS).await?;
+        connection.client.query(&statement, &[names, &after, &limit]).await?
+    } else if let Some(namespace) = namespace.filter(|_| is_pending) {
+        let statement = connection.statement(PENDING_OF_NAMESPACE).await?;
+        connection.client.query(&statement, &[&namespace, &after, &limit]).await?
+    } else {
+        let statement = connection.statement(LIST).await?;
+        let state = filter.state.map(RequestState::as_str);
+        let parameters: [&(dyn ToSql + Sync); 5] = [&after, &state, &among.names, &limit, &among.namespace];
+        connection.client.query(&statement, &parameters).await?
+    };
     rows.iter().map(from_row).collect()
 }
 
@@ -88,8 +99,9 @@ pub(super) fn insert(row: &RequestRow) -> Result<Step, Failure> {
     let decision = row.decision.as_ref();
     let (issuer, serial) = certificate_columns(row.certificate.as_ref());
     let sql = "INSERT INTO requests (id, method, key, content, profile, requester, state, summary, encoded, \
-        created_at, expires_at, decided_by, decided_at, decision_reason, certificate_issuer, certificate_serial) \
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)";
+        created_at, expires_at, decided_by, decided_at, decision_reason, decider, certificate_issuer, \
+        certificate_serial) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
     let parameters = parameters![
         octets::<16>(row.id.as_str())?,
         row.method.to_string(),
@@ -105,6 +117,7 @@ pub(super) fn insert(row: &RequestRow) -> Result<Step, Failure> {
         decision.map(|decision| readable(&decision.by)),
         decision.map(|decision| decision.at.unix()),
         decision.and_then(|decision| decision.reason.as_deref().map(readable)),
+        decider_column(decision)?,
         issuer,
         serial,
     ];
@@ -122,6 +135,7 @@ pub(super) fn update(
         decided_by = CASE WHEN $3 THEN $4 ELSE decided_by END, \
         decided_at = CASE WHEN $3 THEN $5 ELSE decided_at END, \
         decision_reason = CASE WHEN $3 THEN $6 ELSE decision_reason END, \
+        decider = CASE WHEN $3 THEN $9 ELSE decider END, \
         certificate_issuer = coalesce($7, certificate_issuer), \
         certificate_serial = coalesce($8, certificate_serial) WHERE id = $1";
     let parameters = parameters![
@@ -133,6 +147,7 @@ pub(super) fn update(
         decision.and_then(|decision| decision.reason.as_deref().map(readable)),
         issuer,
         serial,
+        decider_column(decision)?,
     ];
     Ok(Step::new(sql, parameters).or_missing("request"))
 }
@@ -145,6 +160,10 @@ pub(super) fn delete(id: &RequestId) -> Result<Step, Failure> {
 pub(super) fn expire(now: Time) -> Step {
     let sql = "UPDATE requests SET state = 'expired' WHERE state = 'pending' AND expires_at <= $1";
     Step::new(sql, parameters![now.unix()])
+}
+
+fn decider_column(decision: Option<&Decision>) -> Result<Option<String>, Failure> {
+    decision.and_then(|decision| decision.decider.as_ref()).map(to_json).transpose()
 }
 
 type CertificateColumns = (Option<Vec<u8>>, Option<Vec<u8>>);
@@ -183,6 +202,6 @@ fn state_from(text: &str) -> Result<RequestState, Failure> {
 
 fn decision_from(columns: &mut Columns<'_>) -> Result<Option<Decision>, Failure> {
     let (by, at) = (columns.value::<Option<String>>()?, columns.optional_time()?);
-    let reason = columns.value()?;
-    Ok(by.zip(at).map(|(by, at)| Decision { by, at, reason }))
+    let (reason, decider) = (columns.value()?, columns.optional_json()?);
+    Ok(by.zip(at).map(|(by, at)| Decision { by, at, reason, decider }))
 }

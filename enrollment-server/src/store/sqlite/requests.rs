@@ -21,7 +21,7 @@ const MAX_PAGE: usize = 1000;
 /// In the order in which [`from_row`] reads.
 const SELECT: &str = "SELECT r.number, r.id, m.namespace, m.name, r.key, r.content, p.namespace, p.name, \
     r.requester, r.state, r.summary, r.encoded, r.created_at, r.expires_at, r.decided_by, r.decided_at, \
-    r.decision_reason, i.key_id, r.certificate_serial \
+    r.decision_reason, r.decider, i.key_id, r.certificate_serial \
     FROM requests r CROSS JOIN resources m ON m.number = r.method CROSS JOIN resources p ON p.number = r.profile \
     LEFT JOIN issuers i ON i.number = r.certificate_issuer";
 
@@ -49,16 +49,38 @@ pub(super) fn list(
     filter: &RequestFilter,
     page: &Page,
 ) -> Result<Vec<(Cursor, RequestRow)>, Failure> {
-    let methods = scope::condition(connection, "+r.method", filter.methods.as_ref())?;
-    let sql = format!(
-        "{SELECT} WHERE r.number > ?1 AND (?2 IS NULL OR r.state = ?2) AND {methods} ORDER BY r.number LIMIT ?3"
-    );
+    let sql = list_sql(connection, filter)?;
     let parameters = params![
         page.after.map_or(0, |cursor| cursor.0),
         filter.state.map(RequestState::as_str),
         page.limit.min(MAX_PAGE) as i64,
     ];
     connection.prepare(&sql)?.query_and_then(parameters, from_row)?.collect()
+}
+
+/// Of a table that only grows a few rows are pending, and an index has the numbers of those.
+fn list_sql(connection: &Connection, filter: &RequestFilter) -> Result<String, Failure> {
+    let methods = filter.methods.as_ref();
+    Ok(match filter.state {
+        Some(RequestState::Pending) => {
+            let methods = scope::condition(connection, "method", methods)?;
+            format!(
+                "{SELECT} WHERE r.number IN (SELECT number FROM requests INDEXED BY requests_waiting \
+                 WHERE state = 'pending' AND {methods} AND number > ?1 ORDER BY number LIMIT ?3) \
+                 AND (?2 IS NULL OR r.state = ?2) ORDER BY r.number"
+            )
+        }
+        None
+        | Some(
+            RequestState::Approved | RequestState::Denied | RequestState::Issued | RequestState::Expired,
+        ) => {
+            let methods = scope::condition(connection, "+r.method", methods)?;
+            format!(
+                "{SELECT} WHERE r.number > ?1 AND (?2 IS NULL OR r.state = ?2) AND {methods} \
+                 ORDER BY r.number LIMIT ?3"
+            )
+        }
+    })
 }
 
 pub(super) fn is_in_state(
@@ -89,14 +111,15 @@ pub(super) fn insert(connection: &Connection, names: &mut Names, row: &RequestRo
         decision.map(|decision| &decision.by),
         decision.map(|decision| decision.at.unix()),
         decision.and_then(|decision| decision.reason.as_ref()),
+        decider_column(decision)?,
         issuer,
         serial,
     ];
     connection
         .prepare_cached(
             "INSERT INTO requests (id, method, key, content, profile, requester, state, summary, encoded, \
-             created_at, expires_at, decided_by, decided_at, decision_reason, certificate_issuer, \
-             certificate_serial) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             created_at, expires_at, decided_by, decided_at, decision_reason, decider, certificate_issuer, \
+             certificate_serial) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(parameters)
         .map_err(|error| Failure::unique(error, Conflict::RequestExists))?;
@@ -117,9 +140,15 @@ pub(super) fn update(
     if let Some(decision) = decision {
         connection
             .prepare_cached(
-                "UPDATE requests SET decided_by = ?, decided_at = ?, decision_reason = ? WHERE id = ?",
+                "UPDATE requests SET decided_by = ?, decided_at = ?, decision_reason = ?, decider = ? WHERE id = ?",
             )?
-            .execute(params![decision.by, decision.at.unix(), decision.reason, id])?;
+            .execute(params![
+                decision.by,
+                decision.at.unix(),
+                decision.reason,
+                decider_column(Some(decision))?,
+                id
+            ])?;
     }
     if certificate.is_some() {
         let (issuer, serial) = certificate_columns(connection, names, certificate)?;
@@ -142,6 +171,10 @@ pub(super) fn expire(connection: &Connection, now: Time) -> Result<(), Failure> 
         .prepare_cached("UPDATE requests SET state = 'expired' WHERE state = 'pending' AND expires_at <= ?")?
         .execute([now.unix()])?;
     Ok(())
+}
+
+fn decider_column(decision: Option<&Decision>) -> Result<Option<String>, Failure> {
+    decision.and_then(|decision| decision.decider.as_ref()).map(to_json).transpose()
 }
 
 fn certificate_columns<'a>(
@@ -185,12 +218,47 @@ fn state_from(text: &str) -> Result<RequestState, Failure> {
 
 fn decision_from(columns: &mut Columns<'_>) -> Result<Option<Decision>, Failure> {
     let (by, at) = (columns.value::<Option<String>>()?, columns.optional_time()?);
-    let reason = columns.value()?;
-    Ok(by.zip(at).map(|(by, at)| Decision { by, at, reason }))
+    let (reason, decider) = (columns.value()?, columns.optional_json()?);
+    Ok(by.zip(at).map(|(by, at)| Decision { by, at, reason, decider }))
 }
 
 fn certificate_from(columns: &mut Columns<'_>) -> Result<Option<(KeyId, SerialNumber)>, Failure> {
     let issuer = columns.value::<Option<[u8; 20]>>()?.map(KeyId);
     let number = columns.value::<Option<Vec<u8>>>()?.map(|octets| serial(&octets)).transpose()?;
     Ok(issuer.zip(number))
+}
+
+#[cfg(test)]
+mod tests {
+    use issuance::store::{MethodScope, suite::samples::request};
+
+    use super::*;
+    use crate::store::sqlite::migrate;
+
+    #[test]
+    fn what_is_pending_is_found_without_reading_the_rest() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate::migrate(&mut connection).unwrap();
+        let methods = ["plant/api", "plant/est", "office/est"].map(|name| name.parse::<ResourceName>().unwrap());
+        for (number, method) in (1..).zip(methods.clone()) {
+            let row = RequestRow { method, ..request(number) };
+            insert(&connection, &mut Names::default(), &row).unwrap();
+        }
+        let [api, est, elsewhere] = methods;
+        let of_methods = "SEARCH requests USING COVERING INDEX requests_waiting (method=? AND rowid>?)";
+        for (methods, expected) in [
+            (Some(MethodScope::from(elsewhere)), of_methods),
+            (Some(MethodScope::of([api, est])), of_methods),
+            (Some(MethodScope::Namespace("plant".into())), of_methods),
+            (None, "SCAN requests USING COVERING INDEX requests_waiting"),
+        ] {
+            let filter = RequestFilter { state: Some(RequestState::Pending), methods };
+            let sql = list_sql(&connection, &filter).unwrap();
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let lines = statement.query_map(params![0, "pending", 10], |row| row.get::<_, String>(3)).unwrap();
+            let plan = lines.collect::<Result<Vec<_>, _>>().unwrap().join("\n");
+            assert!(plan.contains(expected), "{sql}\n{plan}");
+            assert!(plan.contains("SEARCH r USING INTEGER PRIMARY KEY (rowid=?)"), "{sql}\n{plan}");
+        }
+    }
 }

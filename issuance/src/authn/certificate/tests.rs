@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pki::{
     algorithm::KeyAlgorithm,
     certificate::{TbsCertificate, assemble},
-    extension::{BasicConstraints, Extension},
+    extension::{AuthorityKeyIdentifier, BasicConstraints, Extension},
     general_name::GeneralName,
     name::{Attribute, AttributeType, Name},
     serial::SerialNumber,
@@ -13,9 +13,14 @@ use pki::{
 
 use super::*;
 use crate::{
-    identity::{Identity, Protocol},
+    approval::Verdict,
+    authn::Authenticated,
+    credential::CredentialRow,
+    identity::{Identity, Owner, Protocol},
+    policy::Approval,
     ports::{Signer as _, random},
-    testing::{DAY, NOW, Scene, TestKey, policy},
+    store::{Commit, Write, suite::samples},
+    testing::{DAY, NOW, Scene, TestKey, credential, pending, policy, policy_with, request},
 };
 
 fn common_name(text: &str) -> Name {
@@ -59,6 +64,26 @@ impl Root {
         let names = names.map(|names| names.to_extension().with_critical(subject.is_empty()));
         let key = TestKey::new(KeyAlgorithm::EcdsaP256);
         signed(&self.key, &self.name, subject, &key, names.as_slice())
+    }
+
+    /// As this server would have: with a row that says what it was asked for with.
+    async fn issues(&self, scene: &Scene, subject: &str, with: &CredentialRow) -> Vec<u8> {
+        let issuer = KeyId(self.key.public_key().key_identifier());
+        let identifier = [AuthorityKeyIdentifier(Some(issuer.0.to_vec())).to_extension()];
+        let key = TestKey::new(KeyAlgorithm::EcdsaP256);
+        let der = signed(&self.key, &self.name, &common_name(subject), &key, &identifier);
+        let serial = *Certificate::from_der(&der).unwrap().serial();
+        let row = CertificateRow {
+            issuer,
+            serial,
+            credential: Some(with.id.clone()),
+            owner: with.owner.clone(),
+            der: der.clone(),
+            ..samples::certificate(1)
+        };
+        let writes = vec![Write::InsertCertificate(Box::new(row))];
+        scene.store.commit(Commit { writes, ..Commit::default() }).await.unwrap().unwrap();
+        der
     }
 }
 
@@ -107,4 +132,59 @@ async fn certificates_are_of_one_holder_only_where_one_authority_names_them_the_
         let next = verified(&scene, &[&other, &root], leaf).await;
         assert_eq!(next.identity(), found[place].identity(), "{place}");
     }
+}
+
+#[tokio::test]
+async fn a_certificate_that_this_server_issued_does_not_approve_what_was_asked_for_by_whoever_it_was_issued_to()
+ {
+    let scene = Scene::new(&policy_with(|policy| policy.approval = Approval::Manual)).await;
+    scene.change_ann(|row| row.owner = Some(Owner::User("ann".into()))).await;
+    let ann = scene.store.credential(&scene.ann.id).await.unwrap().unwrap();
+    let waiting = pending(scene.ask(&request()).await).request;
+    let root = Root::new();
+    let of = |name: &str| credential(&scene.method.name, Some(name), "another-horse");
+    let marked = |name: &str, mark: String| {
+        let row = of(name);
+        CredentialRow { verifier: row.verifier.clone().shown_to([mark]), ..row }
+    };
+    let second = CredentialRow { owner: ann.owner.clone(), ..of("second") };
+    let made = marked("made", format!("credential:{}", ann.id));
+    let bob = CredentialRow { owner: Some(Owner::User("bob".into())), ..of("bob") };
+    for (row, allowed) in [(&ann, false), (&second, false), (&made, false), (&bob, true)] {
+        if row.id != ann.id {
+            scene.put(row).await;
+        }
+        let leaf = root.issues(&scene, row.name.name(), row).await;
+        let evidence = verified(&scene, &[&root], leaf).await;
+        // It is nobody's credential for that.
+        assert_eq!((evidence.credential(), &evidence.owner), (None, &None));
+        assert!(matches!(evidence.identity(), Identity::Certificate(_)));
+        let by = Authenticated::new(scene.method.clone(), evidence, None).unwrap();
+        let outcome = scene.engine.decide_as(&by, &scene.own(), &waiting, Verdict::Approve, None).await;
+        match outcome {
+            Ok(_) => assert!(allowed, "{}", row.name),
+            Err(Error::Refused(_)) => assert!(!allowed, "{}", row.name),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn nobody_approves_what_was_asked_for_with_a_certificate_that_was_issued_to_them() {
+    let scene = Scene::new(&policy_with(|policy| policy.approval = Approval::Manual)).await;
+    let root = Root::new();
+    let bob = credential(&scene.method.name, Some("bob"), "another-horse");
+    scene.put(&bob).await;
+    let leaf = root.issues(&scene, "device", &scene.ann).await;
+    let asking = verified(&scene, &[&root], leaf).await;
+    let asking = Authenticated::new(scene.method.clone(), asking, None).unwrap();
+    let (request, key) = (request(), crate::engine::request_key(&[b"device"]));
+    let repeat = crate::engine::Repeat::Same;
+    let waiting = pending(scene.engine.issue(asking, request.asked(), key, repeat).await).request;
+    let outcome =
+        scene.engine.decide_as(&scene.login().await, &scene.own(), &waiting, Verdict::Approve, None).await;
+    assert!(matches!(outcome, Err(Error::Refused(_))), "{outcome:?}");
+    let evidence = scene.verify("bob", "another-horse", crate::authn::Freshness::Fresh).await.unwrap();
+    let by = Authenticated::new(scene.method.clone(), evidence, None).unwrap();
+    scene.engine.decide_as(&by, &scene.own(), &waiting, Verdict::Approve, None).await.unwrap();
 }

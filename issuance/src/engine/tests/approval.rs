@@ -65,7 +65,7 @@ async fn a_request_waits_and_the_same_request_after_approval_gets_the_certificat
     let row = scene.store.request(&first.request).await.unwrap().unwrap();
     assert_eq!(row.state, RequestState::Issued);
     assert_eq!(row.certificate, Some((scene.authority.key_id(), certificate.serial)));
-    assert_eq!(row.decision, Some(Decision { by: "olga".into(), at: NOW, reason: None }));
+    assert_eq!(row.decision, Some(Decision { by: "olga".into(), at: NOW, reason: None, decider: None }));
     assert_eq!(scene.row(&certificate).await.request, Some(first.request.clone()));
     assert_eq!(scene.store.credential(&scene.ann.id).await.unwrap().unwrap().uses, 1);
 
@@ -244,10 +244,36 @@ async fn a_colleague_approves_and_the_trail_names_their_credential() {
     let decided =
         scene.engine.decide_as(&bob, &scene.own(), &waiting.request, Verdict::Approve, None).await.unwrap();
     assert_eq!(decided.decision.unwrap().by, "bob");
+    assert!(bob.requester().credential.is_some());
     let last = scene.events().await.pop().unwrap();
     assert_eq!((last.action, last.outcome), (Action::RequestApproved, AuditOutcome::Done));
     assert_eq!(last.actor, Actor::of(bob.requester()));
     assert_eq!(last.credential, Some(scene.ann.id.clone()), "whose request it was");
+    assert_eq!(last.actor.credential(), bob.requester().credential.as_ref(), "by whose decision");
+    scene.issue(&ann).await;
+}
+
+#[tokio::test]
+async fn whoever_approved_and_is_shown_the_secret_afterwards_gets_no_certificate_with_it() {
+    let scene = Scene::new(&manual()).await;
+    let ann = request();
+    let waiting = asks_and_waits(&scene, &ann).await;
+    let bob = colleague(&scene, "bob", Some(Owner::User("bob".into()))).await;
+    let decided =
+        scene.engine.decide_as(&bob, &scene.own(), &waiting.request, Verdict::Approve, None).await.unwrap();
+    let decider = decided.decision.unwrap().decider.unwrap();
+    assert_eq!(decider.credential.as_ref(), bob.requester().credential.as_ref());
+    // As regenerating leaves it: the requester asks with the new value, which bob has seen.
+    let verifier = scene.ann.verifier.clone();
+    scene.change_ann(|row| row.verifier = verifier.clone().shown_to(["user:bob".to_owned()])).await;
+    for _ in 0..2 {
+        refused(scene.ask(&ann).await, Rule::Approval);
+        let last = scene.events().await.pop().unwrap();
+        assert_eq!((last.action, last.outcome), (Action::CertificateRequested, AuditOutcome::Refused));
+    }
+    assert!(scene.certificates().await.is_empty());
+    // Somebody else's having seen it is no harm.
+    scene.change_ann(|row| row.verifier = verifier.shown_to(["user:eve".to_owned()])).await;
     scene.issue(&ann).await;
 }
 

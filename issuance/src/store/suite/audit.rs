@@ -130,6 +130,7 @@ pub async fn each_audit_filter_selects_its_own(store: Arc<dyn Store>) {
         protocol: Protocol::Rest,
         name: name.into(),
         address: Some("192.0.2.1".into()),
+        credential: (name == "ann").then(|| credential_id(3)),
     };
     let profile = ResourceName::new("pki", "device");
     let events = [
@@ -152,7 +153,7 @@ pub async fn each_audit_filter_selects_its_own(store: Arc<dyn Store>) {
         record(&*store, event).await;
     }
     let any = AuditFilter::default;
-    let cases: [(AuditFilter, &[u8]); 20] = [
+    let cases: [(AuditFilter, &[u8]); 21] = [
         (any(), &[2, 0, 1, 4, 5, 6, 7, 8, 3]),
         (AuditFilter { actor: Some("ann".into()), ..any() }, &[0, 1]),
         (AuditFilter { actor: Some("bob \"\0\u{e9}".into()), ..any() }, &[2]),
@@ -163,6 +164,7 @@ pub async fn each_audit_filter_selects_its_own(store: Arc<dyn Store>) {
         (AuditFilter { until: Some(NOW), ..any() }, &[2]),
         (AuditFilter { from: Some(NOW), until: Some(LATER), ..any() }, &[0, 1, 4, 5, 6, 7, 8]),
         (AuditFilter { credential: Some(credential_id(1)), ..any() }, &[3]),
+        (AuditFilter { credential: Some(credential_id(3)), ..any() }, &[0]),
         (AuditFilter { profile: Some(profile), ..any() }, &[4]),
         (AuditFilter { outcome: Some(AuditOutcome::Refused), ..any() }, &[4]),
         (AuditFilter { serial: Some(serial(1)), ..any() }, &[5]),

@@ -11,8 +11,8 @@ use crate::{
     identity::{Owner, ResourceName},
     rest::OrderRow as RestOrderRow,
     store::{
-        CertificateFilter, CertificateRow, CertificateStatus, Commit, Committed, Conflict, Decision, Expect,
-        JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow, RequestState, Store, Write,
+        CertificateFilter, CertificateRow, CertificateStatus, Commit, Committed, Conflict, Decider, Decision,
+        Expect, JobKind, JobLease, Page, RequestFilter, RequestKey, RequestRow, RequestState, Store, Write,
     },
 };
 
@@ -269,13 +269,20 @@ pub async fn certificates_are_read_back_as_they_were_written(store: Arc<dyn Stor
 pub async fn requests_are_read_back_as_they_were_written(store: Arc<dyn Store>) {
     let mut decided = keyed_request(2, 2);
     decided.state = RequestState::Issued;
-    decided.decision = Some(Decision { by: "ann".into(), at: NOW, reason: Some("known device".into()) });
+    decided.decision = Some(Decision {
+        by: "ann".into(),
+        at: NOW,
+        reason: Some("known device".into()),
+        decider: Some(decider()),
+    });
     decided.certificate = Some((issuer(1), serial(1)));
     decided.requester.credential = None;
     decided.requester.owner = None;
     decided.requester.address = None;
-    let decided_silently =
-        RequestRow { decision: Some(Decision { by: "bob".into(), at: NOW, reason: None }), ..request(3) };
+    let decided_silently = RequestRow {
+        decision: Some(Decision { by: "bob".into(), at: NOW, reason: None, decider: None }),
+        ..request(3)
+    };
     for row in [keyed_request(1, 1), decided, decided_silently] {
         write(&*store, vec![Write::InsertRequest(Box::new(row.clone()))]).await;
         assert_eq!(store.request(&row.id).await.unwrap(), Some(row));
@@ -302,8 +309,13 @@ pub async fn a_status_can_change_back_and_forth(store: Arc<dyn Store>) {
     }
 }
 
+fn decider() -> Decider {
+    let hands = ["credential:a \"key\"".to_owned(), "user:\u{e9}".to_owned()];
+    Decider { credential: Some(credential_id(2)), hands: hands.into() }
+}
+
 pub async fn a_request_update_sets_what_is_given_and_leaves_the_rest(store: Arc<dyn Store>) {
-    let decision = Decision { by: "ann".into(), at: NOW, reason: None };
+    let decision = Decision { by: "ann".into(), at: NOW, reason: None, decider: Some(decider()) };
     let certificate = (issuer(1), serial(1));
     let update = |state, decision, certificate| {
         vec![Write::UpdateRequest { id: request_id(1), state, decision, certificate }]

@@ -44,7 +44,7 @@ pub async fn subscribers_hear_what_others_may_have_copies_of(store: Arc<dyn Stor
         Write::UpdateRequest {
             id: request_id(1),
             state: RequestState::Approved,
-            decision: Some(Decision { by: "ann".into(), at: NOW, reason: None }),
+            decision: Some(Decision { by: "ann".into(), at: NOW, reason: None, decider: None }),
             certificate: None,
         },
     ];

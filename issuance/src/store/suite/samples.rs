@@ -97,6 +97,7 @@ pub fn request(number: u8) -> RequestRow {
             credential: Some(credential_id(1)),
             holder: None,
             owner: Some(Owner::User("ann".into())),
+            certified: None,
             address: Some([192, 0, 2, number].into()),
         },
         state: RequestState::Pending,

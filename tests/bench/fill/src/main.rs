@@ -86,6 +86,7 @@ fn issued(row: &CertificateRow) -> AuditEvent {
         protocol: row.protocol,
         name: row.requester.clone(),
         address: Some("127.0.0.1".into()),
+        credential: row.credential.clone(),
     };
     let mut event = AuditEvent::new(row.issued_at, Action::CertificateIssued, AuditOutcome::Done, actor);
     event.method = Some(row.method.clone());

@@ -212,15 +212,11 @@ impl Prover {
 
     /// As the audit trail remembers them.
     pub(super) fn actor(&self) -> Actor {
-        match self {
-            Self::Account(account) => {
-                Actor::Requester { protocol: Protocol::Acme, name: account.requester(), address: None }
-            }
-            Self::Requester { requester, .. } => {
-                let name = requester.name.clone();
-                Actor::Requester { protocol: requester.protocol, name, address: None }
-            }
-        }
+        let (protocol, name) = match self {
+            Self::Account(account) => (Protocol::Acme, account.requester()),
+            Self::Requester { requester, .. } => (requester.protocol, requester.name.clone()),
+        };
+        Actor::Requester { protocol, name, address: None, credential: self.credential().cloned() }
     }
 
     pub(super) fn credential(&self) -> Option<&CredentialId> {

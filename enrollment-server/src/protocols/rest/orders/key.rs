@@ -11,6 +11,7 @@ use issuance::{
 use pki::{
     certificate::Certificate,
     encrypted_key::encrypt_private_key,
+    name::Name,
     passphrase::{Iterations, Passphrase},
     pem,
     pkcs12::Pkcs12,
@@ -20,7 +21,7 @@ use utoipa::ToSchema;
 
 use super::{
     super::{auth::Caller, body::Hidden, error::RestError},
-    issue::{ATTEMPTS, check_own, load},
+    issue::{ATTEMPTS, check_own, load, product, refuse},
     sent::{KeyFormat, KeyRequest},
 };
 
@@ -91,7 +92,8 @@ impl Delivery {
 /// Lets the key go. The commit that says so comes before the answer: whoever comes second has none.
 ///
 /// # Errors
-/// [`RestError::Transition`] where it is not here, or not yet to be had; [`RestError::OthersOrder`].
+/// [`RestError::Transition`] where it is not here, or not yet to be had; [`RestError::OthersOrder`]; [`Error::Refused`] to whoever
+/// approved it, once that is recorded.
 pub(in crate::protocols::rest) async fn hand_out(
     caller: &Caller,
     order: OrderRow,
@@ -104,6 +106,7 @@ pub(in crate::protocols::rest) async fn hand_out(
     let object = encrypt(caller, &order, delivery).await?;
     // That takes long, and what was let go does not come back.
     let caller = &caller.again().await?;
+    check_approved(caller, &order).await?;
     for _ in 0..ATTEMPTS {
         let (id, version) = (order.id.clone(), order.version);
         order.hand_out_key(caller.ask.now)?;
@@ -118,6 +121,22 @@ pub(in crate::protocols::rest) async fn hand_out(
         }
     }
     Err(Error::Conflict("the order changes all the time".into()).into())
+}
+
+/// Four eyes: whoever approved may have been shown the secret since, and comes for the key with it.
+async fn check_approved(caller: &Caller, order: &OrderRow) -> Result<(), RestError> {
+    let (engine, requester) = (&caller.app().engine, caller.requester());
+    let Some((issuer, serial)) = order.certificate() else { return Ok(()) };
+    let certificate = engine.store().certificate(issuer, &serial).await?;
+    let Some(request) = certificate.and_then(|row| row.request) else { return Ok(()) };
+    let Some(request) = engine.store().request(&request).await? else { return Ok(()) };
+    match engine.check_approved_by_another(&request, &requester).await {
+        Err(Error::Refused(refusal)) => {
+            let method = product(caller, order).unwrap_or_else(|_| caller.service.method.clone());
+            Err(refuse(caller, &method, &Name::empty(), refusal).await)
+        }
+        outcome => Ok(outcome?),
+    }
 }
 
 fn event(caller: &Caller, order: &OrderRow) -> AuditEvent {

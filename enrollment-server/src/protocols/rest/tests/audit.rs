@@ -60,7 +60,12 @@ impl Trail {
 }
 
 fn requester(name: &str) -> Actor {
-    Actor::Requester { protocol: Protocol::Rest, name: name.into(), address: Some("192.0.2.9".into()) }
+    Actor::Requester {
+        protocol: Protocol::Rest,
+        name: name.into(),
+        address: Some("192.0.2.9".into()),
+        credential: None,
+    }
 }
 
 #[tokio::test]

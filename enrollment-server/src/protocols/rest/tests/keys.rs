@@ -14,6 +14,7 @@ use issuance::{
 use serde_json::{Value, json};
 
 use super::{
+    desk::act,
     orders::path,
     scene::{Scene, csr},
 };
@@ -144,6 +145,37 @@ async fn a_key_that_is_not_here_cannot_be_fetched() {
     scene.post(&fetch, &pkcs8()).await.refused(409, "conflict", "the order is pending");
     scene.delete(&path(&order)).await.ok(200);
     scene.post(&fetch, &pkcs8()).await.refused(409, "conflict", "the order is cancelled");
+}
+
+#[tokio::test]
+async fn whoever_approved_and_is_shown_the_secret_afterwards_gets_no_certificate_and_no_key() {
+    for comes_before in [false, true] {
+        let scene = Scene::with(|policy| policy.approval = Approval::Manual).await;
+        let (asking, asker) = scene.another_key(&[RestAction::Request, RestAction::Read]).await;
+        let body = json!({ "serverKey": true, "domains": ["a.acme.example"] });
+        let order = scene.post_with(&asking, "/orders", &body).await.ok(201).json();
+        let fetch = format!("{}/key", path(&order));
+        let request = scene.get("/requests").await.ok(200).json()["items"][0]["id"].clone();
+        let approve = format!("/requests/{}/approve", request.as_str().unwrap());
+        act(&scene, &scene.key, &approve).await.ok(200);
+        if comes_before {
+            let issued = scene.get_with(&asking, &path(&order)).await.ok(200).json();
+            assert_eq!(issued["status"], "issued");
+        }
+        let regenerate = format!("/credentials/{}/regenerate", asker.id);
+        let seen = act(&scene, &scene.key, &regenerate).await.ok(200).json();
+        let seen = seen["accessKey"].as_str().unwrap();
+        let order = scene.get_with(seen, &path(&order)).await.ok(200).json();
+        if comes_before {
+            scene.post_with(seen, &fetch, &pkcs8()).await.refused(403, "refused", "whoever approved");
+            let last = scene.audit().await.pop().unwrap();
+            assert_eq!(last["outcome"], "refused");
+            assert!(matches!(scene.order_row(&order).await.key, OrderKey::Held { .. }));
+        } else {
+            assert_eq!(order["status"], "failed", "{order}");
+            assert_eq!(scene.issued().await, 0);
+        }
+    }
 }
 
 #[tokio::test]

@@ -79,6 +79,9 @@ async fn a_request_is_listed_read_and_approved_and_only_its_requester_gets_it_si
     let approved = desk.scene.post_with(&desk.key, &approve, &json!({})).await.ok(200).json();
     assert_eq!(approved["state"], "approved");
     assert_eq!(approved["decision"]["by"], desk.approver.name.to_string());
+    assert_eq!(approved["decision"]["credential"], json!(desk.approver.id));
+    let last = desk.scene.audit().await.pop().unwrap();
+    assert_eq!(last["actor"]["credential"], json!(desk.approver.id));
     assert_eq!(desk.scene.issued().await, 0, "approval does not sign");
     let last = desk.scene.audit().await.pop().unwrap();
     assert_eq!((&last["action"], &last["outcome"]), (&json!("requestApproved"), &json!("done")));

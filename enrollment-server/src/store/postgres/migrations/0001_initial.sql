@@ -77,6 +77,8 @@ CREATE TABLE requests (
     decided_by TEXT COLLATE "C",
     decided_at BIGINT,
     decision_reason TEXT COLLATE "C",
+    -- JSON: the credential of whoever decided, and who else could have
+    decider TEXT COLLATE "C",
     certificate_issuer BYTEA,
     certificate_serial BYTEA
 );
@@ -84,6 +86,8 @@ CREATE TABLE requests (
 CREATE UNIQUE INDEX requests_key ON requests (key, method) WHERE key IS NOT NULL;
 
 CREATE INDEX requests_pending ON requests (expires_at) WHERE state = 'pending';
+
+CREATE INDEX requests_waiting ON requests (method, number) WHERE state = 'pending';
 
 CREATE TABLE credentials (
     number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

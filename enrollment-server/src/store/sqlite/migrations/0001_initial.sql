@@ -99,6 +99,8 @@ CREATE TABLE requests (
     decided_by TEXT,
     decided_at INTEGER,
     decision_reason TEXT,
+    -- JSON: the credential of whoever decided, and who else could have
+    decider TEXT,
     certificate_issuer INTEGER REFERENCES issuers,
     certificate_serial BLOB
 ) STRICT;
@@ -106,6 +108,8 @@ CREATE TABLE requests (
 CREATE UNIQUE INDEX requests_key ON requests (key, method) WHERE key IS NOT NULL;
 
 CREATE INDEX requests_pending ON requests (expires_at) WHERE state = 'pending';
+
+CREATE INDEX requests_waiting ON requests (method) WHERE state = 'pending';
 
 CREATE TABLE credentials (
     number INTEGER PRIMARY KEY,
