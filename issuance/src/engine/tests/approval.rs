@@ -274,6 +274,7 @@ async fn whoever_approved_and_is_shown_the_secret_afterwards_gets_no_certificate
     assert!(scene.certificates().await.is_empty());
     // Somebody else's having seen it is no harm.
     scene.change_ann(|row| row.verifier = verifier.shown_to(["user:eve".to_owned()])).await;
+    scene.verify("ann", Scene::PASSWORD, Freshness::Fresh).await.unwrap();
     scene.issue(&ann).await;
 }
 
