@@ -2,7 +2,7 @@
 //!
 //! It is written in one commit with what it tells of, as a job of a kind of its own that nobody runs. The operator takes what is of
 //! minutes that are over, so that it sees a minute as a whole, and says what it has told; until then it is given the same again.
-//! What it has not taken for an hour is forgotten: a cluster keeps events for no longer.
+//! What it has not told for an hour is forgotten: a cluster keeps events for no longer.
 //!
 //! Such a job falls due when it is to be forgotten, so that those of other kinds are found as fast as without it. The operator
 //! takes by a clock that is ahead by as much.
@@ -91,22 +91,37 @@ pub(crate) fn put(renewal: &Renewal) -> Result<Write, Error> {
     })))
 }
 
-/// What the operator is to tell now.
+/// What the operator is to tell now. What it could not tell for an hour is forgotten.
 ///
 /// # Errors
 /// Where the store does not answer.
 pub(crate) async fn take(app: &App) -> Result<Renewals, Error> {
-    let jobs =
-        lease(app, OPERATOR, app.engine.clock().now().plus_seconds(KEPT_SECONDS), Renewals::MAX).await?;
-    let mut news = Vec::with_capacity(jobs.len());
-    for job in jobs {
-        match serde_json::from_slice(&job.payload) {
-            Ok(renewal) => news.push(RenewalNews { id: job.id.to_string(), renewal }),
-            // Forgotten in time.
-            Err(error) => tracing::error!(%error, job = %job.id, "news of a renewal cannot be read"),
+    loop {
+        let now = app.engine.clock().now();
+        let jobs = lease(app, OPERATOR, now.plus_seconds(KEPT_SECONDS), Renewals::MAX).await?;
+        let (mut news, mut forgotten) = (Vec::with_capacity(jobs.len()), Vec::new());
+        for job in jobs {
+            if job.run_at <= now {
+                forgotten.push(job.id);
+                continue;
+            }
+            match serde_json::from_slice(&job.payload) {
+                Ok(renewal) => news.push(RenewalNews { id: job.id.to_string(), renewal }),
+                Err(error) => {
+                    tracing::error!(%error, job = %job.id, "news of a renewal cannot be read");
+                    forgotten.push(job.id);
+                }
+            }
+        }
+        if !forgotten.is_empty() {
+            tracing::warn!(renewals = forgotten.len(), "no event tells of them");
+            forget(app, &forgotten).await?;
+        }
+        // Behind what is forgotten there may be more.
+        if !news.is_empty() || forgotten.is_empty() {
+            return Ok(Renewals { news });
         }
     }
-    Ok(Renewals { news })
 }
 
 /// Forgets what the operator has told. What it was not given stays.

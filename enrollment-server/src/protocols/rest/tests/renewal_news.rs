@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use client::internal::{RenewalNews, RenewalOutcome};
+use client::internal::{RenewalNews, RenewalOutcome, Renewals};
 use issuance::{
     credential::{CredentialRow, CredentialState},
     identity::JobId,
     ports::Clock as _,
-    store::JobKind,
+    store::{Commit, Job, JobKind, Write},
 };
 use serde_json::Value;
 
@@ -149,6 +149,47 @@ async fn what_no_operator_takes_within_an_hour_is_forgotten() {
     runner.run_due().await;
     assert!(!is_kept(&scene).await);
     assert_eq!(take(&scene).await, []);
+}
+
+#[tokio::test]
+async fn what_an_operator_takes_and_cannot_tell_for_an_hour_is_forgotten() {
+    let (scene, ..) = renewed().await;
+    scene.clock.forward(OVER);
+    for _ in 0..59 {
+        assert_eq!(take(&scene).await.len(), 1);
+        scene.clock.forward(61);
+    }
+    assert!(is_kept(&scene).await);
+    assert_eq!(take(&scene).await, []);
+    assert!(!is_kept(&scene).await);
+}
+
+#[tokio::test]
+async fn news_that_cannot_be_read_are_forgotten_and_hide_no_others() {
+    let (scene, ..) = renewed().await;
+    let store = scene.app.engine.store();
+    let run_at = scene.clock.now().plus_seconds(HOUR);
+    let unreadable = |number: u16| {
+        let [high, low] = number.to_be_bytes();
+        let id = [high, low, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        Write::PutJob(Box::new(Job {
+            id: JobId::from_octets(id),
+            kind: JobKind::RenewalNews,
+            key: number.to_string(),
+            payload: b"of a later release".to_vec(),
+            run_at,
+            attempts: 0,
+            last_error: None,
+        }))
+    };
+    let count = u16::try_from(Renewals::MAX).unwrap();
+    let writes = (0..count).map(unreadable).collect();
+    store.commit(Commit { writes, ..Commit::default() }).await.unwrap().unwrap();
+    scene.clock.forward(OVER);
+    let news = take(&scene).await;
+    assert_eq!(news.len(), 1);
+    told(&scene, &news).await;
+    assert!(!is_kept(&scene).await);
 }
 
 #[tokio::test]
