@@ -1,6 +1,6 @@
 //! `kubectl chancery status` against a server without a cluster, whose newest files are not in force, or not all of them.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use chancery_tests::kubectl_chancery::Plugin;
 use chancery_tests::{Resources, Scene, Workspace};
 use serde_json::{Value, json};
@@ -48,7 +48,8 @@ impl Office {
             }
         }
         let line = table.lines().find(|line| line.starts_with("NOT CURRENT"));
-        Ok((status["configuration"].clone(), line.map(str::to_owned)))
+        let configuration = status.get("configuration").context("nothing is said of the configuration")?;
+        Ok((configuration.clone(), line.map(str::to_owned)))
     }
 
     fn generation(&self) -> Result<u64> {
