@@ -212,7 +212,7 @@ pub struct RenewalsRequest {
 #[serde(rename_all = "camelCase")]
 pub struct Renewals {
     /// The oldest first, whole minutes where they fit: at most [`Renewals::MAX`]. For a minute nobody else is given them; then they
-    /// are given again, unless they were said to be told.
+    /// are given again, unless they were said to be told or are an hour old.
     pub news: Vec<RenewalNews>,
 }
 

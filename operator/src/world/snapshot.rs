@@ -199,6 +199,14 @@ impl World {
         Self { resources: Arc::new(resources.into_iter().map(entry).collect()), ..Self::default() }
     }
 
+    /// A Secret and nothing else.
+    pub(crate) fn holding_secret(secret: &k8s_openapi::api::core::v1::Secret) -> Self {
+        let meta = &secret.metadata;
+        let resource_version = meta.resource_version.clone().unwrap_or_default();
+        let found = (resolve::resource_name(meta), Object { resource_version, ..Object::default() });
+        Self { secrets: Arc::new(BTreeMap::from([found])), ..Self::default() }
+    }
+
     /// One resource that cannot be read.
     pub(crate) fn holding_unreadable(kind: Kind, name: &ResourceName) -> Self {
         let meta = ObjectMeta {

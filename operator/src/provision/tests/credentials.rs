@@ -20,6 +20,7 @@ use super::{DAY, Hands, compiled, foreign, named, resources, secret};
 use crate::{
     provision::credentials::{Fulfilled, Values},
     testing::FakeApi,
+    world::World,
 };
 
 struct Scene {
@@ -44,8 +45,16 @@ impl Scene {
     }
 
     async fn fulfil_all(&mut self, resources: Resources) -> (Option<CompiledCredential>, Fulfilled) {
+        self.fulfil_in(resources, None).await
+    }
+
+    async fn fulfil_in(
+        &mut self,
+        resources: Resources,
+        world: Option<&World>,
+    ) -> (Option<CompiledCredential>, Fulfilled) {
         let mut compiled = Compiled { credentials: vec![compile(&resources)], ..self.compiled.clone() };
-        let fulfilled = self.values.fulfil(&mut compiled, &resources, None).await;
+        let fulfilled = self.values.fulfil(&mut compiled, &resources, world).await;
         (compiled.credentials.pop(), fulfilled)
     }
 

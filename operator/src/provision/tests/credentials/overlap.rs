@@ -156,10 +156,15 @@ async fn a_clock_that_was_ahead_for_a_while_prolongs_nothing() {
         let (second, before) = scene.both(declared(ROTATION)).await;
         assert_eq!(before.map(|before| before.value), Some(first.clone()));
         scene.clock.turn(-40 * DAY);
+        let until = scene.clock.now().plus_seconds(DAY);
         if is_restarted {
             scene.restart();
+        } else {
+            // Nothing has changed but the clock.
+            let world = World::holding_secret(&scene.secret());
+            let (_, fulfilled) = scene.fulfil_in(declared(ROTATION), Some(&world)).await;
+            assert_eq!(fulfilled.values[&named("credential")].previous_until, Some(until));
         }
-        let until = scene.clock.now().plus_seconds(DAY);
         let before = Some(CompiledPrevious { value: first, until });
         assert_eq!(scene.both(declared(ROTATION)).await, (second.clone(), before.clone()));
         let (_, fulfilled) = scene.fulfil(ROTATION).await;
