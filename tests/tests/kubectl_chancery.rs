@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use chancery_tests::curl::{Answer, Request};
 use chancery_tests::kubectl_chancery::Plugin;
-use chancery_tests::openssl::{self, CsrOptions, openssl};
+use chancery_tests::openssl::{self, Csr, CsrOptions, openssl};
 use chancery_tests::server::wait_until;
 use chancery_tests::{Endpoint, Resources, Scene, Workspace};
 use serde_json::{Value, json};
@@ -219,6 +219,95 @@ fn an_order_with_a_key_of_the_server_waits_for_a_person_and_gives_the_key_once()
     let again = pipeline.refused(1, &[&["orders", "download", &id][..], &take].concat())?;
     ensure!(again.contains("problems/key-gone"), "{again}");
     ensure!(!std::fs::exists(&file)?, "there is no key to be written");
+    Ok(())
+}
+
+#[test]
+fn an_order_waits_for_its_request_and_takes_the_one_for_what_was_ordered() -> Result<()> {
+    let office = Office::open()?;
+    let pipeline = office.plugin("pipeline")?;
+    let create = ["orders", "create", "--csr-later", "--domain", "www.example.internal"];
+    pipeline.refused(2, &["orders", "create", "--domain", "www.example.internal"])?;
+    pipeline.refused(2, &[&create[..], &["--csr-file", "www.csr"]].concat())?;
+    let order: Value = pipeline.json(&create)?;
+    let id = text(&order, "id")?;
+    ensure!(order["status"] == "awaitingCsr", "{order}");
+    let request = |name: &str, domain: &str| -> Result<(Csr, String)> {
+        let (subject, names) = (format!("/CN={domain}"), format!("subjectAltName=DNS:{domain}"));
+        let csr = CsrOptions::new(&subject).extensions(&[&names]).make(&office.scene.workspace, name)?;
+        let file = office.scene.workspace.write(&format!("{name}.csr.der"), &csr.der)?;
+        Ok((csr, file.to_str().context("a path is not UTF-8")?.to_owned()))
+    };
+    let (_, other) = request("other", "other.example.internal")?;
+    let refused = pipeline.refused(1, &["orders", "submit", &id, "--csr-file", &other, "--wait"])?;
+    ensure!(refused.contains("/domains"), "{refused}");
+    let (csr, right) = request("www", "www.example.internal")?;
+    let submit = ["orders", "submit", &id, "--csr-file", &right];
+    let stranger = office.plugin("desk")?.refused(1, &submit)?;
+    ensure!(stranger.contains("action-not-allowed"), "{stranger}");
+
+    let issued: Value = pipeline.json(&[&submit[..], &["--wait=1m"]].concat())?;
+    ensure!(issued["id"] == id.as_str() && issued["status"] == "issued", "{issued}");
+    let again: Value = pipeline.json(&submit)?;
+    ensure!(again["certificateId"] == issued["certificateId"], "{again}");
+    let file = office.file("www.pem")?;
+    pipeline.succeed(&["orders", "download", &id, "--output-file", &file])?;
+    ensure!(openssl::is_for_key(file.as_ref(), &csr.key)?, "the certificate is for another key");
+    let late = pipeline.refused(1, &["orders", "submit", &id, "--csr-file", &other])?;
+    ensure!(late.contains("problems/conflict"), "{late}");
+    Ok(())
+}
+
+#[test]
+fn whoever_waits_knows_before_for_which_order_and_what_is_to_be_proved() -> Result<()> {
+    let office = Office::open()?;
+    let pipeline = office.plugin("pipeline")?;
+    office.scene.workspace.write("passphrase", "correct horse\n")?;
+    let (passphrase, file) = (office.file("passphrase")?, office.file("proved.pem")?);
+    let create =
+        ["orders", "create", "--product", "proved", "--domain", "www.chancery.invalid", "-o", "json"];
+    let take = ["--passphrase-file", &passphrase, "--output-file", &file, "--wait=1s"];
+    let waited = pipeline.run(&[&create[..], &take].concat())?;
+    let order: Value = serde_json::from_slice(&waited.stdout)?;
+    let said = String::from_utf8_lossy(&waited.stderr);
+    let id = text(&order, "id")?;
+    let before = format!("the order {id} is awaitingProof; `orders get {id} --wait` waits for it too");
+    let after = format!("the order {id} is still awaitingProof");
+    let (before, after) = (said.find(&before), said.rfind(&after));
+    ensure!(waited.status.code() == Some(1) && before.is_some() && before < after, "{said}");
+    let challenges = &order["authorizations"][0]["challenges"];
+    for member in ["url", "keyAuthorization", "recordName", "recordValue"] {
+        let of =
+            |all: &Vec<Value>| all.iter().find_map(|one| one[member].as_str()).map(|text| said.find(text));
+        let place = challenges.as_array().and_then(of).flatten();
+        ensure!(place.is_some() && place < after, "{member}: {said}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_order_of_which_nothing_comes_is_a_failure_and_one_that_is_open_says_how_it_is_fetched() -> Result<()> {
+    let office = Office::open()?;
+    let (desk, pipeline) = (office.plugin("desk")?, office.plugin("pipeline")?);
+    office.scene.workspace.write("passphrase", "correct horse\n")?;
+    let (passphrase, file) = (office.file("passphrase")?, office.file("shop.p12")?);
+    let create = ["orders", "create", "--product", "reviewed", "--domain", "shop.example", "-o", "json"];
+    let take = ["--passphrase-file", &passphrase, "--format", "pkcs12", "--output-file", &file];
+    let create = [&create[..], &take, &["--idempotency-key", "shop-1"]].concat();
+    let open = pipeline.run(&create)?;
+    let order: Value = serde_json::from_slice(&open.stdout)?;
+    let said = String::from_utf8_lossy(&open.stderr);
+    let id = text(&order, "id")?;
+    let fetching =
+        format!("orders download {id} --format pkcs12 --passphrase-file {passphrase} --output-file {file}");
+    ensure!(open.status.success() && said.contains(&format!("`{fetching}`")), "{said}");
+
+    desk.succeed(&["deny", &text(&order, "requestId")?, "--reason", "not ours"])?;
+    let denied = pipeline.run(&create)?;
+    let said = String::from_utf8_lossy(&denied.stderr);
+    ensure!(denied.status.code() == Some(1), "{denied:?}");
+    ensure!(said.contains(&format!("the order {id} is denied: not ours")) && !said.contains("yet"), "{said}");
+    ensure!(!std::fs::exists(&file)?, "nothing has come of it");
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::{
     cli::{Context, Usage},
     connection::passphrase,
-    output::{List, Row, SecretSink, sink, write_secret},
+    output::{List, Row, SecretFile, SecretSink, sink},
     times,
 };
 
@@ -260,10 +260,17 @@ impl RenewArgs {
         let format = passphrase.is_some().then(|| self.key_form.as_str().to_owned());
         let client = context.server().await?;
         let id = self.which.id(&client).await?;
+        // There before the key is: that is given once.
+        let file = self.sink.output_file.as_deref().map(SecretFile::create).transpose()?;
         let issued = client.renew_certificate(&id, &Renewal { format, passphrase }).await?;
-        match &self.sink.output_file {
+        match file {
             None => context.output.whole(&issued),
-            Some(file) => write_secret(file, &key_file(&issued)?),
+            Some(file) => {
+                let written = file.write(&key_file(&issued)?);
+                let id = issued.certificate.as_ref().map_or_else(String::new, |new| new.id.clone());
+                written
+                    .with_context(|| format!("the key of the new certificate {id} is lost: renew that one"))
+            }
         }
     }
 }

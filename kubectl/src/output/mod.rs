@@ -19,7 +19,7 @@ use serde::Serialize;
 
 pub(crate) use self::{
     list::List,
-    secret::{SecretSink, write_secret},
+    secret::{SecretFile, SecretSink, write_secret},
     table::{Row, Table},
 };
 use crate::cli::Usage;
@@ -91,6 +91,18 @@ pub(crate) fn remark(text: impl std::fmt::Display) {
     #[expect(clippy::print_stderr, reason = "remarks are not part of the result")]
     {
         eprintln!("{}", printable(&text.to_string()));
+    }
+}
+
+/// A table beside the result; nothing where it has no lines.
+pub(crate) fn remark_rows<T: Row>(rows: &[T]) {
+    if rows.is_empty() {
+        return;
+    }
+    let cells: Vec<Vec<String>> = rows.iter().map(Row::cells).collect();
+    #[expect(clippy::print_stderr, reason = "remarks are not part of the result")]
+    {
+        eprint!("{}", Table::default().lines(T::COLUMNS, &cells));
     }
 }
 

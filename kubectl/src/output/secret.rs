@@ -1,8 +1,8 @@
 //! What only its owner may read: shown once, or in a file of mode 0600.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write as _},
+    fs::{self, File, OpenOptions},
+    io::Write as _,
     path::{Path, PathBuf},
 };
 
@@ -34,22 +34,52 @@ impl SecretSink {
     }
 }
 
-/// A new file that nobody else can open, not even for the moment before it is closed to them.
-///
-/// # Errors
-/// Where it is there already, in whatever form: what it points to, or who reads it, is not ours to say.
-pub(crate) fn write_secret(file: &Path, secret: &[u8]) -> anyhow::Result<()> {
-    create(file, secret).with_context(|| format!("cannot write {}", file.display()))
+/// A new file that nobody else can open, not even for the moment before it is closed to them, for a secret that is given once: the
+/// file is there before the secret is asked for, and is removed again unless that is written to it.
+#[derive(Debug)]
+pub(crate) struct SecretFile {
+    file: File,
+    path: PathBuf,
+    written: bool,
 }
 
-fn create(file: &Path, secret: &[u8]) -> io::Result<()> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options.open(file)?;
-    file.write_all(secret)?;
-    file.sync_all()
+impl SecretFile {
+    /// # Errors
+    /// Where it is there already, in whatever form: what it points to, or who reads it, is not ours to say.
+    pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let file = options.open(path).with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(Self { file, path: path.to_owned(), written: false })
+    }
+
+    /// # Errors
+    /// Where there is no room for all of it. None of it is there then.
+    pub(crate) fn write(mut self, secret: &[u8]) -> anyhow::Result<()> {
+        let written = self.file.write_all(secret).and_then(|()| self.file.sync_all());
+        written.with_context(|| format!("cannot write {}", self.path.display()))?;
+        self.written = true;
+        Ok(())
+    }
+}
+
+impl Drop for SecretFile {
+    fn drop(&mut self) {
+        if !self.written {
+            // Whoever asked hears of something worse already.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A new file with what is at hand already.
+///
+/// # Errors
+/// As of [`SecretFile`].
+pub(crate) fn write_secret(file: &Path, secret: &[u8]) -> anyhow::Result<()> {
+    SecretFile::create(file)?.write(secret)
 }
 
 #[cfg(all(test, unix))]
@@ -75,6 +105,24 @@ mod tests {
         let free = folder.path().join("free");
         SecretSink { output_file: Some(free.clone()) }.check().unwrap();
         assert!(!free.exists());
+    }
+
+    #[test]
+    fn a_file_without_its_secret_does_not_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let file = SecretFile::create(&path).unwrap();
+        assert!(SecretFile::create(&path).is_err() && path.exists());
+        drop(file);
+        assert!(!path.exists());
+
+        // A disk without room.
+        fs::write(&path, "").unwrap();
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let file = SecretFile { file: full, path: path.clone(), written: false };
+        let refused = file.write(b"secret").unwrap_err();
+        assert!(refused.to_string().contains("cannot write"), "{refused:#}");
+        assert!(!path.exists());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     cli::Context,
-    output::{Form, List, Row},
+    output::{Form, List, Row, remark_rows},
 };
 
 #[derive(Debug, Args)]
@@ -61,13 +61,20 @@ pub(super) fn show<'a>(
     authorizations: impl IntoIterator<Item = (usize, &'a Authorization)>,
 ) -> anyhow::Result<()> {
     let mut list = List::begin(context.output);
-    for (place, authorization) in authorizations {
-        let challenges = authorization.challenges.iter();
-        let lines: Vec<Line<'_>> =
-            challenges.map(|challenge| Line { place, authorization, challenge }).collect();
-        list.items(&lines)?;
-    }
+    list.items(&lines(authorizations))?;
     list.finish()
+}
+
+/// The same beside the result, for who waits until it is done.
+pub(super) fn remark(authorizations: &[Authorization]) {
+    remark_rows(&lines(authorizations.iter().enumerate()));
+}
+
+fn lines<'a>(authorizations: impl IntoIterator<Item = (usize, &'a Authorization)>) -> Vec<Line<'a>> {
+    let of = |(place, authorization): (usize, &'a Authorization)| {
+        authorization.challenges.iter().map(move |challenge| Line { place, authorization, challenge })
+    };
+    authorizations.into_iter().flat_map(of).collect()
 }
 
 /// A challenge, and which name it is of.

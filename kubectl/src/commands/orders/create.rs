@@ -1,29 +1,26 @@
 //! `orders create`: what is asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
-use base64::{Engine as _, prelude::BASE64_STANDARD as STANDARD};
-use clap::{ArgGroup, Args};
-use client::rest::{Client, ClientError, NewOrder, Order, OrderRenewal};
+use clap::{ArgGroup, Args, ValueEnum};
+use client::rest::{Client, NewOrder, Order, OrderRenewal};
 use zeroize::Zeroizing;
 
 use super::{
+    again::until_known,
     download::{self, FileForm, Wanted},
     print_order,
-    wait::{WaitArgs, check_issued, until_ended},
+    submit::csr,
+    wait::WaitArgs,
 };
 use crate::{
     cli::Context,
-    connection::{contents, passphrase},
+    connection::passphrase,
     output::{SecretSink, remark},
 };
 
-/// How often an order is sent whose answer does not come: under its key it is the same order each time.
-const ATTEMPTS: usize = 3;
-
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("key").args(["csr_file", "passphrase_file"]).required(true))]
+#[command(group = ArgGroup::new("key").args(["csr_file", "csr_later", "passphrase_file"]).required(true))]
 pub(crate) struct CreateArgs {
     /// What is ordered; without it the product called default.
     #[arg(long)]
@@ -31,6 +28,9 @@ pub(crate) struct CreateArgs {
     /// A certificate request, PEM or DER. Its key stays where it is.
     #[arg(long, value_name = "FILE")]
     csr_file: Option<PathBuf>,
+    /// The certificate request comes later, by `orders submit`: the order waits for it.
+    #[arg(long)]
+    csr_later: bool,
     /// Has the server make the key: the file whose first line is the passphrase that it is encrypted with. The key is fetched as
     /// soon as there is a certificate, and is not at the server then.
     #[arg(long, value_name = "FILE", requires = "output_file")]
@@ -79,17 +79,17 @@ impl CreateArgs {
         let key = self.idempotency_key.clone().map_or_else(random, Ok)?;
         let client = context.server().await?;
         let mut order = place(&client, &order, &key).await?;
-        if let Some(limit) = self.wait.limit() {
-            order = until_ended(&client, order, limit).await?;
-        }
-        let taken = self.take(&client, &order, passphrase).await;
+        let taken = match self.wait.follow(&client, &mut order).await {
+            Ok(()) => self.take(&client, &order, passphrase).await,
+            Err(error) => Err(error),
+        };
         print_order(context, &order)?;
         taken?;
-        if self.wait.limit().is_some() { check_issued(&order) } else { Ok(()) }
+        self.wait.check(&order)
     }
 
     fn order(&self) -> anyhow::Result<NewOrder> {
-        let csr = self.csr_file.as_deref().map(contents).transpose()?.map(csr);
+        let csr = self.csr_file.as_deref().map(csr).transpose()?;
         let renewal = self.renew_before.clone();
         Ok(NewOrder {
             product: self.product.clone(),
@@ -111,42 +111,53 @@ impl CreateArgs {
     ) -> anyhow::Result<()> {
         let Some(file) = &self.output_file else { return Ok(()) };
         if order.certificate_id.is_none() {
-            remark(format_args!("there is no certificate yet: `orders download {}` gets it", order.id));
+            if order.status.is_open() {
+                remark(format_args!(
+                    "there is no certificate yet: `{}` gets it",
+                    self.fetching(&order.id, file)
+                ));
+            }
             return Ok(());
         }
-        let form = match (self.format.unwrap_or_default(), &passphrase) {
-            (_, None) => FileForm::Fullchain,
-            (KeyFile::Pkcs8, Some(_)) => FileForm::Pkcs8,
-            (KeyFile::Pkcs12, Some(_)) => FileForm::Pkcs12,
-        };
-        download::to_file(client, order, Wanted { form, passphrase }, file).await
+        download::to_file(client, order, Wanted { form: self.form(), passphrase }, file).await
     }
-}
 
-/// As the interface takes it.
-fn csr(file: Vec<u8>) -> String {
-    match String::from_utf8(file) {
-        Ok(text) if text.contains("-----BEGIN") => text,
-        Ok(text) => STANDARD.encode(text),
-        Err(der) => STANDARD.encode(der.as_bytes()),
-    }
-}
-
-/// Sends the order again where it is not known whether it arrived.
-async fn place(client: &Client, order: &NewOrder, key: &str) -> anyhow::Result<Order> {
-    let mut left = ATTEMPTS;
-    loop {
-        left -= 1;
-        match client.create_order(order, key).await {
-            Err(ClientError::Http(_) | ClientError::AnswerTimeout) if left > 0 => {}
-            Err(error @ (ClientError::Http(_) | ClientError::AnswerTimeout | ClientError::Status(_))) => {
-                return Err(error).with_context(|| {
-                    format!("it is not known whether that was ordered; --idempotency-key {key} asks for the same again")
-                });
-            }
-            answered => return Ok(answered?),
+    fn form(&self) -> FileForm {
+        match (&self.passphrase_file, self.format.unwrap_or_default()) {
+            (None, _) => FileForm::Fullchain,
+            (Some(_), KeyFile::Pkcs8) => FileForm::Pkcs8,
+            (Some(_), KeyFile::Pkcs12) => FileForm::Pkcs12,
         }
     }
+
+    /// The command that writes later what this one was to write.
+    fn fetching(&self, id: &str, file: &Path) -> String {
+        let form =
+            self.form().to_possible_value().map_or_else(String::new, |form| form.get_name().to_owned());
+        let passphrase = self.passphrase_file.as_deref();
+        let passphrase =
+            passphrase.map_or_else(String::new, |file| format!(" --passphrase-file {}", quoted(file)));
+        format!("orders download {id} --format {form}{passphrase} --output-file {}", quoted(file))
+    }
+}
+
+/// As a shell takes it for one word.
+fn quoted(file: &Path) -> String {
+    let text = file.display().to_string();
+    let is_plain = |character: char| character.is_alphanumeric() || "/._-+:@".contains(character);
+    if text.chars().all(is_plain) { text } else { format!("'{}'", text.replace('\'', r"'\''")) }
+}
+
+/// Sends an order again where it is not known whether it arrived: under its key it is the same one each time.
+pub(super) async fn place(client: &Client, order: &NewOrder, key: &str) -> anyhow::Result<Order> {
+    let placed = until_known(|| client.create_order(order, key)).await;
+    placed.map_err(|unanswered| {
+        unanswered.explained(|| {
+            format!(
+                "it is not known whether that was ordered; --idempotency-key {key} asks for the same again"
+            )
+        })
+    })
 }
 
 /// What no other order is called.
@@ -162,13 +173,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_request_is_sent_as_pem_or_in_base64() {
-        assert_eq!(
-            csr(b"-----BEGIN CERTIFICATE REQUEST-----".to_vec()),
-            "-----BEGIN CERTIFICATE REQUEST-----"
-        );
-        assert_eq!(csr(vec![0x30, 0x03]), "MAM=");
-        assert_eq!(csr(vec![0x30, 0x82]), "MII=");
+    fn a_name_of_a_file_is_one_word_of_a_shell() {
+        for (name, word) in [("www.pem", "www.pem"), ("my key", "'my key'"), ("it's", r"'it'\''s'")] {
+            assert_eq!(quoted(Path::new(name)), word);
+        }
     }
 
     #[test]

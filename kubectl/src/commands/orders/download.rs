@@ -9,11 +9,11 @@ use client::rest::{Client, KeyRequest, Order, Other};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::wait::check_issued;
+use super::{again::explained, wait::check_issued};
 use crate::{
     cli::{Context, Usage},
     connection::passphrase,
-    output::{SecretSink, sink, write_secret},
+    output::{SecretFile, SecretSink, sink, write_secret},
 };
 
 #[derive(Debug, Args)]
@@ -115,9 +115,21 @@ pub(super) async fn to_file(
     let Some(passphrase) = passphrase else { return write_secret(file, &certificates) };
     let pkcs12 = form == FileForm::Pkcs12;
     let format = if pkcs12 { "pkcs12" } else { "pkcs8" }.to_owned();
-    let key = client.order_key(&order.id, &KeyRequest { format, passphrase, chain: pkcs12 }).await?;
-    write_secret(file, &joined(&key, &certificates)?)
+    // Once it is given the key is nowhere else: nothing but room can be missing then.
+    let file = SecretFile::create(file)?;
+    let id = &order.id;
+    let key = client.order_key(id, &KeyRequest { format, passphrase, chain: pkcs12 }).await;
+    let key = explained(key, || {
+        format!(
+            "it is not known whether the key was given, which is done once: `orders download {id}` gets it, or says that it is gone. {AGAIN}"
+        )
+    })?;
+    let written = joined(&key, &certificates).and_then(|content| file.write(&content));
+    written.with_context(|| format!("the key of the order {id} was given, and is lost. {AGAIN}"))
 }
+
+/// What is left where a key is gone.
+const AGAIN: &str = "Where a key is gone, order again, and have the certificate revoked";
 
 fn certificate(order: &Order) -> anyhow::Result<&str> {
     order.certificate_id.as_deref().with_context(|| format!("the order {} has no certificate", order.id))

@@ -3,13 +3,19 @@
 //! | file | what |
 //! | --- | --- |
 //! | `create.rs` | what is asked for |
+//! | `submit.rs` | the certificate request of an order that waits for it |
 //! | `wait.rs` | until something has become of it |
+//! | `again.rs` | where no answer says what came of a request |
 //! | `download.rs` | what came of it: the certificate, and the key that the server made |
 //! | `challenge.rs` | proofs of control over names |
 
+mod again;
 mod challenge;
 mod create;
 mod download;
+mod submit;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -19,7 +25,8 @@ use self::{
     challenge::{AnswerArgs, show},
     create::CreateArgs,
     download::DownloadArgs,
-    wait::{WaitArgs, check_issued, until_ended},
+    submit::SubmitArgs,
+    wait::{WaitArgs, check_issued},
 };
 use crate::{
     cli::Context,
@@ -35,6 +42,8 @@ pub(crate) enum OrdersCommand {
     Get(GetArgs),
     /// Orders a certificate, with a certificate request or with a key that the server makes.
     Create(Box<CreateArgs>),
+    /// Sends the certificate request of an order that waits for it.
+    Submit(SubmitArgs),
     /// Cancels an order of which nothing has become yet.
     Cancel(WhichArgs),
     /// Gives what came of an order as a file: the certificate, and once the private key that the server made.
@@ -95,6 +104,7 @@ impl OrdersCommand {
             Self::List(args) => args.run(context).await,
             Self::Get(args) => args.run(context).await,
             Self::Create(args) => args.run(context).await,
+            Self::Submit(args) => args.run(context).await,
             Self::Cancel(which) => {
                 context.output.object(&context.server().await?.cancel_order(&which.id).await?)
             }
@@ -138,15 +148,11 @@ impl Status {
 impl GetArgs {
     async fn run(self, context: &Context) -> anyhow::Result<()> {
         let client = context.server().await?;
-        let order = client.order(&self.which.id).await?;
-        match self.wait.limit() {
-            None => print_order(context, &order),
-            Some(limit) => {
-                let order = until_ended(&client, order, limit).await?;
-                print_order(context, &order)?;
-                check_issued(&order)
-            }
-        }
+        let mut order = client.order(&self.which.id).await?;
+        let waited = self.wait.follow(&client, &mut order).await;
+        print_order(context, &order)?;
+        waited?;
+        if self.wait.limit().is_some() { check_issued(&order) } else { Ok(()) }
     }
 }
 

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use clap::Args;
 use client::rest::{Client, ClientError, Order};
 use tokio::time::{Instant, sleep};
+
+use super::{again::pause, challenge};
+use crate::output::remark;
 
 /// How long a server waits with one answer (RFC 7240 §4.3 asks, this one grants 30 s).
 const ROUND: Duration = Duration::from_secs(30);
@@ -36,40 +39,65 @@ impl WaitArgs {
             None => Limit::UntilEnded,
         })
     }
+
+    /// Waits, if that is asked for, and says first for what: it can take days, and whoever stops it must be able to go on.
+    pub(super) async fn follow(&self, client: &Client, order: &mut Order) -> anyhow::Result<()> {
+        let Some(limit) = self.limit() else { return Ok(()) };
+        let id = order.id.clone();
+        if order.status.is_open() {
+            let status = order.status.as_str();
+            remark(format_args!("the order {id} is {status}; `orders get {id} --wait` waits for it too"));
+            challenge::remark(&order.authorizations);
+        }
+        let waited = until_ended(client, order, limit).await;
+        waited.with_context(|| format!("the order {id} may go on; `orders get {id} --wait` waits for it"))
+    }
+
+    /// # Errors
+    /// Where nothing came of it, after waiting or because it has ended: why.
+    pub(super) fn check(&self, order: &Order) -> anyhow::Result<()> {
+        match self.wait {
+            None if order.status.is_open() => Ok(()),
+            Some(_) | None => check_issued(order),
+        }
+    }
 }
 
-/// The order once it has ended, or as it is when the time is over.
+/// Looks until the order has ended, or the time is over.
 ///
 /// # Errors
-/// [`ClientError`]; a server that has too much to do is asked again.
-pub(super) async fn until_ended(client: &Client, order: Order, limit: Limit) -> Result<Order, ClientError> {
+/// [`ClientError`], unless it passes: a server that is not there for a while, or has too much to do, is asked again.
+pub(super) async fn until_ended(client: &Client, order: &mut Order, limit: Limit) -> Result<(), ClientError> {
     let end = match limit {
         Limit::UntilEnded => None,
         Limit::For(duration) => Some(Instant::now() + duration),
     };
     let left = || end.map_or(ROUND, |end| end.saturating_duration_since(Instant::now()));
-    let mut order = order;
+    let mut failing = false;
     while order.status.is_open() && !left().is_zero() {
         // In whole seconds, and not in none.
         let round = Duration::from_secs(left().min(ROUND).as_secs().max(1));
         let pause = match client.order_within(&order.id, round).await {
             Ok(waited) => {
+                failing = false;
+                *order = waited.order;
                 let pause = waited.retry_after.unwrap_or(PAUSE);
-                order = waited.order;
                 (!waited.applied && order.status.is_open()).then_some(pause)
             }
-            Err(ClientError::Problem { problem, retry_after: Some(pause) })
-                if matches!(problem.status, 429 | 503) =>
-            {
+            Err(error) => {
+                let Some(pause) = pause(&error, PAUSE) else { return Err(error) };
+                if !failing {
+                    remark(format_args!("{:#}; asking again", anyhow::Error::new(error)));
+                }
+                failing = true;
                 Some(pause)
             }
-            Err(other) => return Err(other),
         };
         if let Some(pause) = pause {
             sleep(pause.min(left())).await;
         }
     }
-    Ok(order)
+    Ok(())
 }
 
 /// # Errors
