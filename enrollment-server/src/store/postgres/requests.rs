@@ -41,9 +41,8 @@ const LIST: &str = concat!(
 );
 
 /// Of a table that only grows a few rows are pending, and an index has them by their methods.
-pub(super) const PENDING_OF_METHODS: &str = select!(
-    "WHERE state = 'pending' AND method = ANY ($1) AND number > $2 ORDER BY number LIMIT $3"
-);
+pub(super) const PENDING_OF_METHODS: &str =
+    select!("WHERE state = 'pending' AND method = ANY ($1) AND number > $2 ORDER BY number LIMIT $3");
 
 /// `0` comes after `/`, which ends a namespace.
 pub(super) const PENDING_OF_NAMESPACE: &str = select!(

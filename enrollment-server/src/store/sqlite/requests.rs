@@ -49,7 +49,7 @@ pub(super) fn list(
     filter: &RequestFilter,
     page: &Page,
 ) -> Result<Vec<(Cursor, RequestRow)>, Failure> {
-    let sql = list_sql(connection, filter)?;
+    let Some(sql) = list_sql(connection, filter)? else { return Ok(Vec::new()) };
     let parameters = params![
         page.after.map_or(0, |cursor| cursor.0),
         filter.state.map(RequestState::as_str),
@@ -58,29 +58,28 @@ pub(super) fn list(
     connection.prepare(&sql)?.query_and_then(parameters, from_row)?.collect()
 }
 
-/// Of a table that only grows a few rows are pending, and an index has the numbers of those.
-fn list_sql(connection: &Connection, filter: &RequestFilter) -> Result<String, Failure> {
-    let methods = filter.methods.as_ref();
-    Ok(match filter.state {
-        Some(RequestState::Pending) => {
-            let methods = scope::condition(connection, "method", methods)?;
-            format!(
-                "{SELECT} WHERE r.number IN (SELECT number FROM requests INDEXED BY requests_waiting \
-                 WHERE state = 'pending' AND {methods} AND number > ?1 ORDER BY number LIMIT ?3) \
-                 AND (?2 IS NULL OR r.state = ?2) ORDER BY r.number"
-            )
-        }
+/// None where no row names any of the methods. Of a table that only grows a few rows are pending, and an index has the numbers of those.
+fn list_sql(connection: &Connection, filter: &RequestFilter) -> Result<Option<String>, Failure> {
+    let numbers = filter.methods.as_ref().map(|methods| scope::numbers(connection, methods)).transpose()?;
+    let methods =
+        |column| numbers.as_ref().map_or("TRUE".to_owned(), |numbers| scope::among(column, numbers));
+    if numbers.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(None);
+    }
+    Ok(Some(match filter.state {
+        Some(RequestState::Pending) => format!(
+            "{SELECT} WHERE r.number IN (SELECT number FROM requests INDEXED BY requests_waiting \
+             WHERE state = 'pending' AND {} AND number > ?1 ORDER BY number LIMIT ?3) ORDER BY r.number",
+            methods("method")
+        ),
         None
         | Some(
             RequestState::Approved | RequestState::Denied | RequestState::Issued | RequestState::Expired,
-        ) => {
-            let methods = scope::condition(connection, "+r.method", methods)?;
-            format!(
-                "{SELECT} WHERE r.number > ?1 AND (?2 IS NULL OR r.state = ?2) AND {methods} \
-                 ORDER BY r.number LIMIT ?3"
-            )
-        }
-    })
+        ) => format!(
+            "{SELECT} WHERE r.number > ?1 AND (?2 IS NULL OR r.state = ?2) AND {} ORDER BY r.number LIMIT ?3",
+            methods("+r.method")
+        ),
+    }))
 }
 
 pub(super) fn is_in_state(
@@ -239,7 +238,8 @@ mod tests {
     fn what_is_pending_is_found_without_reading_the_rest() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate::migrate(&mut connection).unwrap();
-        let methods = ["plant/api", "plant/est", "office/est"].map(|name| name.parse::<ResourceName>().unwrap());
+        let methods =
+            ["plant/api", "plant/est", "office/est"].map(|name| name.parse::<ResourceName>().unwrap());
         for (number, method) in (1..).zip(methods.clone()) {
             let row = RequestRow { method, ..request(number) };
             insert(&connection, &mut Names::default(), &row).unwrap();
@@ -253,9 +253,10 @@ mod tests {
             (None, "SCAN requests USING COVERING INDEX requests_waiting"),
         ] {
             let filter = RequestFilter { state: Some(RequestState::Pending), methods };
-            let sql = list_sql(&connection, &filter).unwrap();
+            let sql = list_sql(&connection, &filter).unwrap().unwrap();
             let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-            let lines = statement.query_map(params![0, "pending", 10], |row| row.get::<_, String>(3)).unwrap();
+            let lines =
+                statement.query_map(params![0, "pending", 10], |row| row.get::<_, String>(3)).unwrap();
             let plan = lines.collect::<Result<Vec<_>, _>>().unwrap().join("\n");
             assert!(plan.contains(expected), "{sql}\n{plan}");
             assert!(plan.contains("SEARCH r USING INTEGER PRIMARY KEY (rowid=?)"), "{sql}\n{plan}");

@@ -186,9 +186,10 @@ pub async fn request_filters_select_their_own(store: Arc<dyn Store>) {
     for row in rows {
         write(&*store, vec![Write::InsertRequest(Box::new(row))]).await;
     }
-    let cases: [(Option<RequestState>, Option<ResourceName>, &[u8]); 5] = [
+    let cases: [(Option<RequestState>, Option<ResourceName>, &[u8]); 6] = [
         (None, None, &[1, 2, 3]),
         (Some(RequestState::Pending), None, &[1, 3]),
+        (Some(RequestState::Pending), Some(method("est")), &[1]),
         (None, Some(method("est")), &[1, 2]),
         (Some(RequestState::Issued), Some(method("est")), &[2]),
         (Some(RequestState::Denied), None, &[]),

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::samples::*;
 use crate::{
     credential::CredentialRow,
-    identity::{Protocol, ResourceName},
+    identity::{Protocol, RequestId, ResourceName},
     store::{
         CertificateFilter, CertificateRow, CertificateStatus, CredentialFilter, MethodScope, Page,
-        RequestFilter, RequestRow, Store, Write,
+        RequestFilter, RequestRow, RequestState, Store, Write,
     },
 };
 
@@ -76,12 +76,27 @@ pub async fn lists_keep_to_their_methods(store: Arc<dyn Store>) {
         let found: Vec<_> = found.into_iter().map(|(_, row)| row.id).collect();
         let expected_requests: Vec<_> = expected.iter().map(|number| request_id(small(number))).collect();
         assert_eq!(found, expected_requests, "{scope:?}");
+        pending_ones_come_in_pages(&*store, &scope, &expected_requests).await;
         let filter = CredentialFilter { methods, ..CredentialFilter::default() };
         let found = store.credentials(&filter, &page).await.unwrap();
         let found: Vec<_> = found.into_iter().map(|(_, row)| row.id).collect();
         let expected: Vec<_> = expected.iter().map(|number| credential_id(small(number))).collect();
         assert_eq!(found, expected, "{scope:?}");
     }
+}
+
+/// What waits for a person is read by another way than the rest.
+async fn pending_ones_come_in_pages(store: &dyn Store, scope: &MethodScope, expected: &[RequestId]) {
+    let filter = RequestFilter { state: Some(RequestState::Pending), methods: Some(scope.clone()) };
+    let (mut page, mut found) = (Page::first(2), Vec::new());
+    loop {
+        let rows = store.requests(&filter, &page).await.unwrap();
+        let Some((last, _)) = rows.last() else { break };
+        assert!(rows.len() <= page.limit);
+        page.after = Some(*last);
+        found.extend(rows.into_iter().map(|(_, row)| row.id));
+    }
+    assert_eq!(found, expected, "{scope:?}");
 }
 
 /// Of several methods whose rows lie among each other's and those of others.

@@ -270,12 +270,19 @@ async fn a_row_that_cannot_be_read_is_an_error_and_not_a_guess() {
 /// With other plans forbidden where the right one exists, so that a table of three rows tells what a million would.
 #[tokio::test]
 async fn hot_statements_go_straight_to_their_rows() {
-    use super::super::{certificates, credentials};
+    use super::super::{certificates, credentials, requests};
     let database = Database::new();
     let store = database.open().await;
     issue_all(&store, 1..4).await;
     let client = database.client().await;
     client.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off").await.unwrap();
+    // Two ways lead to what is pending, and only with rows is one of them the longer one.
+    let requests = "INSERT INTO requests (id, method, content, profile, requester, state, summary, encoded, \
+        created_at, expires_at) SELECT int4send(n), \
+        CASE n % 100 WHEN 0 THEN 'a/b' WHEN 50 THEN 'a/c' ELSE 'z/z' END, '', 'a/b', '{}', \
+        CASE n % 10 WHEN 0 THEN 'pending' ELSE 'issued' END, '', '', n, n FROM generate_series(1, 5000) n; \
+        ANALYZE requests";
+    client.batch_execute(requests).await.unwrap();
     let octets = "'\\x01'::bytea";
     let of_methods = |methods| {
         let mut values = vec!["NULL"; 21];
@@ -305,6 +312,9 @@ async fn hot_statements_go_straight_to_their_rows() {
             vec!["'a/b'", "'ann'"],
             "((method = 'a/b'::text) AND (username = 'ann'::text))",
         ),
+        (requests::PENDING_OF_METHODS, vec!["'{a/b}'", "0", "10"], "Index Scan using requests_waiting"),
+        (requests::PENDING_OF_METHODS, vec!["'{a/b,a/c}'", "0", "10"], "Index Scan using requests_waiting"),
+        (requests::PENDING_OF_NAMESPACE, vec!["'a'", "0", "10"], "Index Scan using requests_waiting"),
     ];
     for (sql, values, expected) in cases {
         client.batch_execute(&format!("PREPARE hot AS {sql}")).await.unwrap();
