@@ -25,7 +25,7 @@ pub use self::companion::Companion;
 use self::{
     commit::{Completion, conflict, replace},
     companion::Alone,
-    records::{bounded, certificate_row, event_of, summary},
+    records::{bounded, certificate_row, event_of, method_of, summary},
 };
 use crate::{
     audit::{Action, Actor, AuditEvent, AuditOutcome},
@@ -399,7 +399,7 @@ impl Engine {
             Actor::of(requester),
         )
         .because(refusal.sentence());
-        event.method = Some(method.name.clone());
+        event.method = method_of(requester, &method.name);
         event.profile = Some(method.profile.policy.name.clone());
         event.credential = requester.credential.clone();
         event.subject = Some(bounded(&subject.to_string()));

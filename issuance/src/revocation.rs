@@ -13,7 +13,7 @@ use crate::{
     audit::{Action, Actor, AuditEvent, AuditOutcome},
     authn::Authenticated,
     error::{Error, Refusal, Result, Rule},
-    identity::KeyId,
+    identity::{KeyId, Protocol},
     publication,
     store::{CertificateRow, CertificateStatus, Commit, Conflict, Expect, MethodScope, Write},
 };
@@ -127,7 +127,8 @@ impl Revocation {
 
 /// With what is known of the certificate.
 fn event(row: &CertificateRow, revocation: Revocation, mut event: AuditEvent) -> AuditEvent {
-    event.method = Some(row.method.clone());
+    // What the server issued to itself is of no method.
+    event.method = (row.protocol != Protocol::Internal).then(|| row.method.clone());
     event.profile = Some(row.profile.clone());
     event.authority = row.authority.clone();
     event.issuer = Some(row.issuer);

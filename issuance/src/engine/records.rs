@@ -4,7 +4,8 @@ use pki::{serial::SerialNumber, time::Time};
 
 use crate::{
     audit::{Action, Actor, AuditEvent, AuditOutcome},
-    identity::{KeyId, RequestId},
+    authn::Requester,
+    identity::{KeyId, Protocol, RequestId, ResourceName},
     profile::Authorized,
     request::AskedKey,
     store::{CertificateRow, CertificateStatus},
@@ -52,12 +53,18 @@ pub(super) fn event_of(
 ) -> AuditEvent {
     let requester = authorized.authenticated().requester();
     let mut event = AuditEvent::new(now, action, outcome, Actor::of(requester));
-    event.method = Some(requester.method.clone());
+    event.method = method_of(requester, &requester.method);
     event.profile = Some(authorized.profile().policy.name.clone());
     event.authority = authorized.profile().authority.as_ref().map(|authority| authority.name.clone());
     event.credential = requester.credential.clone();
     event.subject = Some(bounded(&authorized.template().subject.to_string()));
     event
+}
+
+/// The method that the trail names. What the server issues to itself is of none: its own name there would be taken for that of a
+/// method, to whose administrators it is none of their business.
+pub(super) fn method_of(requester: &Requester, method: &ResourceName) -> Option<ResourceName> {
+    (requester.protocol != Protocol::Internal).then(|| method.clone())
 }
 
 /// What a person reads before approving.

@@ -209,6 +209,10 @@ async fn no_method_has_what_the_server_issued_to_itself() {
         assert!(matches!(outcome, Err(Error::NotFound("certificate"))), "{outcome:?}");
     }
     assert_eq!(other.certificates().await.remove(0).status, CertificateStatus::Valid);
+    // Nor is what an operator does with it in the trail of one.
+    other.engine.revoke(scene.authority.key_id(), &serial, because(Superseded), operator()).await.unwrap();
+    let event = other.events().await.pop().unwrap();
+    assert_eq!((event.action, event.method), (Action::CertificateRevoked, None));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::{
     audit::append,
+    identity::Protocol,
     store::{
         memory::MemoryStore,
         suite::samples::{LATER, NOW, event},
@@ -144,6 +145,28 @@ async fn a_record_that_cannot_be_read_is_said_to_be_corrupt() {
     records[1].body = "{}".into();
     let error = query(&*shown(records), &asked(AuditFilter::default(), AuditOrder::OldestFirst, 10)).await;
     assert!(matches!(&error, Err(StoreError::Corrupt(reason)) if reason.contains("(\"a\", 2)")), "{error:?}");
+}
+
+#[test]
+fn what_the_server_issued_to_itself_is_in_the_trail_of_no_method() {
+    let method = ResourceName::new("lab", "api");
+    let ann = Actor::Requester {
+        protocol: Protocol::Rest,
+        name: "lab/ann".into(),
+        address: None,
+        credential: None,
+    };
+    let event = |action, actor| {
+        let event = AuditEvent::new(NOW, action, AuditOutcome::Done, actor);
+        AuditEvent { method: Some(method.clone()), ..event }
+    };
+    for scope in [MethodScope::from(method.clone()), MethodScope::Namespace("lab".into())] {
+        let filter = AuditFilter { methods: Some(scope), ..AuditFilter::default() };
+        assert!(!filter.matches(&event(Action::CertificateIssued, Actor::Server)));
+        assert!(filter.matches(&event(Action::CertificateIssued, ann.clone())));
+        assert!(filter.matches(&event(Action::CredentialCreated, Actor::Server)), "declared");
+    }
+    assert!(AuditFilter::default().matches(&event(Action::CertificateIssued, Actor::Server)));
 }
 
 #[test]

@@ -160,7 +160,12 @@ async fn a_role_of_the_server_gets_a_certificate_without_a_credential() {
     let issued = scene.engine.issue_role(scene.method.clone(), "tls", request().asked()).await.unwrap();
     let row = scene.row(&issued).await;
     assert_eq!((row.protocol, row.requester.as_str(), row.credential), (Protocol::Internal, "tls", None));
-    assert_eq!(scene.events().await.remove(0).actor, Actor::Server);
+    let event = scene.events().await.remove(0);
+    assert_eq!(
+        (event.actor, event.method),
+        (Actor::Server, None),
+        "it would be in the trail of a method of that name"
+    );
 }
 
 #[tokio::test]
@@ -179,6 +184,8 @@ async fn a_role_obeys_its_profile() {
     let outcome =
         scene.engine.issue_role(scene.method.clone(), "tls", request().dns("evil.org").asked()).await;
     refused(outcome, Rule::SubjectAltNames);
+    let event = scene.events().await.remove(0);
+    assert_eq!((event.actor, event.outcome, event.method), (Actor::Server, AuditOutcome::Refused, None));
 }
 
 #[tokio::test]

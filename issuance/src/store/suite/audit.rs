@@ -143,8 +143,18 @@ pub async fn each_audit_filter_selects_its_own(store: Arc<dyn Store>) {
         AuditEvent { at: EARLIER, actor: requester("bob \"\0\u{e9}"), ..event("2") },
         AuditEvent { at: LATER, credential: Some(credential_id(1)), ..event("3") },
         AuditEvent { profile: Some(profile.clone()), outcome: AuditOutcome::Refused, ..event("4") },
-        AuditEvent { serial: Some(serial(1)), method: Some(method("est")), ..event("5") },
-        AuditEvent { serial: Some(serial(2)), method: Some(method("est-2")), ..event("6") },
+        AuditEvent {
+            serial: Some(serial(1)),
+            method: Some(method("est")),
+            action: Action::CertificateHeld,
+            ..event("5")
+        },
+        AuditEvent {
+            serial: Some(serial(2)),
+            method: Some(method("est-2")),
+            action: Action::CertificateHeld,
+            ..event("6")
+        },
         AuditEvent { actor: requester("server"), ..event("7") },
         // What only speaks of it is not it.
         AuditEvent { subject: Some("CN=factory/est".into()), authority: Some(method("est")), ..event("8") },

@@ -210,11 +210,14 @@ async fn reports_and_the_trail_have_the_rows_of_each_administered_method_and_say
         issued_by(&scene, number, method).await;
     }
     let now = scene.app.engine.clock().now();
-    let event = |text: &str| AuditEvent {
+    let event = |action, text: &str| AuditEvent {
         method: Some(name(text)),
-        ..AuditEvent::new(now, Action::CertificateIssued, AuditOutcome::Done, Actor::Server)
+        ..AuditEvent::new(now, action, AuditOutcome::Done, Actor::Server)
     };
-    let audit = ["lab/api", "lab/other", "lab/none", "lab2/api"].map(event).into();
+    let done = |text| event(Action::CredentialCreated, text);
+    let mut audit: Vec<_> = ["lab/api", "lab/other", "lab/none", "lab2/api"].map(done).into();
+    // What a server of the name of a method issued to itself, as it was once recorded.
+    audit.push(event(Action::CertificateIssued, "lab/api"));
     scene.app.engine.store().commit(Commit { audit, ..Commit::default() }).await.unwrap().unwrap();
     let desk = &scene.other_key;
     let methods = |rows: &[Value]| {
