@@ -233,8 +233,21 @@ impl App {
         failure: AuthenticationFailure,
         address: IpAddr,
     ) {
-        if let Some(kind) = kind_of(failure) {
+        if kind_of(failure).is_some() {
             self.throttle.failed(address, Instant::now());
+            self.signature_of_nobody_failed(protocol, failure, address);
+        }
+    }
+
+    /// As [`App::authentication_of_nobody_failed`], but not counted against the address, as
+    /// [`App::authentication_by_signature_failed`] is not.
+    pub fn signature_of_nobody_failed(
+        &self,
+        protocol: Protocol,
+        failure: AuthenticationFailure,
+        address: IpAddr,
+    ) {
+        if let Some(kind) = kind_of(failure) {
             self.metrics.authentication_failed(label(protocol), kind);
             self.anonymous.count(protocol, None, failure, Some(address));
         }

@@ -1,7 +1,7 @@
 //! Who asks over REST, which method that is of, and what it may do there: an access key or a token of a service account (RFC 6750
 //! §2.1), or a client certificate.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use http::header::AUTHORIZATION;
 use issuance::{
@@ -289,8 +289,7 @@ async fn by_access_key(
 
 /// A token says nothing of methods: each that looks at tokens judges it by its own keys, audience and accounts.
 fn by_token(ask: &Ask, peer: &Peer, token: &str, wanted: Wanted<'_>) -> Result<Found, RestError> {
-    let mut taking = Vec::new();
-    let mut failed: Option<(&RestService, AuthenticationFailure)> = None;
+    let (mut taking, mut failures) = (Vec::new(), Failures::default());
     for service in named_first(ask, wanted) {
         let Some(tokens) = &service.tokens else { continue };
         match tokens.verify(token, ask.now) {
@@ -301,18 +300,20 @@ fn by_token(ask: &Ask, peer: &Peer, token: &str, wanted: Wanted<'_>) -> Result<F
                     break;
                 }
             }
-            Err(Error::Unauthenticated(failure)) => {
-                failed.get_or_insert((service, failure));
-            }
+            Err(Error::Unauthenticated(failure)) => failures.note(service, failure),
             Err(other) => return Err(other.into()),
         }
     }
-    wanted.choose(taking)?.ok_or_else(|| match failed {
-        Some((service, AuthenticationFailure::Unreadable)) => {
-            stranger(ask, peer, &service.method, AuthenticationFailure::Unreadable)
+    wanted.choose(taking)?.ok_or_else(|| match failures.judge(wanted) {
+        Some((of, AuthenticationFailure::Unreadable)) => {
+            stranger(ask, peer, of, AuthenticationFailure::Unreadable)
         }
-        Some((service, failure)) => {
-            ask.app.authentication_by_signature_failed(&service.method, failure, peer.ip());
+        Some((of, failure)) => {
+            let app = &ask.app;
+            match of {
+                Some(method) => app.authentication_by_signature_failed(method, failure, peer.ip()),
+                None => app.signature_of_nobody_failed(Protocol::Rest, failure, peer.ip()),
+            }
             Error::Unauthenticated(failure).into()
         }
         None => nobody(ask, peer, AuthenticationFailure::Mismatch),
@@ -321,8 +322,7 @@ fn by_token(ask: &Ask, peer: &Peer, token: &str, wanted: Wanted<'_>) -> Result<F
 
 /// A certificate says nothing of methods: each that looks at certificates judges it by its own anchors.
 async fn by_certificate(ask: &Ask, peer: &Peer, wanted: Wanted<'_>) -> Result<Found, RestError> {
-    let mut taking = Vec::new();
-    let mut failed: Option<(&RestService, AuthenticationFailure)> = None;
+    let (mut taking, mut failures) = (Vec::new(), Failures::default());
     for service in named_first(ask, wanted) {
         let Some(access) = &service.certificates else { continue };
         let (store, certificates) = (ask.app.engine.store(), &peer.certificates);
@@ -333,14 +333,12 @@ async fn by_certificate(ask: &Ask, peer: &Peer, wanted: Wanted<'_>) -> Result<Fo
                     break;
                 }
             }
-            Err(Error::Unauthenticated(failure)) => {
-                failed.get_or_insert((service, failure));
-            }
+            Err(Error::Unauthenticated(failure)) => failures.note(service, failure),
             Err(other) => return Err(other.into()),
         }
     }
-    wanted.choose(taking)?.ok_or_else(|| match failed {
-        Some((service, failure)) => stranger(ask, peer, &service.method, failure),
+    wanted.choose(taking)?.ok_or_else(|| match failures.judge(wanted) {
+        Some((of, failure)) => stranger(ask, peer, of, failure),
         None => nobody(ask, peer, AuthenticationFailure::Missing),
     })
 }
@@ -352,14 +350,37 @@ fn named_first<'a>(ask: &'a Ask, wanted: Wanted<'_>) -> impl Iterator<Item = &'a
     named.into_iter().chain(others)
 }
 
+/// Why methods that looked at a certificate or a token did not take it, by their names.
+#[derive(Default)]
+struct Failures<'a>(BTreeMap<&'a ResourceName, (&'a Method, AuthenticationFailure)>);
+
+impl<'a> Failures<'a> {
+    fn note(&mut self, service: &'a RestService, failure: AuthenticationFailure) {
+        self.0.insert(&service.method.name, (&service.method, failure));
+    }
+
+    /// Whose failure it is, and which. Of several that looked it is that of the one that is named, and else of nobody: it would be
+    /// in the trail of a method, maybe of another namespace, that the caller has nothing to do with.
+    fn judge(&self, wanted: Wanted<'_>) -> Option<(Option<&'a Method>, AuthenticationFailure)> {
+        let named = wanted.method.and_then(|method| self.0.get(method));
+        let (_, &(first, failure)) = self.0.first_key_value()?;
+        match (named, self.0.len()) {
+            (Some(&(method, failure)), _) => Some((Some(method), failure)),
+            (None, 1) => Some((Some(first), failure)),
+            (None, _) => Some((None, failure)),
+        }
+    }
+}
+
 /// What was shown is of no method.
 fn nobody(ask: &Ask, peer: &Peer, failure: AuthenticationFailure) -> RestError {
     ask.app.authentication_of_nobody_failed(Protocol::Rest, failure, peer.ip());
     Error::Unauthenticated(failure).into()
 }
 
-/// What was shown is none that this method takes.
-fn stranger(ask: &Ask, peer: &Peer, method: &Method, failure: AuthenticationFailure) -> RestError {
+/// What was shown is none that this method takes; as [`nobody`] where it was shown to none in particular.
+fn stranger(ask: &Ask, peer: &Peer, method: Option<&Method>, failure: AuthenticationFailure) -> RestError {
+    let Some(method) = method else { return nobody(ask, peer, failure) };
     ask.app.authentication_failed(method, failure, peer.ip());
     Error::Unauthenticated(failure).into()
 }

@@ -160,6 +160,39 @@ async fn a_certificate_of_somebody_else_or_that_is_not_good_lets_nobody_in() {
     }
 }
 
+/// In whose trail the failures since the last look are.
+fn blamed(scene: &Scene) -> Vec<Option<String>> {
+    let events = scene.app.anonymous.drain(scene.clock.now());
+    events.into_iter().map(|event| event.method.map(|method| method.to_string())).collect()
+}
+
+#[tokio::test]
+async fn who_is_refused_is_in_the_trail_of_the_method_that_is_named_and_of_no_other_that_looked() {
+    let (authority, cluster) = (Authority::new("Programs"), Cluster::new());
+    for setup in [authority.trusted(), cluster.trusted()] {
+        let scene = Scene::of(setup).await;
+        let token = Cluster::new().token(&scene, |_| {});
+        let (chain, token) = match scene.app.serving().rest.get(&scene.method.name).unwrap().tokens {
+            Some(_) => (Vec::new(), token),
+            None => (Authority::new("Programs").program(|_| {}), String::new()),
+        };
+        let refused = async |path: &str| {
+            let get = request(HttpMethod::GET, path, &token).body(Body::empty()).unwrap();
+            scene.send_as(get, &chain).await.refused(401, "unauthenticated", "");
+            blamed(&scene)
+        };
+        // Any of the two could be meant, and the ones that are named take neither.
+        for path in ["/orders", "/certificates?method=lab/devices", "/certificates?method=lab2/none"] {
+            assert_eq!(refused(path).await, [None], "{path}");
+        }
+        for method in ["lab/api", "lab/other"] {
+            assert_eq!(refused(&format!("/certificates?method={method}")).await, [Some(method.to_owned())]);
+        }
+        without_the_other_method(&scene);
+        assert_eq!(refused("/certificates?method=lab/devices").await, [Some("lab/api".to_owned())]);
+    }
+}
+
 #[tokio::test]
 async fn a_certificate_lets_a_program_do_what_the_method_says_and_its_orders_are_its_own() {
     let authority = Authority::new("Programs");
