@@ -199,8 +199,8 @@ fn write_methods(resources: &Resources, validation: &str) -> Result<()> {
     resources.acme_method("manual", &format!("{PROFILE}, approval: Manual}}"), &manual, None)
 }
 
-/// Free a moment ago. Nothing else on this machine is given a port that was just closed, as long as there are others.
-fn free_port() -> Result<u16> {
+/// A port that was free a moment ago. Nothing else on this machine is given a port that was just closed, as long as there are others.
+pub fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, Result, bail, ensure};
-use chancery_tests::acme::{Challenge, Client as _};
+use chancery_tests::acme::{Challenge, Client as _, free_port};
 use chancery_tests::curl::{Answer, Request};
 use chancery_tests::endpoints::Binding;
 use chancery_tests::kubectl_chancery::Plugin;
@@ -21,10 +21,7 @@ const LIMITS: &str = "  limits: {failedAuthentications: {state: Disabled}}\n  tl
 const DEVICES: &str = "{authorityRef: {name: issuing}, preset: Device, protocols: [{protocol: est}]}";
 
 const WEB: &str = "{authorityRef: {name: issuing}, preset: TLSServer, protocols: [{protocol: acme}], \
-    subjectAltNames: {dns: {}}}";
-
-/// Nobody is asked for a challenge who was given the names.
-const VOUCHED: &str = "{challenges: [], preAuthorizedNames: Enabled}";
+    subjectAltNames: {dns: {}, ip: {}}}";
 
 const DESK: &str = r#"
 apiVersion: chancery.dev/v1alpha1
@@ -56,20 +53,28 @@ struct Office {
     desk: Client,
     /// One, or two on the same rows.
     servers: Vec<SocketAddr>,
+    /// Where http-01 is asked for.
+    http: u16,
     scene: Scene,
 }
 
 impl Office {
     fn new() -> Result<Self> {
+        let http = free_port()?;
+        // Nobody is asked for a challenge whose key a resource declares with the names.
+        let web = format!(
+            "{{challenges: [http-01], preAuthorizedNames: Enabled, \
+             validation: {{httpPort: {http}, allowedNetworks: [127.0.0.0/8]}}}}"
+        );
         let scene = Scene::with(|resources| {
             resources.replace("base.yaml", "  tls:", LIMITS)?;
             resources.est_method("devices", DEVICES)?;
             resources.est_method("apart", DEVICES)?;
-            resources.acme_method("web", WEB, VOUCHED, None)?;
+            resources.acme_method("web", WEB, &web, None)?;
             resources.write("desk.yaml", DESK)
         })?;
         let desk = Client::new(&scene.rest("test/desk")?, "test/desk")?;
-        Ok(Self { desk, servers: scene.servers()?, scene })
+        Ok(Self { desk, servers: scene.servers()?, http, scene })
     }
 
     /// The one that is asked in this round, and one that hears of it by the rows alone, where there is one.
@@ -138,20 +143,24 @@ fn a_password_that_a_desk_gives_out_enrols_until_the_desk_says_otherwise() -> Re
 }
 
 #[test]
-fn an_account_that_a_desk_vouches_for_orders_until_the_desk_revokes_its_key() -> Result<()> {
+fn an_account_with_the_key_of_a_desk_proves_its_names_and_orders_until_the_desk_revokes_the_key() -> Result<()>
+{
     if declared_absent("lego")? {
         return Ok(());
     }
     let office = Office::new()?;
-    let identifiers = json!({"dns": ["*.shop.example"]});
+    let identifiers = json!({"ip": ["127.0.0.1/32"]});
     let mut wanted = wanted("test/web", "shop");
     wanted["identifiers"] = identifiers.clone();
     let made = office.created(&wanted)?;
-    ensure!(made["credential"]["identifiers"]["dns"] == identifiers["dns"], "{}", made["credential"]);
-    let (names, foreign) = (["a.shop.example"], ["a.other.example"]);
-    // No challenge is asked for: nothing listens there.
-    let challenge = Challenge::Http01(1);
+    ensure!(made["credential"]["identifiers"]["ip"] == identifiers["ip"], "{}", made["credential"]);
+    let done = office.desk.get("/audit?action=credentialCreated&method=test/web")?;
+    ensure!(text(&done, "/items/0/reason")?.contains("127.0.0.1/32"), "{done}");
+    let (names, foreign) = (["127.0.0.1"], ["127.0.0.2"]);
+    let (challenge, elsewhere) = (Challenge::Http01(office.http), Challenge::Http01(free_port()?));
     let lego = office.lego("first", &made)?;
+    // The desk vouches for nothing.
+    fails(lego.issue(&names, elsewhere), "connection")?;
     lego.issue(&names, challenge)?;
     fails(lego.issue(&foreign, challenge), "rejectedIdentifier")?;
 
@@ -162,10 +171,7 @@ fn an_account_that_a_desk_vouches_for_orders_until_the_desk_revokes_its_key() ->
         "unauthorized :: the external account binding is not accepted",
     )?;
     // The account was bound by the key before.
-    fails(
-        lego.issue(&["b.shop.example"], challenge),
-        "unauthorized :: the account's external account binding",
-    )?;
+    fails(lego.issue(&names, challenge), "unauthorized :: the account's external account binding")?;
     let lego = office.lego("second", &again)?;
     lego.issue(&names, challenge)?;
 
@@ -174,10 +180,7 @@ fn an_account_that_a_desk_vouches_for_orders_until_the_desk_revokes_its_key() ->
         office.lego("third", &again)?.issue(&names, challenge),
         "unauthorized :: the external account binding is not accepted",
     )?;
-    fails(
-        lego.issue(&["b.shop.example"], challenge),
-        "unauthorized :: the account's external account binding",
-    )
+    fails(lego.issue(&names, challenge), "unauthorized :: the account's external account binding")
 }
 
 #[test]
