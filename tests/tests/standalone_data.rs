@@ -50,6 +50,8 @@ fn a_restart_with_a_bad_file_serves_the_last_good_configuration() -> Result<()> 
     let status = scene.server.status()?;
     let error = status.last_error.context("the status does not say that the newest files are bad")?;
     ensure!(error.contains("devices.yaml"), "{error}");
+    let metrics = scene.server.private("/metrics")?.text();
+    ensure!(metrics.lines().any(|line| line == "chancery_configuration_rejected 1"), "{metrics}");
     Ok(())
 }
 

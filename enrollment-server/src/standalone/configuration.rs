@@ -98,6 +98,7 @@ impl Configuration {
         );
         self.in_force = Folder::default();
         let applied = self.apply(folder).await?;
+        self.app.metrics.rejecting(true);
         self.live.rejected(format!("{error:#}"));
         Ok(applied)
     }
