@@ -10,6 +10,7 @@
 //! | `accounts.rs` | accounts, their keys and their lists |
 //! | `after.rs` | chains, profiles, revocation, renewal |
 //! | `approval.rs` | where a person decides |
+//! | `bindings.rs` | what binds an account, what it may then, and how many there may be |
 //! | `bodies.rs` | any payload and any octets at all |
 //! | `caa.rs` | what the owner of a domain permits |
 //! | `overlap.rs` | external accounts whose key was rotated |
@@ -19,6 +20,7 @@
 mod accounts;
 mod after;
 mod approval;
+mod bindings;
 mod bodies;
 mod caa;
 mod crowds;
